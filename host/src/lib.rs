@@ -1,1 +1,18 @@
-//! x
+//! Sandpaper: a paper-trading host for strategies that nobody has to trust.
+//!
+//! The core (`domain`, `words`, `input`, `market`, `strategy`, `risk`,
+//! `execution`, `portfolio`, `engine`, `venue`) is synchronous and
+//! deterministic: it knows no clock, no I/O and no random numbers. The shell
+//! (`feed`, `sandbox`, `lockfile`, `config`, `app`, `commands`, `cli`) feeds it
+//! and shows what it says. `ARCHITECTURE.md` has the map.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod domain;
+pub mod feed;
+pub mod input;
+pub mod lockfile;
+pub mod sandbox;
+pub mod strategy;
+pub mod venue;
+pub mod words;

@@ -1,0 +1,1 @@
+//! Sockets, tapes and the simulator: what yields the engine's inputs.

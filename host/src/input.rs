@@ -1,0 +1,425 @@
+//! What enters the engine: blocks of market events, in arrival order.
+//!
+//! An [`InputBlock`] holds its events twice at the same offsets: exact integers
+//! for the engine, and words with doubles for strategies. The second is derived
+//! from the first when an event is pushed, which a reader does on its own
+//! thread, so that the engine hands out words without computing them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts};
+use crate::words::{self, Header};
+
+/// Whether and how a venue trades a symbol, and whether its data can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum TradingStatus {
+    /// data is fresh and the venue trades
+    #[default]
+    Trading = 0,
+    /// data is stale or unverified: nothing may be filled on it
+    Stale = 1,
+    /// no orders, no matching
+    Paused = 2,
+    /// cancels only
+    CancelOnly = 3,
+    /// only orders that rest
+    PostOnly = 4,
+    /// only limit orders
+    LimitOnly = 5,
+    /// only orders that reduce a position
+    ReduceOnly = 6,
+}
+
+impl TradingStatus {
+    /// The status of that number.
+    #[must_use]
+    pub fn from_u8(number: u8) -> Option<Self> {
+        [
+            Self::Trading,
+            Self::Stale,
+            Self::Paused,
+            Self::CancelOnly,
+            Self::PostOnly,
+            Self::LimitOnly,
+            Self::ReduceOnly,
+        ]
+        .get(usize::from(number))
+        .copied()
+    }
+}
+
+/// A public print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// what was traded
+    pub symbol: SymbolId,
+    /// the taker's side
+    pub side: Side,
+    /// at which price
+    pub price: Price,
+    /// how much
+    pub qty: Qty,
+    /// the venue's number for it, 0 when it has none
+    pub id: u64,
+}
+
+/// A closed candle that a venue or a recording supplies as history.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CandleInput {
+    /// what was traded
+    pub symbol: SymbolId,
+    /// length in seconds
+    pub interval_s: u32,
+    /// start, a multiple of the interval
+    pub open_ts: Ts,
+    /// first price
+    pub open: Price,
+    /// highest price
+    pub high: Price,
+    /// lowest price
+    pub low: Price,
+    /// last price
+    pub close: Price,
+    /// traded quantity
+    pub volume: Qty,
+    /// volume-weighted average price; a statistic, hence a double
+    pub vwap: f64,
+}
+
+/// The levels of a book event, as pairs of exact words.
+#[derive(Clone, Copy, Debug)]
+pub struct Levels<'a>(&'a [u64]);
+
+impl<'a> Levels<'a> {
+    /// The levels in the order given.
+    pub fn iter(self) -> impl Iterator<Item = (Price, Qty)> + 'a {
+        self.0.chunks_exact(2).map(|pair| (Price(pair[0] as i64), Qty(pair[1] as i64)))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.0.len() / 2
+    }
+
+    /// True without any.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// One event of a block.
+#[derive(Clone, Copy, Debug)]
+pub enum EventRef<'a> {
+    /// a public print
+    Trade(Trade),
+    /// levels that changed, or the whole book
+    Book {
+        /// whose book
+        symbol: SymbolId,
+        /// replaces what was known
+        snapshot: bool,
+        /// bids, absolute quantities, 0 removes
+        bids: Levels<'a>,
+        /// asks, absolute quantities, 0 removes
+        asks: Levels<'a>,
+    },
+    /// a candle from before the start
+    Candle(CandleInput),
+    /// the clock moved
+    Timer,
+    /// a symbol's status changed
+    Status {
+        /// whose
+        symbol: SymbolId,
+        /// to what
+        status: TradingStatus,
+    },
+}
+
+/// A sequence of market events with both clocks.
+#[derive(Clone, Debug, Default)]
+pub struct InputBlock {
+    scales: Vec<(u8, u8)>,
+    exact: Vec<u64>,
+    words: Vec<u64>,
+    offsets: Vec<u32>,
+    ts_exchange: Vec<i64>,
+    first_seq: u64,
+}
+
+impl InputBlock {
+    /// An empty block for events of these instruments, whose first event gets
+    /// the sequence number `first_seq`.
+    #[must_use]
+    pub fn new(instruments: &InstrumentTable, first_seq: u64) -> Self {
+        let scales = instruments.iter().map(|(_, i)| (i.price_decimals, i.qty_decimals)).collect();
+        Self { scales, first_seq, ..Self::default() }
+    }
+
+    /// Empties the block; the next event gets `first_seq`.
+    pub fn reset(&mut self, first_seq: u64) {
+        self.exact.clear();
+        self.words.clear();
+        self.offsets.clear();
+        self.ts_exchange.clear();
+        self.first_seq = first_seq;
+    }
+
+    /// How many events it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// True without events.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// The sequence number of its first event.
+    #[must_use]
+    pub fn first_seq(&self) -> u64 {
+        self.first_seq
+    }
+
+    /// The sequence number that follows its last event.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.first_seq + self.offsets.len() as u64
+    }
+
+    /// All events as exact words, one after the other.
+    #[must_use]
+    pub fn exact_words(&self) -> &[u64] {
+        &self.exact
+    }
+
+    /// The engine's clock at event `index`.
+    #[must_use]
+    pub fn ts(&self, index: usize) -> Ts {
+        Ts(self.exact[self.offsets[index] as usize + 1] as i64)
+    }
+
+    /// The venue's clock at event `index`.
+    #[must_use]
+    pub fn ts_exchange(&self, index: usize) -> Ts {
+        Ts(self.ts_exchange[index])
+    }
+
+    /// The header of event `index`.
+    #[must_use]
+    pub fn header(&self, index: usize) -> Header {
+        Header(self.exact[self.offsets[index] as usize])
+    }
+
+    /// The words of event `index` as a strategy gets them, with the run's
+    /// symbol number.
+    #[must_use]
+    pub fn words(&self, index: usize) -> &[u64] {
+        let start = self.offsets[index] as usize;
+        let end = self.offsets.get(index + 1).map_or(self.words.len(), |&o| o as usize);
+        &self.words[start..end]
+    }
+
+    /// Event `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> EventRef<'_> {
+        let start = self.offsets[index] as usize;
+        let end = self.offsets.get(index + 1).map_or(self.exact.len(), |&o| o as usize);
+        decode(&self.exact[start..end])
+    }
+
+    /// Appends a trade.
+    pub fn push_trade(&mut self, ts: Ts, ts_exchange: Ts, trade: &Trade) {
+        let flags = if trade.side == Side::Sell { words::TAKER_SOLD } else { 0 };
+        self.begin(Header::new(words::TRADE, flags, trade.symbol, 0, 0), ts, ts_exchange);
+        self.price(trade.symbol, trade.price);
+        self.qty(trade.symbol, trade.qty);
+        self.plain(trade.id);
+    }
+
+    /// Appends a book change or snapshot. At most [`words::LEVELS_MAX`] levels a
+    /// side are kept, which no venue comes near.
+    pub fn push_book(
+        &mut self,
+        ts: Ts,
+        ts_exchange: Ts,
+        symbol: SymbolId,
+        snapshot: bool,
+        bids: &[(Price, Qty)],
+        asks: &[(Price, Qty)],
+    ) {
+        let bids = &bids[..bids.len().min(words::LEVELS_MAX)];
+        let asks = &asks[..asks.len().min(words::LEVELS_MAX)];
+        let flags = if snapshot { words::SNAPSHOT } else { 0 };
+        let header = Header::new(words::BOOK, flags, symbol, bids.len() as u16, asks.len() as u16);
+        self.begin(header, ts, ts_exchange);
+        for &(price, qty) in bids.iter().chain(asks) {
+            self.price(symbol, price);
+            self.qty(symbol, qty);
+        }
+    }
+
+    /// Appends a candle of history.
+    pub fn push_candle(&mut self, ts: Ts, candle: &CandleInput) {
+        let header = Header::new(words::CANDLE, words::WARM_UP, candle.symbol, 0, 0);
+        self.begin(header, ts, ts);
+        self.plain(u64::from(candle.interval_s));
+        self.plain(candle.open_ts.0 as u64);
+        for price in [candle.open, candle.high, candle.low, candle.close] {
+            self.price(candle.symbol, price);
+        }
+        self.qty(candle.symbol, candle.volume);
+        self.plain(candle.vwap.to_bits());
+    }
+
+    /// Appends a movement of the clock without a market event.
+    pub fn push_timer(&mut self, ts: Ts) {
+        self.begin(Header::timer(0), ts, ts);
+    }
+
+    /// Appends a change of a symbol's status.
+    pub fn push_status(&mut self, ts: Ts, symbol: SymbolId, status: TradingStatus) {
+        self.begin(Header::new(words::STATUS, status as u8, symbol, 0, 0), ts, ts);
+    }
+
+    /// Appends events that are already exact words, as a tape holds them.
+    ///
+    /// # Errors
+    /// Words that are no whole sequence of known events, or that name a symbol
+    /// outside the instrument table; the block is then left as it was.
+    pub fn extend_exact(&mut self, exact: &[u64], ts_exchange: &[i64]) -> Result<(), String> {
+        let (events, start) = (self.offsets.len(), self.exact.len());
+        let result = self.try_extend(exact, ts_exchange);
+        if result.is_err() {
+            self.offsets.truncate(events);
+            self.ts_exchange.truncate(events);
+            self.exact.truncate(start);
+            self.words.truncate(start);
+        }
+        result
+    }
+
+    fn try_extend(&mut self, exact: &[u64], ts_exchange: &[i64]) -> Result<(), String> {
+        let mut rest = exact;
+        let mut times = ts_exchange.iter();
+        while let Some(&first) = rest.first() {
+            let header = Header(first);
+            let length =
+                header.words().ok_or_else(|| format!("unknown event kind {}", header.kind()))?;
+            if rest.len() < length {
+                return Err("an event is cut short".into());
+            }
+            let (event, tail) = rest.split_at(length);
+            rest = tail;
+            let time = times.next().ok_or("fewer times than events")?;
+            if header.kind() == words::STATUS && TradingStatus::from_u8(header.flags()).is_none() {
+                return Err(format!("unknown trading status {}", header.flags()));
+            }
+            if header.kind() != words::TIMER && header.symbol().index() >= self.scales.len() {
+                return Err(format!("unknown symbol number {}", header.symbol().0));
+            }
+            self.begin(header, Ts(event[1] as i64), Ts(*time));
+            self.payload(header, &event[2..]);
+        }
+        if times.next().is_some() {
+            return Err("more times than events".into());
+        }
+        Ok(())
+    }
+
+    fn payload(&mut self, header: Header, payload: &[u64]) {
+        let symbol = header.symbol();
+        match (header.kind(), payload) {
+            (words::TRADE, &[price, qty, id]) => {
+                self.price(symbol, Price(price as i64));
+                self.qty(symbol, Qty(qty as i64));
+                self.plain(id);
+            }
+            (words::CANDLE, &[interval, open_ts, open, high, low, close, volume, vwap]) => {
+                self.plain(interval);
+                self.plain(open_ts);
+                for price in [open, high, low, close] {
+                    self.price(symbol, Price(price as i64));
+                }
+                self.qty(symbol, Qty(volume as i64));
+                self.plain(vwap);
+            }
+            _ => {
+                for pair in payload.chunks_exact(2) {
+                    self.price(symbol, Price(pair[0] as i64));
+                    self.qty(symbol, Qty(pair[1] as i64));
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, header: Header, ts: Ts, ts_exchange: Ts) {
+        self.offsets.push(self.exact.len() as u32);
+        self.ts_exchange.push(ts_exchange.0);
+        self.plain(header.0);
+        self.plain(ts.0 as u64);
+    }
+
+    fn plain(&mut self, word: u64) {
+        self.exact.push(word);
+        self.words.push(word);
+    }
+
+    fn price(&mut self, symbol: SymbolId, price: Price) {
+        self.exact.push(price.0 as u64);
+        let decimals = self.scales[symbol.index()].0;
+        self.words.push(crate::domain::decimal::to_f64(price.0, decimals).to_bits());
+    }
+
+    fn qty(&mut self, symbol: SymbolId, qty: Qty) {
+        self.exact.push(qty.0 as u64);
+        let decimals = self.scales[symbol.index()].1;
+        self.words.push(crate::domain::decimal::to_f64(qty.0, decimals).to_bits());
+    }
+}
+
+/// Reads one event's exact words. They were checked when they were pushed.
+fn decode(event: &[u64]) -> EventRef<'_> {
+    let header = Header(event[0]);
+    let symbol = header.symbol();
+    match header.kind() {
+        words::TRADE => EventRef::Trade(Trade {
+            symbol,
+            side: if header.flags() & words::TAKER_SOLD == 0 { Side::Buy } else { Side::Sell },
+            price: Price(event[2] as i64),
+            qty: Qty(event[3] as i64),
+            id: event[4],
+        }),
+        words::BOOK => {
+            let (bids, asks) = event[2..].split_at(2 * header.count_a());
+            EventRef::Book {
+                symbol,
+                snapshot: header.flags() & words::SNAPSHOT != 0,
+                bids: Levels(bids),
+                asks: Levels(asks),
+            }
+        }
+        words::CANDLE => EventRef::Candle(CandleInput {
+            symbol,
+            interval_s: event[2] as u32,
+            open_ts: Ts(event[3] as i64),
+            open: Price(event[4] as i64),
+            high: Price(event[5] as i64),
+            low: Price(event[6] as i64),
+            close: Price(event[7] as i64),
+            volume: Qty(event[8] as i64),
+            vwap: f64::from_bits(event[9]),
+        }),
+        words::STATUS => EventRef::Status {
+            symbol,
+            status: TradingStatus::from_u8(header.flags()).unwrap_or(TradingStatus::Stale),
+        },
+        _ => EventRef::Timer,
+    }
+}

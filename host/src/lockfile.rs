@@ -1,0 +1,1 @@
+//! The whitelist `strategies.lock`: which bytes may run.

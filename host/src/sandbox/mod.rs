@@ -1,0 +1,1 @@
+//! The wasmtime host: load, limits, calls, faults.

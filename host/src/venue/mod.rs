@@ -1,0 +1,1 @@
+//! Exchange protocols without I/O: text in, market events out.
