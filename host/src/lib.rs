@@ -9,9 +9,14 @@
 
 pub mod config;
 pub mod domain;
+pub mod engine;
+pub mod execution;
 pub mod feed;
 pub mod input;
 pub mod lockfile;
+pub mod market;
+pub mod portfolio;
+pub mod risk;
 pub mod sandbox;
 pub mod strategy;
 pub mod venue;

@@ -160,9 +160,11 @@ impl Effects {
         Self { limits, next_order: 1, ..Self::default() }
     }
 
-    /// Empties the buffer for the next call, whose first order gets this number.
-    pub fn begin(&mut self, next_order: u64) {
+    /// Empties the buffer for the next call, whose first order gets this number
+    /// and which may ask for at most `intents` things.
+    pub fn begin(&mut self, next_order: u64, intents: u32) {
         self.next_order = next_order;
+        self.limits.intents = intents;
         self.log_bytes = 0;
         self.dropped_intents = 0;
         self.dropped_logs = 0;

@@ -190,7 +190,13 @@ pub fn format_short(value: i128, decimals: u8) -> String {
 pub fn to_f64(value: i64, decimals: u8) -> f64 {
     // Both operands are exact below 2^53 and 10^22, so the quotient is the
     // correctly rounded value.
-    value as f64 / POWERS[usize::from(decimals.min(22))]
+    value as f64 / power(decimals)
+}
+
+/// 10^`decimals` as a double, exact up to 22.
+#[must_use]
+pub fn power(decimals: u8) -> f64 {
+    POWERS[usize::from(decimals.min(22))]
 }
 
 /// 10^0 to 10^22, all exact in a double.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::decimal::{self, Rounding};
-use super::{Money, Price, Qty, SymbolId};
+use super::{Money, Price, Qty, Rate, SymbolId};
 
 /// A traded pair: its units and the venue's rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,17 @@ impl Instrument {
     #[must_use]
     pub fn value_at(&self, twice_price: i64, qty: Qty) -> Option<Money> {
         self.scaled(i128::from(twice_price) * i128::from(qty.0), 2, Rounding::Floor)
+    }
+
+    /// A sum of price × quantity products as money, times a ratio, rounded once
+    /// as named; `None` beyond [`Money::LIMIT`].
+    #[must_use]
+    pub fn amount(&self, product: i128, ratio: Rate, rounding: Rounding) -> Option<Money> {
+        if ratio == Rate::ONE {
+            return self.scaled(product, 1, rounding);
+        }
+        let product = product.checked_mul(i128::from(ratio.0))?;
+        self.scaled(product, i128::from(Rate::ONE.0), rounding)
     }
 
     fn scaled(&self, product: i128, divisor: i128, rounding: Rounding) -> Option<Money> {

@@ -1,0 +1,382 @@
+//! From configuration and strategies to a started engine.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::domain::{InstrumentTable, SymbolId, Ts};
+use crate::execution::{Brackets, ExecutionConfig};
+use crate::market::{Market, MarketLimits};
+use crate::portfolio::{Account, AccountConfig, StartError};
+use crate::strategy::{
+    Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Value,
+};
+
+use super::Engine;
+use super::chain::{Chain, Record, RecordKind};
+use super::lane::{Counters, Lane, LaneLimits, LaneState, Throttle};
+use super::stream::{Class, ClassKey};
+use super::timeline::Timeline;
+use super::view::{LaneView, account_info, instrument_info};
+
+/// What all lanes share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// the run's name, told to strategies
+    pub run: String,
+    /// the run's seed, told to strategies
+    pub seed: u64,
+    /// the most inputs that are taken at once, at least 1
+    pub batch: usize,
+    /// how much history is kept
+    pub market: MarketLimits,
+    /// candle intervals, in seconds, that are kept for every symbol
+    pub candles: Vec<u32>,
+    /// costs and model
+    pub execution: ExecutionConfig,
+    /// how much one event may cause
+    pub effects: EffectLimits,
+    /// shortest time between two calls of a strategy in nanoseconds, 0 for none
+    pub interval_ns: i64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            run: "run".into(),
+            seed: 1,
+            batch: 256,
+            market: MarketLimits::default(),
+            candles: vec![60, 300],
+            execution: ExecutionConfig::default(),
+            effects: EffectLimits::default(),
+            interval_ns: 0,
+        }
+    }
+}
+
+/// A strategy that is to run.
+pub struct LaneSpec {
+    /// the operator's name for it, unique in the run
+    pub name: String,
+    /// its code
+    pub strategy: Box<dyn Strategy>,
+    /// what it said of itself
+    pub descriptor: Descriptor,
+    /// its symbols, in the order that it will number them
+    pub symbols: Vec<String>,
+    /// parameters that differ from their defaults
+    pub parameters: Vec<(String, Value)>,
+    /// what it starts with
+    pub account: AccountConfig,
+}
+
+/// Why an engine cannot be built. A strategy that fails to start is no such
+/// reason: it is quarantined and the others run.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// A name was given twice.
+    #[error("strategy '{0}' is given twice")]
+    Duplicate(String),
+    /// A strategy has no symbols.
+    #[error("strategy '{0}' has no symbols")]
+    NoSymbols(String),
+    /// A symbol is not in the run.
+    #[error("strategy '{strategy}' asks for symbol '{symbol}', which is not in the run")]
+    UnknownSymbol {
+        /// the strategy
+        strategy: String,
+        /// the symbol
+        symbol: String,
+    },
+    /// A parameter's name, type or value is wrong.
+    #[error("strategy '{strategy}': {detail}")]
+    Parameter {
+        /// the strategy
+        strategy: String,
+        /// what is wrong, with what would be right
+        detail: String,
+    },
+    /// The account cannot be opened.
+    #[error("strategy '{strategy}': {source}")]
+    Account {
+        /// the strategy
+        strategy: String,
+        /// why
+        source: StartError,
+    },
+    /// An instrument's units cannot be computed with.
+    #[error("{0}")]
+    Instrument(String),
+    /// More lanes than can be numbered.
+    #[error("more than 65535 strategies")]
+    TooMany,
+}
+
+/// Gathers lanes; [`EngineBuilder::start`] is the only way to an [`Engine`].
+pub struct EngineBuilder {
+    config: EngineConfig,
+    instruments: InstrumentTable,
+    classes: Vec<Class>,
+    lanes: Vec<(Lane, StartInfo)>,
+}
+
+impl EngineBuilder {
+    /// A builder for a run over these instruments.
+    ///
+    /// # Errors
+    /// [`BuildError::Instrument`].
+    pub fn new(config: EngineConfig, instruments: InstrumentTable) -> Result<Self, BuildError> {
+        for (_, instrument) in instruments.iter() {
+            instrument.validate().map_err(BuildError::Instrument)?;
+        }
+        Ok(Self { config, instruments, classes: Vec::new(), lanes: Vec::new() })
+    }
+
+    /// Adds a strategy.
+    ///
+    /// # Errors
+    /// Anything wrong with its name, symbols, parameters or account.
+    pub fn add(&mut self, spec: LaneSpec) -> Result<(), BuildError> {
+        if self.lanes.iter().any(|(lane, _)| *lane.name == *spec.name) {
+            return Err(BuildError::Duplicate(spec.name));
+        }
+        let number = u16::try_from(self.lanes.len()).map_err(|_| BuildError::TooMany)?;
+        let symbols = self.symbols(&spec)?;
+        let instruments: Vec<_> =
+            symbols.iter().map(|&symbol| self.instruments.at(symbol).clone()).collect();
+        let instruments = InstrumentTable::new(instruments);
+        let parameters = resolve(&spec)?;
+        let account = Account::open(&spec.account, &instruments)
+            .map_err(|source| BuildError::Account { strategy: spec.name.clone(), source })?;
+        let class = self.class(&spec, &symbols)?;
+        let info = StartInfo {
+            run: self.config.run.clone(),
+            seed: self.config.seed,
+            ts_ns: 0,
+            instruments: instruments.iter().map(|(_, i)| instrument_info(i)).collect(),
+            parameters,
+            account: account_info(&account, &instruments),
+        };
+        let mut local = vec![None; self.instruments.len()];
+        for (own, symbol) in (0_u16..).map(SymbolId).zip(&symbols) {
+            local[symbol.index()] = Some(own);
+        }
+        let lane = Lane {
+            number,
+            name: spec.name.into(),
+            strategy: spec.strategy,
+            class,
+            local,
+            brackets: Brackets::new(symbols.len()),
+            symbols: symbols.into(),
+            instruments,
+            account,
+            execution: self.config.execution,
+            limits: LaneLimits {
+                intents_per_event: self.config.effects.intents,
+                interval_ns: self.config.interval_ns,
+            },
+            chain: Chain::default(),
+            state: LaneState::Running,
+            counters: Counters::default(),
+            effects: Effects::new(self.config.effects),
+            updates: std::collections::VecDeque::new(),
+            next_order: 1,
+            next_fill: 1,
+            indicators: Vec::new(),
+            throttle: Throttle::default(),
+        };
+        self.lanes.push((lane, info));
+        Ok(())
+    }
+
+    fn symbols(&self, spec: &LaneSpec) -> Result<Vec<SymbolId>, BuildError> {
+        let mut symbols: Vec<SymbolId> = Vec::new();
+        for name in &spec.symbols {
+            let symbol = self.instruments.find(name).ok_or_else(|| BuildError::UnknownSymbol {
+                strategy: spec.name.clone(),
+                symbol: name.clone(),
+            })?;
+            if !symbols.contains(&symbol) {
+                symbols.push(symbol);
+            }
+        }
+        if symbols.is_empty() { Err(BuildError::NoSymbols(spec.name.clone())) } else { Ok(symbols) }
+    }
+
+    /// The class of a lane, shared with lanes that want exactly the same.
+    fn class(&mut self, spec: &LaneSpec, symbols: &[SymbolId]) -> Result<usize, BuildError> {
+        let mut subscriptions = Vec::new();
+        for subscription in &spec.descriptor.subscriptions {
+            let only = match &subscription.symbol {
+                None => None,
+                // A symbol that the operator did not give it is not delivered.
+                Some(name) => match self.instruments.find(name).filter(|s| symbols.contains(s)) {
+                    Some(symbol) => Some(symbol),
+                    None => continue,
+                },
+            };
+            subscriptions.push((only, checked(&spec.name, subscription.channel)?));
+        }
+        let key = ClassKey::new(self.instruments.len(), symbols, &subscriptions);
+        if let Some(index) = self.classes.iter().position(|class| class.key == key) {
+            return Ok(index);
+        }
+        self.classes.push(Class::new(key));
+        Ok(self.classes.len() - 1)
+    }
+
+    /// Starts every strategy, at engine time `now`. One that fails is
+    /// quarantined.
+    #[must_use]
+    pub fn start(self, now: Ts) -> Engine {
+        let Self { config, instruments, classes, lanes } = self;
+        let batch = config.batch.max(1);
+        let mut market = Market::new(&instruments, config.market, batch);
+        for (symbol, _) in instruments.iter() {
+            for &interval in &config.candles {
+                market.track_candles(symbol, interval);
+            }
+        }
+        for class in &classes {
+            class.prepare(&mut market);
+        }
+        let timeline = Timeline::new(&instruments, &classes, now);
+        let mut engine = Engine {
+            instruments,
+            batch,
+            market: Arc::new(market),
+            timeline,
+            classes,
+            lanes: Vec::with_capacity(lanes.len()),
+            outputs: Vec::new(),
+            next_seq: 1,
+            events: 0,
+        };
+        for (mut lane, mut info) in lanes {
+            info.ts_ns = now.0 as u64;
+            lane.start(&info, &engine.market, now, &mut engine.outputs);
+            engine.lanes.push(lane);
+        }
+        engine
+    }
+}
+
+impl Lane {
+    fn start(
+        &mut self,
+        info: &StartInfo,
+        market: &Arc<Market>,
+        now: Ts,
+        outputs: &mut Vec<super::Output>,
+    ) {
+        let mut record = Record::new(RecordKind::Start, 0, 0).int(self.account.cash().0);
+        for (_, instrument) in self.instruments.iter() {
+            record = record.text(&instrument.symbol);
+        }
+        for (name, value) in &info.parameters {
+            record = parameter(record.text(name), value);
+        }
+        self.chain.absorb(&record);
+        let view = Arc::new(LaneView::new(self, market, 0));
+        // A strategy that starts has seen no market: it may not order yet.
+        self.effects.begin(self.next_order, 0);
+        match self.strategy.start(info, view, &mut self.effects) {
+            Ok(()) => self.publish(now, outputs),
+            Err(fault) => self.quarantine(fault, 0, 0, now, outputs),
+        }
+    }
+}
+
+fn parameter(record: Record, value: &Value) -> Record {
+    match value {
+        Value::Flag(value) => record.byte(0).byte(u8::from(*value)),
+        Value::Integer(value) => record.byte(1).int(i128::from(*value)),
+        Value::Number(value) => record.byte(2).float(*value),
+        Value::Text(value) => record.byte(3).text(value),
+    }
+}
+
+/// The longest candle and timer that may be asked for: a week and an hour.
+const CANDLE_S_MAX: u32 = 7 * 86_400;
+const TIMER_MS_MAX: u32 = 3_600_000;
+/// The shortest timer: below it a timer is a way to burn the host's time.
+const TIMER_MS_MIN: u32 = 100;
+/// The deepest book that may be asked for, the deepest that a venue offers.
+const BOOK_DEPTH_MAX: u32 = 5_000;
+
+fn checked(strategy: &str, channel: Channel) -> Result<Channel, BuildError> {
+    let fits = match channel {
+        Channel::Trades | Channel::Status => true,
+        Channel::Book(depth) => (1..=BOOK_DEPTH_MAX).contains(&depth),
+        Channel::Candles(interval_s) => (1..=CANDLE_S_MAX).contains(&interval_s),
+        Channel::Timer(interval_ms) => (TIMER_MS_MIN..=TIMER_MS_MAX).contains(&interval_ms),
+    };
+    if fits {
+        return Ok(channel);
+    }
+    let detail = format!("asks for {channel:?}, which is out of range");
+    Err(BuildError::Parameter { strategy: strategy.to_owned(), detail })
+}
+
+/// Every declared parameter with its value for this run.
+fn resolve(spec: &LaneSpec) -> Result<Vec<(String, Value)>, BuildError> {
+    let wrong = |detail| BuildError::Parameter { strategy: spec.name.clone(), detail };
+    for (name, _) in &spec.parameters {
+        if spec.descriptor.parameters.iter().all(|p| p.name != *name) {
+            let known: Vec<&str> =
+                spec.descriptor.parameters.iter().map(|p| p.name.as_str()).collect();
+            let hint = nearest(name, &known);
+            return Err(wrong(format!("unknown parameter '{name}'{hint}")));
+        }
+    }
+    let mut values = Vec::new();
+    for declared in &spec.descriptor.parameters {
+        let given = spec.parameters.iter().rev().find(|(name, _)| *name == declared.name);
+        let value = match given {
+            None => declared.default.clone(),
+            Some((_, value)) => fit(declared, value).map_err(wrong)?,
+        };
+        values.push((declared.name.clone(), value));
+    }
+    Ok(values)
+}
+
+fn nearest(name: &str, known: &[&str]) -> String {
+    let best = known.iter().min_by_key(|k| strsim::damerau_levenshtein(name, k));
+    match best {
+        Some(best) if strsim::damerau_levenshtein(name, best) <= 3 => {
+            format!("; did you mean '{best}'?")
+        }
+        _ => format!("; it has {}", known.join(", ")),
+    }
+}
+
+/// A given value as the declared type, within the declared range.
+#[allow(clippy::float_arithmetic, reason = "parameters are the strategy's floats")]
+fn fit(declared: &Parameter, value: &Value) -> Result<Value, String> {
+    let name = &declared.name;
+    let fitted = match (&declared.default, value) {
+        (Value::Flag(_), Value::Flag(_))
+        | (Value::Integer(_), Value::Integer(_))
+        | (Value::Number(_), Value::Number(_))
+        | (Value::Text(_), Value::Text(_)) => value.clone(),
+        (Value::Number(_), Value::Integer(whole)) => Value::Number(*whole as f64),
+        (default, _) => {
+            return Err(format!("parameter '{name}' is {value:?}, but must be like {default:?}"));
+        }
+    };
+    let number = match fitted {
+        Value::Integer(whole) => whole as f64,
+        Value::Number(number) => number,
+        Value::Flag(_) | Value::Text(_) => return Ok(fitted),
+    };
+    let low = declared.minimum.unwrap_or(f64::NEG_INFINITY);
+    let high = declared.maximum.unwrap_or(f64::INFINITY);
+    if number >= low && number <= high {
+        Ok(fitted)
+    } else {
+        Err(format!("parameter '{name}' is {number}, but must be from {low} to {high}"))
+    }
+}

@@ -1,0 +1,455 @@
+//! A lane: one strategy with its account, brackets, chain and counters.
+//!
+//! A lane walks the batch's moments once. Where its brackets act it stops and
+//! trades; between such moments its strategy gets as many events in one call as
+//! there are, and what the strategy asks for happens at the moment of the last
+//! event that it consumed. So the outcome does not depend on the batch's size.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::domain::{InstrumentTable, OrderId, Price, SymbolId, Ts};
+use crate::execution::{Brackets, ExecutionConfig};
+use crate::input::InputBlock;
+use crate::market::Market;
+use crate::portfolio::{Account, InvariantBroken};
+use crate::strategy::{Effects, Fault, FaultKind, Intent, OrderUpdate, Strategy, Usage};
+
+use super::chain::{Chain, Record, RecordKind};
+use super::output::{LaneOutput, Output};
+use super::stream::Class;
+use super::timeline::{MomentKind, Timeline};
+use super::view::LaneView;
+
+/// Whether a lane's strategy is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaneState {
+    /// it is
+    Running,
+    /// it failed and is not called again; its position and bracket stay
+    Quarantined(Fault),
+    /// the run is over
+    Stopped,
+}
+
+/// What a lane has seen and done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// events that its strategy consumed
+    pub events: u64,
+    /// orders asked for, by the strategy or by a bracket
+    pub orders: u64,
+    /// orders refused
+    pub rejected: u64,
+    /// log lines cut or dropped
+    pub logs_dropped: u64,
+}
+
+/// What all lanes of an engine share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneLimits {
+    /// orders, cancels and amends that one event may cause, answers to order
+    /// news included
+    pub intents_per_event: u32,
+    /// shortest time between two calls in nanoseconds, 0 for none
+    pub interval_ns: i64,
+}
+
+/// The batch that lanes walk.
+pub struct Batch<'a> {
+    /// its inputs
+    pub block: &'a InputBlock,
+    /// its moments
+    pub timeline: &'a Timeline,
+    /// the streams of all classes
+    pub classes: &'a [Class],
+    /// the market, at the batch's end but for its books, which can be sought
+    pub market: &'a mut Arc<Market>,
+    /// where news goes
+    pub outputs: &'a mut Vec<Output>,
+}
+
+/// One strategy's share of the engine.
+pub struct Lane {
+    pub(super) number: u16,
+    pub(super) name: Arc<str>,
+    pub(super) strategy: Box<dyn Strategy>,
+    pub(super) class: usize,
+    /// by symbol of the run: the lane's own number
+    pub(super) local: Vec<Option<SymbolId>>,
+    /// by the lane's own number: the symbol of the run
+    pub(super) symbols: Arc<[SymbolId]>,
+    pub(super) instruments: InstrumentTable,
+    pub(super) account: Account,
+    pub(super) brackets: Brackets,
+    pub(super) execution: ExecutionConfig,
+    pub(super) limits: LaneLimits,
+    pub(super) chain: Chain,
+    pub(super) state: LaneState,
+    pub(super) counters: Counters,
+    pub(super) effects: Effects,
+    pub(super) updates: VecDeque<OrderUpdate>,
+    pub(super) next_order: u64,
+    pub(super) next_fill: u64,
+    pub(super) indicators: Vec<(String, f64)>,
+    pub(super) throttle: Throttle,
+}
+
+/// Events held back until the strategy may be called again.
+#[derive(Debug, Default)]
+pub(super) struct Throttle {
+    words: Vec<u64>,
+    events: u32,
+    release_at: i64,
+}
+
+/// The most words that are held back; a full buffer is delivered early. Two
+/// mebibytes, some ten seconds of a very busy market.
+const HELD_WORDS_MAX: usize = 1 << 18;
+
+/// The most indicator names of one lane: more than a person can watch, and a
+/// bound on what a strategy can make the host keep.
+const INDICATORS_MAX: usize = 256;
+
+impl Lane {
+    /// Walks one batch.
+    ///
+    /// # Errors
+    /// A broken invariant, which ends the run.
+    pub fn walk(&mut self, batch: &mut Batch<'_>) -> Result<(), InvariantBroken> {
+        let end = batch.timeline.moments().len() as u32;
+        let mut acted = 0; // moments before this one are done: acted upon and marked
+        let mut told = 0; // events of the stream before this one are delivered
+        loop {
+            let stop = self.next_action(batch.timeline, acted, end);
+            if self.limits.interval_ns > 0 && self.state == LaneState::Running {
+                if let Some((next, moment)) = self.hold(batch, told, stop) {
+                    told = next;
+                    self.mark(batch.timeline, acted, moment + 1)?;
+                    acted = acted.max(moment + 1);
+                    self.release(batch, moment)?;
+                    continue;
+                }
+            } else if let Some((consumed, moment)) = self.deliver(batch, told, stop) {
+                told = consumed;
+                self.mark(batch.timeline, acted, moment + 1)?;
+                acted = acted.max(moment + 1);
+                self.settle(batch, moment)?;
+                continue;
+            }
+            told = batch.classes[self.class].before(stop);
+            self.mark(batch.timeline, acted, stop)?;
+            if stop == end {
+                return Ok(());
+            }
+            self.mark(batch.timeline, stop, stop + 1)?;
+            self.act(batch, stop)?;
+            acted = stop + 1;
+        }
+    }
+
+    /// The first moment from `from` at which a bracket acts, or `end`.
+    fn next_action(&self, timeline: &Timeline, from: u32, end: u32) -> u32 {
+        if self.brackets.is_empty() || self.state == LaneState::Stopped {
+            return end;
+        }
+        let moments = &timeline.moments()[from as usize..end as usize];
+        let acts = moments.iter().position(|moment| {
+            moment.kind != MomentKind::Timer
+                && self.local[moment.symbol.index()].is_some_and(|symbol| {
+                    let qty = self.account.qty(symbol);
+                    self.brackets.get(symbol).acts(qty, &moment.top).is_some()
+                })
+        });
+        acts.map_or(end, |offset| from + offset as u32)
+    }
+
+    /// Marks the account at moments `from` to `to`, exclusive.
+    fn mark(&mut self, timeline: &Timeline, from: u32, to: u32) -> Result<(), InvariantBroken> {
+        if !self.account.needs_marks() || from >= to {
+            return Ok(());
+        }
+        for moment in &timeline.moments()[from as usize..to as usize] {
+            if moment.kind == MomentKind::Timer {
+                continue;
+            }
+            if let Some(symbol) = self.local[moment.symbol.index()] {
+                self.account.mark(symbol, moment.top.mark2())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls the strategy with its events from `told` that lie before moment
+    /// `stop`. Returns the next undelivered event and the moment at which what
+    /// it asked for happens; `None` when there was nothing to call it for.
+    fn deliver(&mut self, batch: &mut Batch<'_>, told: usize, stop: u32) -> Option<(usize, u32)> {
+        if self.state != LaneState::Running {
+            return None;
+        }
+        let class = &batch.classes[self.class];
+        let upto = class.before(stop);
+        if told >= upto {
+            return None;
+        }
+        let events = (upto - told) as u32;
+        self.effects.begin(self.next_order, self.limits.intents_per_event);
+        let answer = self.strategy.handle(class.words(told, upto), events, &mut self.effects);
+        let consumed = self.consumed(answer, events, batch, class.moment(told))?;
+        let next = told + consumed as usize;
+        Some((next, class.moment(next - 1)))
+    }
+
+    /// Checks the answer of `handle`; a fault quarantines the lane.
+    fn consumed(
+        &mut self,
+        answer: Result<u32, Fault>,
+        events: u32,
+        batch_outputs: &mut Batch<'_>,
+        moment: u32,
+    ) -> Option<u32> {
+        let answer = answer.and_then(|consumed| {
+            if (1..=events).contains(&consumed) {
+                return Ok(consumed);
+            }
+            let detail = format!("handle consumed {consumed} of {events} events");
+            Err(Fault::new(FaultKind::Protocol, detail))
+        });
+        match answer {
+            Ok(consumed) => {
+                self.counters.events += u64::from(consumed);
+                Some(consumed)
+            }
+            Err(fault) => {
+                let place = &batch_outputs.timeline.moments()[moment as usize];
+                self.quarantine(fault, place.seq, place.phase, place.ts, batch_outputs.outputs);
+                None
+            }
+        }
+    }
+
+    /// With a throttle, events wait until the interval since the last call has
+    /// passed; the first event after that releases them all, in order, and what
+    /// the strategy asks for happens at that event. Takes events from `told`
+    /// that lie before moment `stop`, up to one that releases; returns the next
+    /// event and the moment of release.
+    fn hold(&mut self, batch: &Batch<'_>, told: usize, stop: u32) -> Option<(usize, u32)> {
+        let class = &batch.classes[self.class];
+        for event in told..class.before(stop) {
+            let moment = class.moment(event);
+            self.throttle.words.extend_from_slice(class.words(event, event + 1));
+            self.throttle.events += 1;
+            let ts = batch.timeline.moments()[moment as usize].ts.0;
+            let full = self.throttle.words.len() >= HELD_WORDS_MAX;
+            if ts >= self.throttle.release_at || full {
+                self.throttle.release_at = ts.saturating_add(self.limits.interval_ns);
+                return Some((event + 1, moment));
+            }
+        }
+        None
+    }
+
+    /// Delivers what was held back and settles what the strategy asks for after
+    /// each call.
+    fn release(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
+        let words = std::mem::take(&mut self.throttle.words);
+        let mut events = std::mem::take(&mut self.throttle.events);
+        let mut rest = words.as_slice();
+        while events > 0 && self.state == LaneState::Running {
+            self.effects.begin(self.next_order, self.limits.intents_per_event);
+            let answer = self.strategy.handle(rest, events, &mut self.effects);
+            let Some(consumed) = self.consumed(answer, events, batch, moment) else {
+                return Ok(());
+            };
+            events -= consumed;
+            for _ in 0..consumed {
+                let length = rest.first().and_then(|&w| crate::words::Header(w).words());
+                rest = rest.get(length.unwrap_or(rest.len())..).unwrap_or_default();
+            }
+            self.settle(batch, moment)?;
+        }
+        Ok(())
+    }
+
+    /// Applies what a call asked for at `moment`, and what the answers to the
+    /// news of it ask for, until nothing is left.
+    pub(super) fn settle(
+        &mut self,
+        batch: &mut Batch<'_>,
+        moment: u32,
+    ) -> Result<(), InvariantBroken> {
+        let mut left = self.limits.intents_per_event;
+        loop {
+            left = left.saturating_sub(self.effects.intents.len() as u32);
+            self.commit(batch, moment)?;
+            let Some(update) = self.updates.pop_front() else { return Ok(()) };
+            if self.state != LaneState::Running {
+                self.updates.clear();
+                return Ok(());
+            }
+            self.tell(batch, moment, &update, left)?;
+        }
+    }
+
+    fn tell(
+        &mut self,
+        batch: &mut Batch<'_>,
+        moment: u32,
+        update: &OrderUpdate,
+        left: u32,
+    ) -> Result<(), InvariantBroken> {
+        let place = batch.timeline.moments()[moment as usize];
+        self.seek(batch, moment)?;
+        let number = batch.timeline.number(moment);
+        let view = LaneView::new(self, batch.market, number);
+        self.effects.begin(self.next_order, left);
+        if let Err(fault) = self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
+            self.quarantine(fault, place.seq, place.phase, place.ts, batch.outputs);
+        }
+        Ok(())
+    }
+
+    /// Moves the books to `moment`.
+    pub(super) fn seek(
+        &mut self,
+        batch: &mut Batch<'_>,
+        moment: u32,
+    ) -> Result<(), InvariantBroken> {
+        let index = batch.timeline.moments()[moment as usize].index;
+        // A moment before its input (a candle, a timer) meets the book as it
+        // was before that input.
+        let place = &batch.timeline.moments()[moment as usize];
+        let market = Arc::get_mut(batch.market)
+            .ok_or_else(|| InvariantBroken(format!("{} kept a look back", self.name)))?;
+        if place.phase == 0 {
+            market.seek_books(batch.block, Some(index));
+        } else {
+            market.seek_books(batch.block, index.checked_sub(1));
+        }
+        Ok(())
+    }
+
+    /// Applies the effects of the call that has just returned well.
+    fn commit(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
+        if self.effects.is_empty() {
+            return Ok(());
+        }
+        let place = batch.timeline.moments()[moment as usize];
+        self.publish(place.ts, batch.outputs);
+        let intents = std::mem::take(&mut self.effects.intents);
+        for intent in &intents {
+            match intent {
+                Intent::Submit { order, request } => {
+                    self.next_order = order + 1;
+                    self.place(batch, moment, OrderId(*order), request)?;
+                }
+                // No order rests yet, so there is never one to change.
+                Intent::Cancel { order } | Intent::Amend { order, .. } => {
+                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
+                    self.chain.absorb(&record.int(i128::from(*order)));
+                    self.reject_unknown(batch, moment, *order);
+                }
+                Intent::CancelAll { symbol } => {
+                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
+                    self.chain.absorb(&record.int(symbol.map_or(-1, i128::from)));
+                }
+            }
+        }
+        self.effects.intents = intents;
+        self.effects.intents.clear();
+        Ok(())
+    }
+
+    /// Logs, indicators and counters of a call.
+    pub(super) fn publish(&mut self, ts: Ts, outputs: &mut Vec<Output>) {
+        for (level, text) in self.effects.logs.drain(..) {
+            outputs.push(Output { lane: self.number, ts, body: LaneOutput::Log { level, text } });
+        }
+        for (name, value) in self.effects.indicators.drain(..) {
+            if let Some(slot) = self.indicators.iter_mut().find(|(known, _)| *known == name) {
+                slot.1 = value;
+            } else if self.indicators.len() < INDICATORS_MAX {
+                self.indicators.push((name, value));
+            } else {
+                self.counters.logs_dropped += 1;
+            }
+        }
+        self.counters.logs_dropped += u64::from(self.effects.dropped_logs);
+        let dropped = std::mem::take(&mut self.effects.dropped_intents);
+        self.effects.dropped_logs = 0;
+        if dropped > 0 {
+            self.counters.orders += u64::from(dropped);
+            self.counters.rejected += u64::from(dropped);
+            outputs.push(Output {
+                lane: self.number,
+                ts,
+                body: LaneOutput::Dropped { orders: dropped },
+            });
+        }
+    }
+
+    /// Ends a strategy for a fault. What it asked for in the failed call is
+    /// dropped; its log lines are kept, because they often say why.
+    pub(super) fn quarantine(
+        &mut self,
+        fault: Fault,
+        seq: u64,
+        phase: u32,
+        ts: Ts,
+        outputs: &mut Vec<Output>,
+    ) {
+        self.effects.intents.clear();
+        self.publish(ts, outputs);
+        self.updates.clear();
+        let record = Record::new(RecordKind::Fault, seq, phase).text(fault.kind.name());
+        self.chain.absorb(&record);
+        let body = LaneOutput::Fault(fault.clone());
+        outputs.push(Output { lane: self.number, ts, body });
+        self.state = LaneState::Quarantined(fault);
+    }
+
+    /// Trades what the brackets ask for at `moment`.
+    fn act(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
+        let place = batch.timeline.moments()[moment as usize];
+        let Some(symbol) = self.local[place.symbol.index()] else { return Ok(()) };
+        let qty = self.account.qty(symbol);
+        if let Some(cause) = self.brackets.get(symbol).acts(qty, &place.top) {
+            self.close(batch, moment, symbol, cause)?;
+        }
+        self.effects.begin(self.next_order, self.limits.intents_per_event);
+        self.settle(batch, moment)
+    }
+
+    /// What the strategy has used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.strategy.usage()
+    }
+
+    /// Ends the lane: the strategy's last call, then the chain's last record.
+    pub(super) fn stop(&mut self, seq: u64, ts: Ts, outputs: &mut Vec<Output>) {
+        if self.state == LaneState::Running {
+            self.effects.begin(self.next_order, 0);
+            match self.strategy.stop(&mut self.effects) {
+                Ok(()) => {
+                    self.publish(ts, outputs);
+                    self.state = LaneState::Stopped;
+                }
+                Err(fault) => self.quarantine(fault, seq, 0, ts, outputs),
+            }
+        }
+        let mut record = Record::new(RecordKind::End, seq, 0)
+            .int(i128::from(self.counters.events))
+            .int(self.account.cash().0)
+            .int(self.account.equity().map_or(i128::MIN, |e| e.0));
+        for (symbol, position) in self.account.open_positions() {
+            record = record.int(i128::from(symbol.0)).int(i128::from(position.qty.0));
+        }
+        self.chain.absorb(&record);
+    }
+
+    /// A lane's number for a price as text, for messages.
+    pub(super) fn price_text(&self, symbol: SymbolId, price: Price) -> String {
+        self.instruments.at(symbol).price_text(price)
+    }
+}

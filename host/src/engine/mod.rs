@@ -1,0 +1,174 @@
+//! The engine: inputs in, decisions and fills out.
+//!
+//! It is the only place that orders the stages. At each moment: the market
+//! moves, brackets act, accounts are marked, strategies are told, and what they
+//! ask for is checked, executed and booked, before the next moment. Lanes share
+//! the market and nothing else, so each gives the same chain alone or among
+//! five hundred.
+//!
+//! An [`Engine`] comes only out of an [`EngineBuilder`], after every strategy was
+//! described, configured and started: there is no half-started engine to call.
+
+mod builder;
+pub mod chain;
+mod intake;
+mod lane;
+pub mod output;
+pub mod report;
+mod stream;
+mod timeline;
+mod view;
+
+use std::sync::Arc;
+
+use crate::domain::{InstrumentTable, Ts};
+use crate::input::InputBlock;
+use crate::market::Market;
+use crate::portfolio::InvariantBroken;
+
+pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec};
+pub use lane::{Counters, LaneLimits, LaneState};
+pub use output::{LaneOutput, Output};
+pub use report::{LaneReport, Snapshot};
+
+use lane::{Batch, Lane};
+use stream::Class;
+use timeline::Timeline;
+
+/// A started engine.
+pub struct Engine {
+    instruments: InstrumentTable,
+    batch: usize,
+    market: Arc<Market>,
+    timeline: Timeline,
+    classes: Vec<Class>,
+    lanes: Vec<Lane>,
+    outputs: Vec<Output>,
+    next_seq: u64,
+    events: u64,
+}
+
+impl Engine {
+    /// Takes a block of inputs, in batches of the configured size.
+    ///
+    /// # Errors
+    /// A broken invariant: the engine must not be stepped again.
+    pub fn step(&mut self, block: &InputBlock) -> Result<(), InvariantBroken> {
+        self.market_mut()?.begin_block();
+        let mut from = 0;
+        while from < block.len() {
+            let to = block.len().min(from + self.batch);
+            self.step_batch(block, from, to)?;
+            from = to;
+        }
+        self.next_seq = self.next_seq.max(block.next_seq());
+        self.events += block.len() as u64;
+        Ok(())
+    }
+
+    fn step_batch(
+        &mut self,
+        block: &InputBlock,
+        from: usize,
+        to: usize,
+    ) -> Result<(), InvariantBroken> {
+        let market = Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)?;
+        self.timeline.build(block, from, to, market, &mut self.classes);
+        let mut batch = Batch {
+            block,
+            timeline: &self.timeline,
+            classes: &self.classes,
+            market: &mut self.market,
+            outputs: &mut self.outputs,
+        };
+        for lane in &mut self.lanes {
+            lane.walk(&mut batch)?;
+        }
+        self.market_mut()?.commit(block);
+        Ok(())
+    }
+
+    fn market_mut(&mut self) -> Result<&mut Market, InvariantBroken> {
+        Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
+    }
+
+    /// Ends the run: every strategy's `stop`, every chain's last record.
+    ///
+    /// # Errors
+    /// An account that does not add up.
+    pub fn finish(&mut self) -> Result<(), InvariantBroken> {
+        let now = self.timeline.now();
+        for lane in &mut self.lanes {
+            lane.stop(self.next_seq, now, &mut self.outputs);
+        }
+        self.check()
+    }
+
+    /// Checks that every account adds up.
+    ///
+    /// # Errors
+    /// Names the lane and what does not.
+    pub fn check(&self) -> Result<(), InvariantBroken> {
+        for lane in &self.lanes {
+            lane.account
+                .check()
+                .map_err(|broken| InvariantBroken(format!("{}: {}", lane.name, broken.0)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the news since the last call.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Output> {
+        self.outputs.drain(..)
+    }
+
+    /// The run's instruments.
+    #[must_use]
+    pub fn instruments(&self) -> &InstrumentTable {
+        &self.instruments
+    }
+
+    /// The engine's clock.
+    #[must_use]
+    pub fn now(&self) -> Ts {
+        self.timeline.now()
+    }
+
+    /// How many inputs it has taken.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The market.
+    #[must_use]
+    pub fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// True while at least one strategy is called.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.state == LaneState::Running)
+    }
+
+    /// Where every lane stands.
+    #[must_use]
+    pub fn reports(&self) -> Vec<LaneReport> {
+        self.lanes.iter().map(LaneReport::of).collect()
+    }
+
+    /// The whole state that readers may see, made in one place and at one
+    /// moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self.next_seq, self.now(), &self.instruments, &self.market, self.reports())
+    }
+}
+
+fn kept_a_look_back() -> InvariantBroken {
+    InvariantBroken("a strategy kept a look back at the market".into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! What the engine says while it steps: news for logs, the screen and files.
+
+use crate::domain::{Fill, OrderId, Qty, RejectReason, SymbolId, Ts};
+use crate::portfolio::RoundTrip;
+use crate::strategy::{Fault, LogLevel};
+
+/// News of one lane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// the lane's number
+    pub lane: u16,
+    /// when, on the engine's clock
+    pub ts: Ts,
+    /// what
+    pub body: LaneOutput,
+}
+
+/// What happened in a lane. Symbols are the lane's own numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LaneOutput {
+    /// an order was filled
+    Fill {
+        /// the fill
+        fill: Fill,
+        /// why, in the strategy's words
+        reason: String,
+        /// the position after it
+        position: Qty,
+        /// the round trip that it closed
+        closed: Option<RoundTrip>,
+    },
+    /// an order was refused
+    Reject {
+        /// which
+        order: OrderId,
+        /// in what, when that is known
+        symbol: Option<SymbolId>,
+        /// why
+        reason: RejectReason,
+        /// the particulars
+        detail: String,
+    },
+    /// the unfilled rest of an order ended
+    Canceled {
+        /// which
+        order: OrderId,
+        /// in what
+        symbol: SymbolId,
+        /// how much was left
+        leaves: Qty,
+    },
+    /// requests beyond what one event may ask for were dropped
+    Dropped {
+        /// how many
+        orders: u32,
+    },
+    /// the strategy wrote a line
+    Log {
+        /// how important
+        level: LogLevel,
+        /// the line, cleaned
+        text: String,
+    },
+    /// the strategy failed
+    Fault(Fault),
+}

@@ -1,0 +1,130 @@
+//! Candles as the engine delivers them, and whole snapshots.
+
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+
+use super::support::*;
+use crate::domain::{Price, Qty, Side, SymbolId, Ts};
+use crate::engine::EngineConfig;
+use crate::input::{InputBlock, Trade};
+use crate::strategy::Channel;
+use crate::words;
+
+/// A candle as a strategy saw it: open second, open, high, low, close, volume.
+type Seen = (u64, f64, f64, f64, f64, f64);
+
+fn candles_seen(block: &InputBlock, batch: usize) -> Vec<Seen> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let copy = Arc::clone(&seen);
+    let strategy = Scripted::new(&[Channel::Candles(60)], move |event, _| {
+        assert_eq!(event.header.kind(), words::CANDLE);
+        if event.header.flags() & words::EMPTY == 0 {
+            let value = |i: usize| f64::from_bits(event.payload[i]);
+            let open = event.payload[1] / 1_000_000_000;
+            copy.lock().unwrap().push((open, value(2), value(3), value(4), value(5), value(6)));
+        }
+    });
+    let config = EngineConfig { batch, ..free() };
+    run_with(&config, strategy, "100", block);
+    let seen = seen.lock().unwrap();
+    seen.clone()
+}
+
+/// The candles of trades `(second, cents, hundredths)`, from the definition.
+fn recomputed(trades: &[(i64, i64, i64)]) -> Vec<Seen> {
+    let mut minutes: Vec<i64> = trades.iter().map(|t| t.0 / 60).collect();
+    minutes.dedup();
+    minutes.pop(); // the last one never closes
+    let candle = |minute: i64| {
+        let inside: Vec<_> = trades.iter().filter(|t| t.0 / 60 == minute).collect();
+        let price = |units: i64| units as f64 / 100.0;
+        let high = inside.iter().map(|t| t.1).max().unwrap();
+        let low = inside.iter().map(|t| t.1).min().unwrap();
+        let volume: i64 = inside.iter().map(|t| t.2).sum();
+        (
+            minute as u64 * 60,
+            price(inside[0].1),
+            price(high),
+            price(low),
+            price(inside[inside.len() - 1].1),
+            volume as f64 / 100.0,
+        )
+    };
+    minutes.into_iter().map(candle).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn med_007_a_candle_equals_the_one_recomputed_from_its_trades(
+        steps in prop::collection::vec((0_i64..90, 1_i64..20_000, 1_i64..500), 2..120),
+        batch in 1_usize..40,
+    ) {
+        let mut second = 1_000_000;
+        let trades: Vec<_> = steps.into_iter().map(|(step, price, qty)| {
+            second += step;
+            (second, price, qty)
+        }).collect();
+        let mut block = InputBlock::new(&instruments(), 1);
+        for &(second, price, qty) in &trades {
+            let ts = Ts(second * Ts::SECOND);
+            let trade = Trade { symbol: SymbolId(0), side: Side::Sell, price: Price(price), qty: Qty(qty), id: 0 };
+            block.push_trade(ts, ts, &trade);
+        }
+        prop_assert_eq!(candles_seen(&block, batch), recomputed(&trades));
+    }
+}
+
+#[test]
+fn med_001_equal_content_has_an_equal_hash_and_a_replay_gives_it_again() {
+    let block = trades(&[10_000, 10_100, 9_900]);
+    let snapshot = || {
+        let buy = market(crate::domain::Action::Buy, crate::strategy::Size::Base(1.0));
+        let mut engine = engine(&free(), vec![(sends(vec![buy]), "1000"), (sends(vec![]), "50")]);
+        engine.step(&block).unwrap();
+        engine.snapshot()
+    };
+    let (first, second) = (snapshot(), snapshot());
+    assert_eq!(first, second);
+    assert_eq!(first.sha256(), second.sha256());
+    let mut other = first.clone();
+    other.lanes[0].cash.push('0');
+    assert_ne!(other.sha256(), first.sha256());
+    assert_eq!(first.totals, [("USD".to_owned(), "1049.00000000".to_owned())]);
+    // The encoding is text and integers only, so it is the same everywhere.
+    assert_eq!(first.sha256(), "ca24c020da623c2d8d4c634e845c69891f5fec1049722d0be39dd0900f59669e",);
+}
+
+#[test]
+fn x_async_readers_get_one_value_made_at_one_moment() {
+    let block = trades(&[10_000, 10_100]);
+    let buy = market(crate::domain::Action::Buy, crate::strategy::Size::Base(1.0));
+    let mut engine = engine(&free(), vec![(sends(vec![buy]), "1000")]);
+    engine.step(&block).unwrap();
+    let before = engine.snapshot();
+    let mut later = trades(&[20_000, 20_000]);
+    let words = later.exact_words().to_vec();
+    later.reset(3);
+    later.extend_exact(&words, &[Ts::SECOND, 2 * Ts::SECOND]).unwrap();
+    engine.step(&later).unwrap();
+    assert_eq!((before.seq, engine.snapshot().seq), (3, 5));
+    let equity = before.lanes[0].equity.clone();
+    assert_eq!(equity.as_deref(), Some("1001.00000000"), "a snapshot does not change");
+}
+
+#[test]
+fn low_002_a_step_without_inputs_does_nothing() {
+    let mut engine = engine(&free(), vec![(sends(vec![]), "1000")]);
+    engine.step(&trades(&[10_000])).unwrap();
+    let (snapshot, calls) = (engine.snapshot(), engine.reports()[0].usage.calls);
+    let mut empty = trades(&[]);
+    empty.reset(2);
+    for _ in 0..100 {
+        engine.step(&empty).unwrap();
+    }
+    assert_eq!(engine.snapshot(), snapshot);
+    assert_eq!(engine.reports()[0].usage.calls, calls);
+    assert_eq!(engine.drain().count(), 0);
+}

@@ -1,0 +1,7 @@
+//! The engine driven by scripted strategies over hand-made and random markets.
+
+mod accounting;
+mod candles;
+mod orders;
+mod properties;
+mod support;

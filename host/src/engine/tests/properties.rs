@@ -1,0 +1,206 @@
+//! What holds for every market and every strategy.
+
+use proptest::prelude::*;
+
+use super::support::*;
+use crate::domain::{Action, Price, Qty, Side, SymbolId, Ts};
+use crate::engine::{EngineConfig, LaneReport};
+use crate::input::{InputBlock, Trade, TradingStatus};
+use crate::strategy::{Channel, Size};
+
+/// An input of a random market.
+#[derive(Clone, Debug)]
+enum Step {
+    Trade { symbol: u16, price: i64, qty: i64, sell: bool, gap_ms: i64 },
+    Book { symbol: u16, snapshot: bool, bids: Vec<(i64, i64)>, asks: Vec<(i64, i64)>, gap_ms: i64 },
+    Status { symbol: u16, status: u8 },
+    Clock { gap_ms: i64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let levels = |low: i64, high: i64| prop::collection::vec((low..high, 0_i64..300), 0..4);
+    prop_oneof![
+        8 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
+            |(symbol, price, qty, sell, gap_ms)| Step::Trade { symbol, price, qty, sell, gap_ms }),
+        6 => (0_u16..2, prop::bool::weighted(0.1), levels(9_000, 10_000), levels(10_000, 11_000), 0_i64..4_000).prop_map(
+            |(symbol, snapshot, bids, asks, gap_ms)| Step::Book { symbol, snapshot, bids, asks, gap_ms }),
+        1 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
+            |(symbol, status)| Step::Status { symbol, status }),
+        1 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
+    ]
+}
+
+fn block(steps: &[Step]) -> InputBlock {
+    let mut block = InputBlock::new(&instruments(), 1);
+    let mut now = 1_700_000_000 * Ts::SECOND;
+    let pairs =
+        |levels: &[(i64, i64)]| levels.iter().map(|&(p, q)| (Price(p), Qty(q))).collect::<Vec<_>>();
+    for step in steps {
+        match step {
+            Step::Trade { symbol, price, qty, sell, gap_ms } => {
+                now += gap_ms * 1_000_000;
+                let side = if *sell { Side::Sell } else { Side::Buy };
+                let trade = Trade {
+                    symbol: SymbolId(*symbol),
+                    side,
+                    price: Price(*price),
+                    qty: Qty(*qty),
+                    id: 0,
+                };
+                block.push_trade(Ts(now), Ts(now - 700_000_000), &trade);
+            }
+            Step::Book { symbol, snapshot, bids, asks, gap_ms } => {
+                now += gap_ms * 1_000_000;
+                let (bids, asks) = (pairs(bids), pairs(asks));
+                block.push_book(Ts(now), Ts(now), SymbolId(*symbol), *snapshot, &bids, &asks);
+            }
+            Step::Status { symbol, status } => {
+                let status = TradingStatus::from_u8(*status).unwrap();
+                block.push_status(Ts(now), SymbolId(*symbol), status);
+            }
+            Step::Clock { gap_ms } => {
+                now += gap_ms * 1_000_000;
+                block.push_timer(Ts(now));
+            }
+        }
+    }
+    block
+}
+
+/// A strategy that hashes what it sees into orders of every kind, valid and not,
+/// and answers some of the news with further orders.
+fn gambler(seed: u64) -> Scripted {
+    let mut state = seed | 1;
+    let mut answer = seed ^ 0x9e37_79b9_7f4a_7c15;
+    let channels = [
+        Channel::Trades,
+        Channel::Book(3),
+        Channel::Candles(60),
+        Channel::Candles(300),
+        Channel::Timer(30_000),
+        Channel::Status,
+    ];
+    let wanted = 1 + (seed % 6) as usize;
+    Scripted::new(&channels[..wanted], move |event, effects| {
+        for word in [event.header.0, event.ts].iter().chain(event.payload) {
+            state = (state ^ word).wrapping_mul(0x1000_0000_01b3).rotate_left(17);
+        }
+        if state % 3 == 0 {
+            effects.submit(random_order(state)).unwrap();
+        }
+    })
+    .with_orders(move |update, history, effects| {
+        let seen = history.trades(update.symbol, 3).len() as u64
+            + history.book(update.symbol, 2).bids.iter().map(|l| l.0.to_bits()).sum::<u64>()
+            + history.candles(update.symbol, 60, 2).len() as u64;
+        answer = (answer ^ seen ^ update.cash.to_bits() ^ update.equity.to_bits())
+            .wrapping_mul(0x1000_0000_01b3)
+            .rotate_left(23);
+        if answer % 4 == 0 {
+            let _full = effects.submit(random_order(answer));
+        }
+    })
+}
+
+fn random_order(state: u64) -> crate::strategy::OrderRequest {
+    let pick = |shift: u32, n: u64| (state >> shift) % n;
+    let action = [Action::Buy, Action::Sell, Action::Short, Action::Cover][pick(5, 4) as usize];
+    let size = match pick(9, 6) {
+        0 => Size::All,
+        1 | 2 => Size::Quote(pick(13, 200) as f64),
+        _ => Size::Base(pick(13, 300) as f64 / 100.0),
+    };
+    let mut order = market(action, size);
+    order.symbol = pick(21, 2) as u16;
+    let level = |shift| (pick(shift, 3) == 0).then(|| 90.0 + pick(shift + 4, 2_000) as f64 / 100.0);
+    (order.stop_loss, order.take_profit) = (level(25), level(37));
+    order
+}
+
+fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<LaneReport> {
+    let lanes = seeds.iter().map(|&seed| (gambler(seed), "1000")).collect();
+    let mut engine = engine(config, lanes);
+    engine.step(block).expect("no invariant breaks");
+    engine.check().expect("every account adds up");
+    engine.finish().expect("every account adds up");
+    engine.reports()
+}
+
+/// What must not depend on anything but the inputs and the strategy.
+fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u64, u64, String) {
+    (
+        report.chain.clone(),
+        report.equity,
+        report.counters.events,
+        report.counters.orders,
+        report.statistics.fill_count,
+        format!("{:?}", report.statistics),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_lane_gives_the_same_chain_at_every_batch_size(
+        steps in prop::collection::vec(step(), 1..150),
+        seed in any::<u64>(),
+        throttle in prop_oneof![3 => Just(0_i64), 1 => 1_i64..20],
+    ) {
+        let block = block(&steps);
+        let config = |batch| EngineConfig { batch, interval_ns: throttle * Ts::SECOND, ..EngineConfig::default() };
+        let one = outcome(&run_lanes(&config(1), &[seed], &block)[0]);
+        for batch in [7, 64, 1024] {
+            let many = outcome(&run_lanes(&config(batch), &[seed], &block)[0]);
+            prop_assert_eq!(&many, &one, "batch {}", batch);
+        }
+    }
+
+    #[test]
+    fn crit_003_interleaved_strategies_conserve_and_do_not_touch_each_other(
+        steps in prop::collection::vec(step(), 1..120),
+        seeds in prop::collection::vec(any::<u64>(), 2..6),
+    ) {
+        let block = block(&steps);
+        let config = EngineConfig::default();
+        let together = run_lanes(&config, &seeds, &block);
+        for (seed, report) in seeds.iter().zip(&together) {
+            let alone = outcome(&run_lanes(&config, &[*seed], &block)[0]);
+            prop_assert_eq!(outcome(report), alone);
+        }
+        let mut reversed = seeds.clone();
+        reversed.reverse();
+        let mut other_order = run_lanes(&config, &reversed, &block);
+        other_order.reverse();
+        for (a, b) in together.iter().zip(&other_order) {
+            prop_assert_eq!(outcome(a), outcome(b));
+        }
+    }
+
+    #[test]
+    fn equity_is_capital_plus_realized_plus_unrealized(
+        steps in prop::collection::vec(step(), 1..150),
+        seed in any::<u64>(),
+    ) {
+        let report = &run_lanes(&EngineConfig::default(), &[seed], &block(&steps))[0];
+        let expected = usd("1000") + report.realized_pnl + report.unrealized_pnl.unwrap();
+        prop_assert_eq!(report.equity, Some(expected));
+        prop_assert!(report.max_drawdown_pct >= 0.0);
+        prop_assert!(report.roi_pct.unwrap().is_finite());
+        if report.positions.is_empty() {
+            prop_assert_eq!(report.equity.unwrap() - usd("1000"), report.statistics.net);
+        }
+    }
+}
+
+#[test]
+fn med_002_an_order_is_a_value() {
+    let order = market(Action::Buy, Size::Base(1.0));
+    let mut effects = crate::strategy::Effects::new(crate::strategy::EffectLimits::default());
+    effects.begin(1, 4);
+    let mut sent = order.clone();
+    effects.submit(sent.clone()).unwrap();
+    sent.size = Size::Base(1_000.0);
+    let crate::strategy::Intent::Submit { request, .. } = &effects.intents[0] else { panic!() };
+    assert_eq!(**request, order, "what was sent does not change with what the sender keeps");
+}

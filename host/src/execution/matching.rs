@@ -1,0 +1,236 @@
+//! How much of a market order fills, and for what amount.
+
+use super::{ExecutionConfig, Model};
+use crate::domain::decimal;
+use crate::domain::{Instrument, Money, Price, Qty, Rate, RejectReason, Rounding, Side};
+use crate::market::{Book, Top};
+
+/// The market that an order meets.
+#[derive(Clone, Copy, Debug)]
+pub struct Venue<'a> {
+    /// what is traded
+    pub instrument: &'a Instrument,
+    /// prices at that moment
+    pub top: Top,
+    /// the book at that moment
+    pub book: &'a Book,
+    /// the price of the event that caused the order, 0 when it had none
+    pub cause: i64,
+    /// how it fills and what it costs
+    pub config: ExecutionConfig,
+}
+
+/// How much is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// so much of the base asset
+    Base(Qty),
+    /// as much as this buys or fetches at the best price, costs apart
+    Quote(Money),
+    /// as much as this pays for, fee included
+    Budget(Money),
+}
+
+/// What an order takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// filled quantity
+    pub qty: Qty,
+    /// quote paid or received, rounded against the trader
+    pub amount: Money,
+    /// fee in the quote asset
+    pub fee: Money,
+    /// the best price of it
+    pub best: Price,
+}
+
+impl Venue<'_> {
+    /// True when orders walk the book here.
+    #[must_use]
+    pub fn walks_book(&self) -> bool {
+        self.config.model == Model::Book && self.top.has_book
+    }
+
+    /// The price that an order of this side would meet first.
+    ///
+    /// # Errors
+    /// [`RejectReason::NoLiquidity`] on an empty side of a book,
+    /// [`RejectReason::NoMarketData`] before any price is known.
+    pub fn reference(&self, side: Side) -> Result<Price, RejectReason> {
+        let best = match side {
+            Side::Buy => self.top.ask,
+            Side::Sell => self.top.bid,
+        };
+        if self.walks_book() {
+            return if best > 0 { Ok(Price(best)) } else { Err(RejectReason::NoLiquidity) };
+        }
+        let price = match self.config.model {
+            Model::Instant if self.cause > 0 => self.cause,
+            Model::Instant if best > 0 => best,
+            _ => self.top.last,
+        };
+        if price > 0 { Ok(Price(price)) } else { Err(RejectReason::NoMarketData) }
+    }
+
+    /// Turns what is wanted into a quantity in whole increments, rounded down.
+    ///
+    /// # Errors
+    /// As [`Venue::reference`]; [`RejectReason::InvalidNumber`] when it does not
+    /// fit.
+    pub fn quantity(&self, side: Side, want: Want) -> Result<Qty, RejectReason> {
+        let invalid = RejectReason::InvalidNumber;
+        match want {
+            Want::Base(qty) => Ok(self.instrument.round_qty(qty)),
+            Want::Quote(money) => {
+                self.instrument.affordable(money, self.reference(side)?).ok_or(invalid)
+            }
+            Want::Budget(money) => self.within_budget(side, money),
+        }
+    }
+
+    /// The largest quantity whose cost and fee stay within `money`.
+    fn within_budget(&self, side: Side, money: Money) -> Result<Qty, RejectReason> {
+        let invalid = RejectReason::InvalidNumber;
+        let before_fee = without(money, self.config.fee);
+        let mut qty = if self.walks_book() {
+            let mut left = before_fee;
+            let mut total: i64 = 0;
+            for (price, depth) in self.book.opposite(side) {
+                let take =
+                    self.instrument.affordable(left, Price(price)).ok_or(invalid)?.0.min(depth);
+                total = total.checked_add(take).ok_or(invalid)?;
+                let cost = self.instrument.notional(Price(price), Qty(take), Rounding::Ceil);
+                left = left - cost.ok_or(invalid)?;
+                if take < depth {
+                    break;
+                }
+            }
+            self.instrument.round_qty(Qty(total))
+        } else {
+            let budget = without(before_fee, self.config.slippage);
+            self.instrument.affordable(budget, self.reference(side)?).ok_or(invalid)?
+        };
+        // Rounding against the trader can cost a unit more than the estimate;
+        // one increment less is then enough.
+        for _ in 0..3 {
+            if qty.0 <= 0 {
+                return Ok(Qty::ZERO);
+            }
+            let taken = self.take(side, qty)?;
+            if taken.amount + taken.fee <= money {
+                break;
+            }
+            qty = Qty(qty.0 - self.instrument.qty_increment.0);
+        }
+        Ok(qty)
+    }
+
+    /// What an order of `qty` takes: all of it, or what the book has.
+    ///
+    /// # Errors
+    /// As [`Venue::reference`]; [`RejectReason::InvalidNumber`] when the amount
+    /// does not fit.
+    pub fn take(&self, side: Side, qty: Qty) -> Result<Taken, RejectReason> {
+        let best = self.reference(side)?;
+        let invalid = RejectReason::InvalidNumber;
+        // Against the trader: a buyer pays the ceiling, a seller gets the floor.
+        let (rounding, slipped) = match side {
+            Side::Buy => (Rounding::Ceil, Rate::ONE.0.saturating_add(self.config.slippage.0)),
+            Side::Sell => (Rounding::Floor, Rate::ONE.0.saturating_sub(self.config.slippage.0)),
+        };
+        let (filled, product, ratio) = if self.walks_book() {
+            let (filled, product) = self.walk(side, qty);
+            (filled, product, Rate::ONE)
+        } else {
+            (qty, i128::from(best.0) * i128::from(qty.0), Rate(slipped))
+        };
+        let amount = self.instrument.amount(product, ratio, rounding).ok_or(invalid)?;
+        let fee = amount.times(self.config.fee, Rounding::Ceil);
+        Ok(Taken { qty: filled, amount, fee, best })
+    }
+
+    /// Walks the book: the quantity filled and the sum of price × quantity.
+    fn walk(&self, side: Side, qty: Qty) -> (Qty, i128) {
+        let (mut left, mut product) = (qty.0, 0_i128);
+        for (price, depth) in self.book.opposite(side) {
+            let take = left.min(depth);
+            product += i128::from(price) * i128::from(take);
+            left -= take;
+            if left == 0 {
+                break;
+            }
+        }
+        (Qty(qty.0 - left), product)
+    }
+}
+
+/// The part of `money` that is left when `rate` on top of it is paid from it,
+/// rounded down.
+fn without(money: Money, rate: Rate) -> Money {
+    let one = i128::from(Rate::ONE.0);
+    Money(decimal::div_rounded(money.0 * one, one + i128::from(rate.0), Rounding::Floor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book() -> Book {
+        let mut book = Book::default();
+        for (price, qty) in [(10_000, 100), (10_010, 200), (10_050, 1_000)] {
+            book.set(Side::Sell, price, qty);
+        }
+        for (price, qty) in [(9_990, 100), (9_980, 300)] {
+            book.set(Side::Buy, price, qty);
+        }
+        book
+    }
+
+    fn venue<'a>(book: &'a Book, instrument: &'a Instrument, has_book: bool) -> Venue<'a> {
+        let top = Top { bid: 9_990, ask: 10_000, last: 10_000, has_book, ..Top::default() };
+        Venue { instrument, top, book, cause: 0, config: ExecutionConfig::default() }
+    }
+
+    #[test]
+    fn a_market_order_walks_the_book_level_by_level() {
+        let (book, instrument) = (book(), Instrument::plain("X/USD", 2, 2));
+        let venue = venue(&book, &instrument, true);
+        let taken = venue.take(Side::Buy, Qty(250)).unwrap();
+        // 1.00 at 100.00 and 1.50 at 100.10 are 250.15; 0.1 % of it is 0.25015.
+        assert_eq!(taken.amount, Money::parse("250.15").unwrap());
+        assert_eq!(taken.fee, Money::parse("0.25015").unwrap());
+        assert_eq!((taken.qty, taken.best), (Qty(250), Price(10_000)));
+        let taken = venue.take(Side::Sell, Qty(1_000)).unwrap();
+        assert_eq!(taken.qty, Qty(400), "only what the book has");
+        assert_eq!(taken.amount, Money::parse("399.30").unwrap());
+    }
+
+    #[test]
+    fn without_a_book_the_price_slips_against_the_trader() {
+        let (book, instrument) = (Book::default(), Instrument::plain("X/USD", 2, 2));
+        let venue = venue(&book, &instrument, false);
+        let bought = venue.take(Side::Buy, Qty(100)).unwrap();
+        assert_eq!(bought.amount, Money::parse("100.05").unwrap());
+        assert_eq!(bought.fee, Money::parse("0.10005").unwrap());
+        let sold = venue.take(Side::Sell, Qty(100)).unwrap();
+        assert_eq!(sold.amount, Money::parse("99.95").unwrap());
+    }
+
+    #[test]
+    fn a_budget_is_never_exceeded() {
+        let (book, instrument) = (book(), Instrument::plain("X/USD", 2, 2));
+        for has_book in [true, false] {
+            let venue = venue(&book, &instrument, has_book);
+            for cents in [1, 99, 100, 10_010, 31_337, 50_000] {
+                let budget = Money(cents * 1_000_000);
+                let qty = venue.quantity(Side::Buy, Want::Budget(budget)).unwrap();
+                if qty.0 > 0 {
+                    let taken = venue.take(Side::Buy, qty).unwrap();
+                    assert!(taken.amount + taken.fee <= budget, "{cents}: {taken:?}");
+                }
+                let more = venue.take(Side::Buy, Qty(qty.0 + 2)).unwrap();
+                assert!(more.amount + more.fee > budget, "{cents}: {qty:?} is too little");
+            }
+        }
+    }
+}

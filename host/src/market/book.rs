@@ -1,0 +1,125 @@
+//! A price-level order book.
+
+use crate::domain::Side;
+
+/// A level: price and quantity in the instrument's units.
+pub type Level = (i64, i64);
+
+/// Bids and asks, each sorted so that the best level is last: changes cluster
+/// at the best prices, and there they move the fewest levels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+}
+
+impl Book {
+    /// Sets a level to an absolute quantity; zero or less removes it. Returns
+    /// the quantity before, zero when there was no such level.
+    pub fn set(&mut self, side: Side, price: i64, qty: i64) -> i64 {
+        let (levels, position) = match side {
+            Side::Buy => (&mut self.bids, Self::find_bid as fn(&[Level], i64) -> usize),
+            Side::Sell => (&mut self.asks, Self::find_ask as fn(&[Level], i64) -> usize),
+        };
+        let at = position(levels, price);
+        match levels.get_mut(at) {
+            Some(level) if level.0 == price => {
+                let before = level.1;
+                if qty > 0 {
+                    level.1 = qty;
+                } else {
+                    levels.remove(at);
+                }
+                before
+            }
+            _ => {
+                if qty > 0 {
+                    levels.insert(at, (price, qty));
+                }
+                0
+            }
+        }
+    }
+
+    fn find_bid(levels: &[Level], price: i64) -> usize {
+        levels.partition_point(|level| level.0 < price)
+    }
+
+    fn find_ask(levels: &[Level], price: i64) -> usize {
+        levels.partition_point(|level| level.0 > price)
+    }
+
+    /// The highest bid.
+    #[must_use]
+    pub fn best_bid(&self) -> Option<Level> {
+        self.bids.last().copied()
+    }
+
+    /// The lowest ask.
+    #[must_use]
+    pub fn best_ask(&self) -> Option<Level> {
+        self.asks.last().copied()
+    }
+
+    /// Bids, best first.
+    pub fn bids(&self) -> impl DoubleEndedIterator<Item = Level> + ExactSizeIterator + Clone {
+        self.bids.iter().rev().copied()
+    }
+
+    /// Asks, best first.
+    pub fn asks(&self) -> impl DoubleEndedIterator<Item = Level> + ExactSizeIterator + Clone {
+        self.asks.iter().rev().copied()
+    }
+
+    /// The levels that an order of this side takes from, best first.
+    #[must_use]
+    pub fn opposite(&self, side: Side) -> Vec<Level> {
+        match side {
+            Side::Buy => self.asks().collect(),
+            Side::Sell => self.bids().collect(),
+        }
+    }
+
+    /// True when the best bid is not below the best ask, which no consistent
+    /// book is.
+    #[must_use]
+    pub fn is_crossed(&self) -> bool {
+        matches!((self.best_bid(), self.best_ask()), (Some(bid), Some(ask)) if bid.0 >= ask.0)
+    }
+
+    /// (B − A) / (B + A) over the best `depth` levels, B and A the quantities
+    /// bid and asked; unknown for an empty book.
+    #[must_use]
+    #[allow(clippy::float_arithmetic, reason = "an indicator")]
+    pub fn imbalance(&self, depth: usize) -> Option<f64> {
+        let bid: i128 = self.bids().take(depth).map(|l| i128::from(l.1)).sum();
+        let ask: i128 = self.asks().take(depth).map(|l| i128::from(l.1)).sum();
+        (bid + ask > 0).then(|| (bid - ask) as f64 / (bid + ask) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_absolute_and_zero_removes() {
+        let mut book = Book::default();
+        for (price, qty) in [(100, 5), (99, 7), (101, 2)] {
+            assert_eq!(book.set(Side::Buy, price, qty), 0);
+        }
+        for (price, qty) in [(103, 5), (102, 7), (105, 2)] {
+            assert_eq!(book.set(Side::Sell, price, qty), 0);
+        }
+        assert_eq!(book.best_bid(), Some((101, 2)));
+        assert_eq!(book.best_ask(), Some((102, 7)));
+        assert_eq!(book.set(Side::Buy, 101, 0), 2);
+        assert_eq!(book.set(Side::Sell, 102, 1), 7);
+        assert_eq!(book.set(Side::Sell, 104, 0), 0);
+        assert_eq!(book.bids().collect::<Vec<_>>(), [(100, 5), (99, 7)]);
+        assert_eq!(book.asks().collect::<Vec<_>>(), [(102, 1), (103, 5), (105, 2)]);
+        assert!(!book.is_crossed());
+        assert_eq!(book.imbalance(1), Some(4.0 / 6.0));
+        assert_eq!(Book::default().imbalance(10), None);
+    }
+}

@@ -1,0 +1,303 @@
+//! Candles of any interval, built from trades.
+//!
+//! 1. A candle covers `[open, open + interval)` on the venue's clock, aligned to
+//!    the Unix epoch.
+//! 2. It closes at the first trade of a later interval, before that trade
+//!    counts, or when the engine's clock has passed its end by [`GRACE_NS`].
+//! 3. Intervals without trades are filled with flat candles at the last close
+//!    (volume 0, marked empty), up to a limit in a row; a longer silence leaves
+//!    a gap. Nothing is filled before the first trade.
+//! 4. A trade that arrives after its candle has closed counts in the candle that
+//!    is open then, so that no volume is lost and no closed candle changes.
+
+use std::collections::VecDeque;
+
+use crate::domain::{Instrument, Price, Qty, Ts};
+use crate::input::CandleInput;
+
+/// How long the engine's clock waits past the end of a candle for trades that
+/// are still on their way: more than a slow link needs, less than a person
+/// notices.
+pub const GRACE_NS: i64 = 2 * Ts::SECOND;
+
+/// A candle, in the instrument's units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candle {
+    /// start
+    pub open_ts: i64,
+    /// first price
+    pub open: i64,
+    /// highest price
+    pub high: i64,
+    /// lowest price
+    pub low: i64,
+    /// last price
+    pub close: i64,
+    /// traded quantity
+    pub volume: i64,
+    /// sum of price × quantity
+    pub turnover: i128,
+    /// number of trades
+    pub trades: u32,
+}
+
+impl Candle {
+    fn flat(open_ts: i64, price: i64) -> Self {
+        Self {
+            open_ts,
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            volume: 0,
+            turnover: 0,
+            trades: 0,
+        }
+    }
+
+    fn add(&mut self, price: i64, qty: i64) {
+        if self.trades == 0 {
+            self.open = price;
+            self.high = price;
+            self.low = price;
+        }
+        self.high = self.high.max(price);
+        self.low = self.low.min(price);
+        self.close = price;
+        self.volume = self.volume.saturating_add(qty);
+        self.turnover = self.turnover.saturating_add(i128::from(price) * i128::from(qty));
+        self.trades = self.trades.saturating_add(1);
+    }
+
+    /// True when no trade fell into it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.trades == 0
+    }
+
+    /// The volume-weighted average price; the close when nothing was traded.
+    #[must_use]
+    #[allow(clippy::float_arithmetic, reason = "an indicator")]
+    pub fn vwap(&self, instrument: &Instrument) -> f64 {
+        if self.volume == 0 {
+            return instrument.price_f64(Price(self.close));
+        }
+        let units = self.turnover as f64 / self.volume as f64;
+        units / crate::domain::decimal::power(instrument.price_decimals)
+    }
+}
+
+/// A closed candle with the moment at which it became known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClosedCandle {
+    /// the engine moment, for looking back from inside a batch
+    pub moment: u64,
+    /// the candle
+    pub candle: Candle,
+    /// its volume-weighted average price
+    pub vwap: f64,
+}
+
+/// The candles of one symbol and interval.
+#[derive(Clone, Debug)]
+pub struct CandleSeries {
+    interval_s: u32,
+    interval_ns: i64,
+    keep: usize,
+    fill_gaps: u32,
+    forming: Option<Candle>,
+    /// start of the earliest candle that may still open
+    next_open: i64,
+    last_close: Option<i64>,
+    closed: VecDeque<ClosedCandle>,
+}
+
+impl CandleSeries {
+    /// An empty series.
+    #[must_use]
+    pub fn new(interval_s: u32, keep: usize, fill_gaps: u32) -> Self {
+        Self {
+            interval_s,
+            interval_ns: i64::from(interval_s.max(1)) * Ts::SECOND,
+            keep,
+            fill_gaps,
+            forming: None,
+            next_open: i64::MIN,
+            last_close: None,
+            closed: VecDeque::new(),
+        }
+    }
+
+    /// The interval in seconds.
+    #[must_use]
+    pub fn interval_s(&self) -> u32 {
+        self.interval_s
+    }
+
+    /// The candle that is not closed yet.
+    #[must_use]
+    pub fn forming(&self) -> Option<&Candle> {
+        self.forming.as_ref()
+    }
+
+    /// True when a trade at `ts_exchange` would close something first.
+    #[must_use]
+    pub fn closes_before(&self, ts_exchange: i64) -> bool {
+        self.last_close.is_some() && ts_exchange >= self.end()
+    }
+
+    /// End of the candle that is open or would open next.
+    fn end(&self) -> i64 {
+        let open = self.forming.map_or(self.next_open, |candle| candle.open_ts);
+        open.saturating_add(self.interval_ns)
+    }
+
+    /// When the clock closes the next candle; never before the first trade.
+    #[must_use]
+    pub fn deadline(&self) -> i64 {
+        if self.last_close.is_none() { i64::MAX } else { self.end().saturating_add(GRACE_NS) }
+    }
+
+    /// Closes what a trade at `ts_exchange` ends: the open candle and the empty
+    /// ones up to the trade's interval.
+    pub fn close_before(&mut self, ts_exchange: i64, mut emit: impl FnMut(Candle)) {
+        self.close_until(ts_exchange, &mut emit);
+    }
+
+    /// Closes what the engine's clock has left behind.
+    pub fn close_by_clock(&mut self, now: i64, mut emit: impl FnMut(Candle)) {
+        self.close_until(now.saturating_sub(GRACE_NS), &mut emit);
+    }
+
+    /// Closes every candle that ends at or before `time`.
+    fn close_until(&mut self, time: i64, emit: &mut impl FnMut(Candle)) {
+        let Some(mut close) = self.last_close else { return };
+        if let Some(candle) = self.forming.take_if(|c| c.open_ts + self.interval_ns <= time) {
+            self.next_open = candle.open_ts + self.interval_ns;
+            close = candle.close;
+            emit(candle);
+        }
+        if self.forming.is_some() {
+            return;
+        }
+        let missing = time.saturating_sub(self.next_open).div_euclid(self.interval_ns);
+        if missing > i64::from(self.fill_gaps) {
+            self.next_open =
+                self.next_open.saturating_add(missing.saturating_mul(self.interval_ns));
+            return;
+        }
+        for _ in 0..missing.max(0) {
+            emit(Candle::flat(self.next_open, close));
+            self.next_open += self.interval_ns;
+        }
+    }
+
+    /// Counts a trade. What it ends was closed before.
+    pub fn add(&mut self, ts_exchange: i64, price: i64, qty: i64) {
+        let (interval, next_open) = (self.interval_ns, self.next_open);
+        let candle = self.forming.get_or_insert_with(|| {
+            let own = ts_exchange.div_euclid(interval).saturating_mul(interval);
+            Candle::flat(own.max(next_open), price)
+        });
+        candle.add(price, qty);
+        self.last_close = Some(price);
+    }
+
+    /// Takes a closed candle of history. Older ones than already known are
+    /// ignored.
+    pub fn seed(&mut self, input: &CandleInput) -> Option<Candle> {
+        if input.open_ts.0 < self.next_open || self.forming.is_some() {
+            return None;
+        }
+        self.next_open = input.open_ts.0.saturating_add(self.interval_ns);
+        self.last_close = Some(input.close.0);
+        Some(Candle {
+            open_ts: input.open_ts.0,
+            open: input.open.0,
+            high: input.high.0,
+            low: input.low.0,
+            close: input.close.0,
+            volume: input.volume.0,
+            turnover: 0,
+            trades: u32::from(input.volume != Qty::ZERO),
+        })
+    }
+
+    /// Adds a closed candle to the history.
+    pub fn remember(&mut self, closed: ClosedCandle) {
+        if self.closed.len() >= self.keep {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(closed);
+    }
+
+    /// The newest `n` candles that were known at `moment`, oldest of them first.
+    pub fn newest_at(&self, moment: u64, n: usize) -> impl Iterator<Item = &ClosedCandle> {
+        let known = self.closed.partition_point(|c| c.moment <= moment);
+        self.closed.range(known.saturating_sub(n)..known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: i64 = Ts::SECOND;
+
+    /// Feeds trades `(second, price, quantity)` and returns the closed candles
+    /// as `(open second, open, high, low, close, volume)`.
+    fn closed(trades: &[(i64, i64, i64)], fill: u32) -> Vec<(i64, i64, i64, i64, i64, i64)> {
+        let mut series = CandleSeries::new(60, 10, fill);
+        let mut out = Vec::new();
+        for &(second, price, qty) in trades {
+            series.close_before(second * S, |c| {
+                out.push((c.open_ts / S, c.open, c.high, c.low, c.close, c.volume));
+            });
+            series.add(second * S, price, qty);
+        }
+        out
+    }
+
+    #[test]
+    fn a_candle_closes_at_the_first_trade_of_a_later_interval() {
+        let trades = [(0, 10, 1), (30, 12, 2), (59, 9, 1), (60, 11, 5), (121, 8, 1)];
+        assert_eq!(closed(&trades, 10), [(0, 10, 12, 9, 9, 4), (60, 11, 11, 11, 11, 5)]);
+    }
+
+    #[test]
+    fn empty_intervals_are_filled_up_to_a_limit() {
+        let trades = [(0, 10, 1), (200, 12, 2), (260, 13, 1)];
+        let expected = [
+            (0, 10, 10, 10, 10, 1),
+            (60, 10, 10, 10, 10, 0),
+            (120, 10, 10, 10, 10, 0),
+            (180, 12, 12, 12, 12, 2),
+        ];
+        assert_eq!(closed(&trades, 2), expected);
+        assert_eq!(closed(&trades, 1), [expected[0], expected[3]], "a longer silence is a gap");
+    }
+
+    #[test]
+    fn a_late_trade_counts_in_the_open_candle() {
+        let trades = [(0, 10, 1), (61, 11, 1), (59, 7, 2), (120, 12, 1)];
+        assert_eq!(closed(&trades, 10), [(0, 10, 10, 10, 10, 1), (60, 11, 11, 7, 7, 3)]);
+    }
+
+    #[test]
+    fn the_clock_closes_after_a_grace_and_a_late_trade_opens_the_next() {
+        let mut series = CandleSeries::new(60, 10, 10);
+        assert_eq!(series.deadline(), i64::MAX, "nothing closes before the first trade");
+        series.add(5 * S, 10, 1);
+        assert_eq!(series.deadline(), 62 * S);
+        let mut count = 0;
+        series.close_by_clock(62 * S - 1, |_| count += 1);
+        assert_eq!(count, 0);
+        series.close_by_clock(62 * S, |c| {
+            assert_eq!((c.open_ts, c.volume), (0, 1));
+            count += 1;
+        });
+        assert_eq!(count, 1);
+        series.add(59 * S, 11, 4);
+        assert_eq!(series.forming().map(|c| (c.open_ts, c.volume)), Some((60 * S, 4)));
+    }
+}

@@ -1,0 +1,28 @@
+//! What a strategy owns and owes: ledger, positions, equity, statistics.
+//!
+//! 1. Every change of value is a balanced transaction in the [`ledger`]; a
+//!    transaction that does not balance is an [`InvariantBroken`] and ends the run.
+//! 2. Holdings are kept per symbol: what was bought on one symbol backs only
+//!    that symbol. Cash is kept per quote asset.
+//! 3. Equity is cash plus positions at their marks, in the account currency,
+//!    and is sampled at every mark while anything is held.
+//! 4. A round trip runs from flat to flat; its net profit is exactly the change
+//!    of cash that its fills and fees made.
+
+pub mod account;
+pub mod ledger;
+pub mod position;
+pub mod statistics;
+
+use thiserror::Error;
+
+pub use account::{Account, AccountConfig, StartError};
+pub use ledger::Ledger;
+pub use position::Position;
+pub use statistics::{RoundTrip, Statistics};
+
+/// Something that cannot be true. The run ends; nothing goes on from a state
+/// that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("invariant broken: {0}")]
+pub struct InvariantBroken(pub String);

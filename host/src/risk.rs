@@ -1,0 +1,130 @@
+//! Pre-trade checks: pure predicates that give a reason.
+//!
+//! An order passes them in this order, and the first that fails is the reason
+//! told: the market's state, the netting rule, the minimums, the bracket, then
+//! cash or leverage for what it would really cost.
+
+use crate::domain::{Action, Instrument, Money, Price, Qty, Rate, RejectReason, Rounding};
+use crate::input::TradingStatus;
+
+/// Whether the venue takes a market order now.
+///
+/// # Errors
+/// Stale data, or a venue that does not match.
+pub fn check_status(status: TradingStatus, action: Action) -> Result<(), RejectReason> {
+    match status {
+        TradingStatus::Trading => Ok(()),
+        TradingStatus::Stale => Err(RejectReason::StaleData),
+        TradingStatus::ReduceOnly if !action.opens() => Ok(()),
+        TradingStatus::Paused
+        | TradingStatus::CancelOnly
+        | TradingStatus::PostOnly
+        | TradingStatus::LimitOnly
+        | TradingStatus::ReduceOnly => Err(RejectReason::MarketPaused),
+    }
+}
+
+/// The netting rule, before the size is known: `buy` needs no short, `short` no
+/// long, `sell` a long and `cover` a short.
+///
+/// # Errors
+/// The reason that names what is missing or in the way.
+pub fn check_direction(
+    action: Action,
+    held: Qty,
+    instrument: &Instrument,
+) -> Result<(), RejectReason> {
+    match action {
+        Action::Buy if held.0 < 0 => Err(RejectReason::OppositePosition),
+        Action::Short if !instrument.short_allowed => Err(RejectReason::ShortNotAllowed),
+        Action::Short if held.0 > 0 => Err(RejectReason::OppositePosition),
+        Action::Sell if held.0 <= 0 => Err(RejectReason::InsufficientPosition),
+        Action::Cover if held.0 >= 0 => Err(RejectReason::NoShortPosition),
+        Action::Buy | Action::Sell | Action::Short | Action::Cover => Ok(()),
+    }
+}
+
+/// Whether a reduction stays within the position.
+///
+/// # Errors
+/// The reason of the action.
+pub fn check_held(action: Action, qty: Qty, held: Qty) -> Result<(), RejectReason> {
+    match action {
+        Action::Sell if qty.0 > held.0 => Err(RejectReason::InsufficientPosition),
+        Action::Cover if qty.0 > held.0.saturating_neg() => Err(RejectReason::NoShortPosition),
+        Action::Buy | Action::Sell | Action::Short | Action::Cover => Ok(()),
+    }
+}
+
+/// The instrument's minimums at the price that the order meets. An order that
+/// closes the whole position is exempt: what is left over from partial fills
+/// must never be stuck.
+///
+/// # Errors
+/// The minimum that is not reached.
+pub fn check_minimums(
+    instrument: &Instrument,
+    qty: Qty,
+    price: Price,
+    closes_all: bool,
+) -> Result<(), RejectReason> {
+    if qty.0 <= 0 {
+        return Err(RejectReason::BelowMinimumQuantity);
+    }
+    if closes_all {
+        return Ok(());
+    }
+    if qty < instrument.qty_min {
+        return Err(RejectReason::BelowMinimumQuantity);
+    }
+    let cost = instrument.notional(price, qty, Rounding::Floor);
+    match cost {
+        None => Err(RejectReason::InvalidNumber),
+        Some(cost) if cost < instrument.cost_min => Err(RejectReason::BelowMinimumCost),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A stop-loss belongs below a long's entry and above a short's, a take-profit
+/// on the other side; neither on an order that closes.
+///
+/// # Errors
+/// [`RejectReason::WrongSide`].
+pub fn check_bracket(
+    action: Action,
+    entry: Price,
+    stop: Option<Price>,
+    target: Option<Price>,
+) -> Result<(), RejectReason> {
+    if stop.is_none() && target.is_none() {
+        return Ok(());
+    }
+    let right = match action {
+        Action::Buy => stop.is_none_or(|s| s < entry) && target.is_none_or(|t| t > entry),
+        Action::Short => stop.is_none_or(|s| s > entry) && target.is_none_or(|t| t < entry),
+        Action::Sell | Action::Cover => false,
+    };
+    if right { Ok(()) } else { Err(RejectReason::WrongSide) }
+}
+
+/// A long is paid from cash.
+///
+/// # Errors
+/// [`RejectReason::InsufficientCash`].
+pub fn check_cash(cost: Money, spendable: Money) -> Result<(), RejectReason> {
+    if cost <= spendable { Ok(()) } else { Err(RejectReason::InsufficientCash) }
+}
+
+/// All shorts together stay within a multiple of the base equity.
+///
+/// # Errors
+/// [`RejectReason::LeverageExceeded`].
+pub fn check_leverage(
+    shorts: Money,
+    added: Money,
+    base: Money,
+    leverage: Rate,
+) -> Result<(), RejectReason> {
+    let limit = base.times(leverage, Rounding::Floor);
+    if shorts + added <= limit { Ok(()) } else { Err(RejectReason::LeverageExceeded) }
+}
