@@ -254,7 +254,7 @@ fn x_exc_a_fault_quarantines_one_strategy_and_leaves_the_others() {
     let block = trades(&[10_000, 10_100, 10_200]);
     let alone = run(sends(vec![market(Action::Buy, Size::Base(1.0))]), "1000", &block).0;
     let mut faulty = sends(vec![market(Action::Buy, Size::Base(1.0))]);
-    faulty.consumes = |events| events + 1;
+    faulty.consumes = |_| 1_000;
     let good = sends(vec![market(Action::Buy, Size::Base(1.0))]);
     let mut engine = engine(&free(), vec![(faulty, "1000"), (good, "1000")]);
     engine.step(&block).unwrap();
