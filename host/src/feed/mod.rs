@@ -1,1 +1,5 @@
 //! Sockets, tapes and the simulator: what yields the engine's inputs.
+
+pub mod import;
+pub mod sim;
+pub mod tape;
