@@ -1,0 +1,63 @@
+//! Ctrl-C and SIGTERM: the first ends the run in order, the second at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::cli::Exit;
+
+/// Tells whether the user wants the process to end.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    asked: Arc<AtomicBool>,
+    notify: Arc<Notify>,
+}
+
+impl Interrupt {
+    /// Listens from now on, on a thread of its own, so that a busy engine is
+    /// interrupted too.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or no signal handler.
+    pub fn listen() -> std::io::Result<Self> {
+        let interrupt = Self::default();
+        let copy = interrupt.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let (mut int, mut term) = {
+            let _guard = runtime.enter();
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    tokio::select! {
+                        _ = int.recv() => {}
+                        _ = term.recv() => {}
+                    }
+                    if copy.asked.swap(true, Ordering::SeqCst) {
+                        std::process::exit(Exit::Interrupted as i32);
+                    }
+                    copy.notify.notify_waiters();
+                    copy.notify.notify_one();
+                    tracing::info!("stopping; press Ctrl-C again to end at once");
+                }
+            });
+        })?;
+        Ok(interrupt)
+    }
+
+    /// True once the user asked.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the user asks.
+    pub async fn asked(&self) {
+        while !self.is_asked() {
+            self.notify.notified().await;
+        }
+    }
+}

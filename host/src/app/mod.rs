@@ -1,0 +1,12 @@
+//! The composition root: configuration, modules and market data become a run.
+
+pub mod console;
+pub mod failure;
+pub mod interrupt;
+pub mod live;
+pub mod replay;
+pub mod setup;
+pub mod strategies;
+
+pub use failure::Failure;
+pub use interrupt::Interrupt;

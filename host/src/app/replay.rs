@@ -1,0 +1,142 @@
+//! Replaying tapes, as fast as it goes.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::engine::{Engine, LaneReport};
+use crate::feed::tape::Tape;
+
+use super::strategies::{self, Selection};
+use super::{Failure, setup};
+
+/// How many blocks the reading thread may be ahead: enough to hide a slow
+/// read, little enough to stay in the cache.
+const BLOCKS_AHEAD: usize = 4;
+
+/// A strategy's identity, kept beside its lane.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// the operator's name for it
+    pub name: String,
+    /// SHA-256 of its file, in hex
+    pub sha256: String,
+    /// true when the lock file was bypassed
+    pub unsigned: bool,
+}
+
+/// What a replay gave.
+pub struct Replayed {
+    /// events taken
+    pub events: u64,
+    /// CPU seconds of the engine's thread, reading excluded
+    pub engine_cpu_s: f64,
+    /// seconds on the wall
+    pub wall_s: f64,
+    /// who ran
+    pub identities: Vec<Identity>,
+    /// where each stands
+    pub reports: Vec<LaneReport>,
+    /// false when the user ended it early
+    pub complete: bool,
+}
+
+/// Replays `tapes` one after the other. `watch` is called after every block and
+/// may end the replay; `total` is told first.
+///
+/// # Errors
+/// Modules that may not run, tapes that are damaged or do not fit.
+pub fn replay(
+    config: &Config,
+    selection: &Selection,
+    tapes: &[PathBuf],
+    mut watch: impl FnMut(&mut Engine, u64) -> ControlFlow<()>,
+) -> Result<Replayed, Failure> {
+    let started = Instant::now();
+    let tapes = open(tapes)?;
+    let Some(first) = tapes.first() else {
+        return Err(Failure::new(Exit::Usage, "no tape to replay"));
+    };
+    let total: u64 = tapes.iter().map(|tape| tape.totals().events).sum();
+    let instruments = first.instruments().clone();
+    let start = first.span().map(|(first, _)| first).unwrap_or_default();
+    let loaded = strategies::load(config, selection)?;
+    let identities = identities(&loaded);
+    let known: Vec<String> = instruments.iter().map(|(_, i)| i.symbol.clone()).collect();
+    let symbols = setup::choose_symbols(config, &loaded, &known);
+    setup::check_symbols(&setup::union(config, &symbols), &known, "the tape")?;
+    let mut engine = setup::engine(config, "replay", instruments, loaded, symbols, start)?;
+    let (mut cpu_s, mut complete, mut next_seq) = (0.0, true, 1);
+    'tapes: for tape in tapes {
+        let mut blocks = tape.prefetch(BLOCKS_AHEAD)?;
+        while let Some(block) = blocks.next() {
+            let mut block = block?;
+            block.renumber(next_seq);
+            next_seq = block.next_seq();
+            let before = cpu_seconds();
+            engine.step(&block)?;
+            cpu_s += cpu_seconds() - before;
+            blocks.recycle(block);
+            if watch(&mut engine, total).is_break() {
+                complete = false;
+                break 'tapes;
+            }
+        }
+    }
+    let before = cpu_seconds();
+    engine.finish()?;
+    cpu_s += cpu_seconds() - before;
+    let _ = watch(&mut engine, total);
+    Ok(Replayed {
+        events: engine.events(),
+        engine_cpu_s: cpu_s,
+        wall_s: started.elapsed().as_secs_f64(),
+        identities,
+        reports: engine.reports(),
+        complete,
+    })
+}
+
+/// Who the loaded modules are, in order.
+#[must_use]
+pub fn identities(loaded: &[strategies::Loaded]) -> Vec<Identity> {
+    let identity = |one: &strategies::Loaded| Identity {
+        name: one.name.clone(),
+        sha256: one.sha256.clone(),
+        unsigned: one.unsigned,
+    };
+    loaded.iter().map(identity).collect()
+}
+
+/// Opens all tapes; they must tell of the same instruments and follow each
+/// other in time.
+fn open(paths: &[PathBuf]) -> Result<Vec<Tape>, Failure> {
+    let mut tapes: Vec<Tape> = Vec::new();
+    for path in paths {
+        let tape = Tape::open(path)?;
+        if let Some(last) = tapes.last() {
+            if last.instruments() != tape.instruments() {
+                let message = format!("{} has other instruments than the tape before it", path.display());
+                return Err(Failure::new(Exit::Feed, message));
+            }
+            let end = last.span().map(|(_, end)| end);
+            let begin = tape.span().map(|(begin, _)| begin);
+            if end.zip(begin).is_some_and(|(end, begin)| begin < end) {
+                let message = format!("{} begins before the tape before it ends", path.display());
+                return Err(Failure::new(Exit::Feed, message).hint("give tapes in order of time"));
+            }
+        }
+        tapes.push(tape);
+    }
+    Ok(tapes)
+}
+
+/// CPU seconds that this thread has used.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}

@@ -1,0 +1,196 @@
+//! From configuration and loaded modules to a started engine.
+
+use crate::cli::Exit;
+use crate::config::{Config, ExecutionModel};
+use crate::domain::{InstrumentTable, Money, Ts};
+use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
+use crate::execution::{ExecutionConfig, Model};
+use crate::market::MarketLimits;
+use crate::portfolio::AccountConfig;
+use crate::strategy::{Channel, Value};
+
+use super::strategies::{Loaded, effects};
+use super::Failure;
+
+/// What each loaded module will trade, in its order.
+pub type Symbols = Vec<Vec<String>>;
+
+/// Chooses each strategy's symbols: its own section's, else the run's (from a
+/// flag or the file), else those that it declares, else `fallback`, with a
+/// warning.
+#[must_use]
+pub fn choose_symbols(config: &Config, loaded: &[Loaded], fallback: &[String]) -> Symbols {
+    loaded
+        .iter()
+        .map(|one| {
+            let own = config.strategy.get(&one.name).map(|s| &s.symbols);
+            let named = own.filter(|s| !s.is_empty()).unwrap_or(&config.run.symbols);
+            if !named.is_empty() {
+                return named.clone();
+            }
+            if !one.descriptor.symbols.is_empty() {
+                return one.descriptor.symbols.clone();
+            }
+            if fallback == config.run.default_symbols {
+                tracing::warn!(
+                    "{} names no symbols and neither does the configuration: it gets run.default_symbols, {}",
+                    one.name,
+                    fallback.join(", ")
+                );
+            }
+            fallback.to_vec()
+        })
+        .collect()
+}
+
+/// All symbols of a run, in order of appearance.
+#[must_use]
+pub fn union(config: &Config, symbols: &Symbols) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for symbol in config.run.symbols.iter().chain(symbols.iter().flatten()) {
+        if !all.contains(symbol) {
+            all.push(symbol.clone());
+        }
+    }
+    all
+}
+
+/// Refuses symbols that a source does not have, naming those that are near.
+///
+/// # Errors
+/// The first such symbol, with the source's own.
+pub fn check_symbols(wanted: &[String], known: &[String], source: &str) -> Result<(), Failure> {
+    for symbol in wanted {
+        if known.contains(symbol) {
+            continue;
+        }
+        let plain = |text: &str| text.replace(['/', '-'], "").to_uppercase();
+        let near = known.iter().min_by_key(|k| strsim::damerau_levenshtein(&plain(k), &plain(symbol)));
+        let near = near
+            .filter(|k| strsim::damerau_levenshtein(&plain(k), &plain(symbol)) <= 2)
+            .map(|k| format!("; did you mean {k}?"));
+        let message = format!(
+            "{source} has no symbol {symbol}{}",
+            near.unwrap_or_else(|| format!("; it has {}", known.join(", ")))
+        );
+        return Err(Failure::new(Exit::Feed, message)
+            .hint(format!("choose symbols with --symbols {}", known.join(","))));
+    }
+    Ok(())
+}
+
+/// Candle intervals, in seconds, that the run needs: the configured ones and
+/// those that strategies subscribed to.
+#[must_use]
+pub fn candle_intervals(config: &Config, loaded: &[Loaded]) -> Vec<u32> {
+    let configured = config.market.candle_intervals.iter().map(|interval| interval.seconds());
+    let asked = loaded.iter().flat_map(|one| &one.descriptor.subscriptions).filter_map(|s| {
+        match s.channel {
+            Channel::Candles(interval_s) => Some(interval_s),
+            _ => None,
+        }
+    });
+    let mut intervals: Vec<u32> = configured.chain(asked).collect();
+    intervals.sort_unstable();
+    intervals.dedup();
+    intervals
+}
+
+/// Builds and starts the engine.
+///
+/// # Errors
+/// Wrong symbols, parameters or accounts.
+pub fn engine(
+    config: &Config,
+    run: &str,
+    instruments: InstrumentTable,
+    loaded: Vec<Loaded>,
+    symbols: Symbols,
+    now: Ts,
+) -> Result<Engine, Failure> {
+    let mut builder = EngineBuilder::new(engine_config(config, run), instruments.clone())?;
+    for (one, symbols) in loaded.into_iter().zip(symbols) {
+        let account = account(config, &one.name, &symbols, &instruments)?;
+        builder.add(LaneSpec {
+            parameters: parameters(config, &one.name),
+            name: one.name,
+            strategy: Box::new(one.guest),
+            descriptor: one.descriptor,
+            symbols,
+            account,
+        })?;
+    }
+    Ok(builder.start(now))
+}
+
+/// The engine's part of the configuration.
+#[must_use]
+pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
+    let (execution, market) = (&config.execution, &config.market);
+    EngineConfig {
+        run: run.to_owned(),
+        seed: config.run.seed,
+        batch: if config.engine.strict { 1 } else { config.engine.batch as usize },
+        market: MarketLimits {
+            candles: market.candle_history as usize,
+            trades: market.trade_history as usize,
+            fill_gaps: market.fill_candle_gaps,
+        },
+        candles: market.candle_intervals.iter().map(|interval| interval.seconds()).collect(),
+        execution: ExecutionConfig {
+            model: match execution.model {
+                ExecutionModel::Book => Model::Book,
+                ExecutionModel::Instant => Model::Instant,
+            },
+            fee: execution.fee_rate,
+            slippage: execution.slippage_rate,
+            max_short_leverage: execution.max_short_leverage,
+        },
+        effects: effects(config),
+        interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
+    }
+}
+
+fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {
+    let params = config.strategy.get(name).map(|s| &s.params);
+    params.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// A strategy's account. Where none of its symbols is quoted in the configured
+/// currency, the capital counts in the quote of its first symbol.
+fn account(
+    config: &Config,
+    name: &str,
+    symbols: &[String],
+    instruments: &InstrumentTable,
+) -> Result<AccountConfig, Failure> {
+    let quotes: Vec<&str> = symbols
+        .iter()
+        .filter_map(|s| instruments.find(s))
+        .map(|s| instruments.at(s).quote.as_str())
+        .collect();
+    let portfolio = &config.portfolio;
+    let mut currency = portfolio.currency.clone();
+    if !quotes.contains(&currency.as_str())
+        && let Some(first) = quotes.first()
+    {
+        tracing::info!("{name}: no symbol is quoted in {currency}, so its capital is in {first}");
+        currency = (*first).to_owned();
+    }
+    let own = config.strategy.get(name).and_then(|s| s.capital);
+    let mut assets = Vec::new();
+    for (asset, amount) in &portfolio.assets {
+        let units = amount.units(Money::DECIMALS).map(Money).ok_or_else(|| {
+            let message = format!("portfolio.assets.{asset} has more than eight decimals");
+            Failure::new(Exit::Config, message)
+        })?;
+        assets.push((asset.clone(), units));
+    }
+    Ok(AccountConfig {
+        currency,
+        capital: own.unwrap_or(portfolio.capital),
+        assets,
+        fills_kept: config.history.fills as usize,
+        trips_kept: config.history.trades as usize,
+    })
+}

@@ -1,0 +1,247 @@
+//! Which modules run: found in the folder or named, allowed by their hash,
+//! compiled, and asked what they are.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::cli::Exit;
+use crate::config::{Config, Determinism as ConfigDeterminism};
+use crate::lockfile::{self, Approved, Candidate, Lock, Wasi};
+use crate::sandbox::{
+    Caps, DeadlineLimits, Determinism, FuelLimits, Guest, Limits, LoadError, Module, Runtime,
+    RuntimeOptions,
+};
+use crate::strategy::{Descriptor, EffectLimits, Strategy as _};
+
+use super::Failure;
+
+/// A module that will run.
+pub struct Loaded {
+    /// the operator's name for it: the lock file's, or the file's when unsigned
+    pub name: String,
+    /// SHA-256 of the file, in hex
+    pub sha256: String,
+    /// true when the lock file was bypassed
+    pub unsigned: bool,
+    /// the file
+    pub path: PathBuf,
+    /// its instance
+    pub guest: Guest,
+    /// what it says of itself
+    pub descriptor: Descriptor,
+}
+
+/// What the command line asks for beside the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// modules named by file
+    pub files: Vec<PathBuf>,
+    /// bypass the lock file
+    pub unsigned: bool,
+}
+
+/// The sandbox's limits as configured.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
+    let sandbox = &config.sandbox;
+    let call_ms = u64::try_from(sandbox.deadline.as_millis()).unwrap_or(u64::MAX);
+    let defaults = Limits::default();
+    Limits {
+        fuel: FuelLimits {
+            instantiate: sandbox.fuel_describe,
+            describe: sandbox.fuel_describe,
+            start: sandbox.fuel_start,
+            event: sandbox.fuel_per_event,
+            on_order: sandbox.fuel_per_call,
+            stop: sandbox.fuel_per_call,
+            save: sandbox.fuel_per_call,
+            load: sandbox.fuel_per_call,
+        },
+        deadline: DeadlineLimits { call_ms, ..defaults.deadline },
+        memory_bytes: sandbox.memory.0,
+        table_elements: sandbox.table_elements,
+        hostcall_bytes: usize::try_from(sandbox.hostcall_bytes.0).unwrap_or(usize::MAX),
+        effects: effects(config),
+        ..defaults
+    }
+}
+
+/// How much one event may cause, as configured.
+#[must_use]
+pub fn effects(config: &Config) -> EffectLimits {
+    let sandbox = &config.sandbox;
+    let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    EffectLimits {
+        intents: sandbox.orders_per_event,
+        log_lines: sandbox.log_lines,
+        log_bytes: small(sandbox.log_bytes.0),
+        indicators: sandbox.indicators,
+        text_bytes: small(sandbox.text_bytes.0),
+    }
+}
+
+/// A runtime as configured.
+///
+/// # Errors
+/// When this machine cannot run one.
+pub fn runtime(config: &Config) -> Result<Runtime, Failure> {
+    let determinism = match config.sandbox.determinism {
+        ConfigDeterminism::Native => Determinism::Native,
+        ConfigDeterminism::CrossArch => Determinism::CrossArch,
+    };
+    let stack_bytes = usize::try_from(config.sandbox.stack.0).unwrap_or(usize::MAX);
+    Runtime::new(RuntimeOptions { determinism, stack_bytes })
+        .map_err(|error| Failure::new(Exit::Runtime, error.to_string()))
+}
+
+/// The caps on a file before it is compiled, as configured.
+#[must_use]
+pub fn caps(config: &Config) -> Caps {
+    Caps { module_bytes: config.sandbox.module_size.0, ..Caps::default() }
+}
+
+/// Reads the lock file; a missing one allows nothing.
+///
+/// # Errors
+/// A lock file that cannot be read or is damaged.
+pub fn read_lock(config: &Config) -> Result<Lock, Failure> {
+    Ok(Lock::read(Path::new(&config.strategies.lock))?)
+}
+
+/// Loads everything that is to run.
+///
+/// # Errors
+/// A module named by file that may not run or is no strategy, a name that
+/// nothing has, or nothing left to run.
+pub fn load(config: &Config, selection: &Selection) -> Result<Vec<Loaded>, Failure> {
+    let lock = read_lock(config)?;
+    let runtime = runtime(config)?;
+    let mut loaded: Vec<Loaded> = Vec::new();
+    let mut refused: Option<Failure> = None;
+    for (path, named) in paths(config, selection)? {
+        let result = approve(config, selection, &lock, &path, named)
+            .and_then(|found| found.map(|a| compile(config, &runtime, a)).transpose());
+        match result {
+            Ok(None) => {}
+            Ok(Some(one)) => add(&mut loaded, one)?,
+            Err(failure) if named => return Err(failure),
+            Err(failure) => {
+                tracing::warn!("{failure}");
+                refused.get_or_insert(failure);
+            }
+        }
+    }
+    check_names(config, &lock, &loaded)?;
+    if !loaded.is_empty() {
+        return Ok(loaded);
+    }
+    Err(refused.unwrap_or_else(|| {
+        let dir = &config.strategies.dir;
+        Failure::new(Exit::NotAllowed, format!("there is no strategy to run in {dir}/"))
+            .hint(format!("put a .wasm file there, then: sandpaper allow {dir}/NAME.wasm"))
+    }))
+}
+
+/// The files to look at, and whether each was named. Naming files and no
+/// strategies means those files alone.
+fn paths(config: &Config, selection: &Selection) -> Result<Vec<(PathBuf, bool)>, Failure> {
+    let mut paths: Vec<(PathBuf, bool)> =
+        selection.files.iter().map(|path| (path.clone(), true)).collect();
+    if selection.files.is_empty() || !config.strategies.only.is_empty() {
+        let dir = Path::new(&config.strategies.dir);
+        let found = lockfile::scan(dir).map_err(|error| {
+            Failure::new(Exit::Runtime, error.to_string())
+                .hint("name a folder with --strategies-dir, or a module with --wasm")
+        })?;
+        paths.extend(found.into_iter().map(|path| (path, false)));
+    }
+    Ok(paths)
+}
+
+/// Reads a file once and looks its hash up. `None` when a filter leaves it out.
+fn approve(
+    config: &Config,
+    selection: &Selection,
+    lock: &Lock,
+    path: &Path,
+    named: bool,
+) -> Result<Option<(String, Approved)>, Failure> {
+    let cap = config.sandbox.module_size.0;
+    let read = if named { lockfile::read_named } else { lockfile::read_candidate };
+    let candidate: Candidate =
+        read(path, cap).map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
+    let stem = candidate.stem();
+    let wanted = |name: &str| {
+        let only = &config.strategies.only;
+        let enabled = config.strategy.get(name).is_none_or(|s| s.enabled);
+        named || (enabled && (only.is_empty() || only.iter().any(|o| o == name)))
+    };
+    if selection.unsigned {
+        let approved = Approved::unsigned(candidate, Wasi::None);
+        return Ok(wanted(&stem).then_some((stem, approved)));
+    }
+    match lock.approve(candidate, Timestamp::now()) {
+        Ok(approved) => {
+            let name = approved.entry().map_or(stem, |entry| entry.name.clone());
+            Ok(wanted(&name).then_some((name, approved)))
+        }
+        // A file that a filter would leave out anyway is not worth a warning.
+        Err(_) if !wanted(&stem) => Ok(None),
+        Err(refusal) => Err(Failure::new(Exit::NotAllowed, refusal.to_string())),
+    }
+}
+
+fn compile(
+    config: &Config,
+    runtime: &Runtime,
+    (name, approved): (String, Approved),
+) -> Result<Loaded, Failure> {
+    let path = approved.candidate().path().to_owned();
+    let shown = path.display();
+    let module = Module::load(runtime, &approved, &caps(config))
+        .map_err(|error: LoadError| Failure::new(Exit::Incompatible, format!("{shown}: {error}")))?;
+    let limits = limits(config).with(approved.limits());
+    let faulty = |fault| Failure::new(Exit::Incompatible, format!("{shown}: {fault}"));
+    let mut guest = module.instantiate(limits).map_err(faulty)?;
+    let descriptor = guest.describe().map_err(faulty)?;
+    let sha256 = module.sha256().to_string();
+    tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
+    let unsigned = approved.is_unsigned();
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor })
+}
+
+/// Adds a module; a name that is taken gets a number, which only files named
+/// without the lock can need.
+fn add(loaded: &mut Vec<Loaded>, mut one: Loaded) -> Result<(), Failure> {
+    let taken = |name: &str, loaded: &[Loaded]| loaded.iter().any(|l| l.name == name);
+    if taken(&one.name, loaded) {
+        if !one.unsigned {
+            let message = format!("'{}' is given twice: {}", one.name, one.path.display());
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let free = (2..).map(|n| format!("{}-{n}", one.name)).find(|n| !taken(n, loaded));
+        one.name = free.unwrap_or(one.name);
+    }
+    loaded.push(one);
+    Ok(())
+}
+
+/// Every name that a filter asks for must be there.
+fn check_names(config: &Config, lock: &Lock, loaded: &[Loaded]) -> Result<(), Failure> {
+    for name in &config.strategies.only {
+        if loaded.iter().all(|l| l.name != *name) {
+            let known: Vec<&str> = lock.entries().iter().map(|e| e.name.as_str()).collect();
+            let dir = &config.strategies.dir;
+            let message = if known.contains(&name.as_str()) {
+                format!("'{name}' is allowed, but no file in {dir}/ has its hash, or it is disabled")
+            } else if known.is_empty() {
+                format!("no strategy called '{name}' is allowed; none is")
+            } else {
+                format!("no strategy called '{name}' is allowed; there are {}", known.join(", "))
+            };
+            return Err(Failure::new(Exit::NotAllowed, message));
+        }
+    }
+    Ok(())
+}
