@@ -7,11 +7,13 @@
 //! and shows what it says. `ARCHITECTURE.md` has the map.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod feed;
 pub mod input;
 pub mod lockfile;
+pub mod output;
 pub mod sandbox;
 pub mod strategy;
 pub mod venue;
