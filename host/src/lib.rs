@@ -7,6 +7,9 @@
 //! and shows what it says. `ARCHITECTURE.md` has the map.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod engine;
@@ -15,6 +18,7 @@ pub mod feed;
 pub mod input;
 pub mod lockfile;
 pub mod market;
+pub mod output;
 pub mod portfolio;
 pub mod risk;
 pub mod sandbox;

@@ -1,0 +1,90 @@
+# `make` alone lists what there is.
+
+CARGO ?= cargo
+# The one profile of host, tests and benchmark, so that the WebAssembly runtime
+# is compiled once; see ARCHITECTURE.md.
+PROFILE := --release --locked
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+WASM := $(TARGET)/wasm32-unknown-unknown/guest
+HOST := $(TARGET)/release/sandpaper
+
+STRATEGIES := market-making order-flow mean-reversion
+WORKLOADS := s1 s2 s3
+
+# How long `make run` runs: 90s, 5m, 1h30m; empty is until stopped.
+DURATION ?=
+# Further arguments of `make run`, such as ARGS="--seed 7 --symbols BTC/USD".
+ARGS ?=
+
+.DEFAULT_GOAL := help
+# One cargo at a time: builds of the same folder would only wait for each other,
+# and two links at once need twice the memory.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run DURATION=60s ARGS=\"--seed 7\""
+
+.PHONY: run
+run: host guests ## Build, allow and run the reference strategies on the simulated market
+	@for name in $(STRATEGIES); do \
+		cp "$(WASM)/$$(echo $$name | tr - _).wasm" "strategies/$$name.wasm" || exit 1; \
+	done
+	@echo "Allowing exactly the modules that were just built:"
+	@for name in $(STRATEGIES); do \
+		$(HOST) allow "strategies/$$name.wasm" --name "$$name" --note "built by make run" --yes || exit 1; \
+	done
+	$(HOST) run --simulated $(if $(DURATION),--duration $(DURATION)) \
+		$(foreach name,$(STRATEGIES),--strategies $(name)) $(ARGS)
+
+.PHONY: test
+test: setup host guests workloads market ## Run every test
+	@scripts/test
+
+.PHONY: check
+check: ## Run exactly what CI runs
+	@.ci/run
+
+.PHONY: lint
+lint: setup ## Check format, lints and, where it is installed, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(PROFILE) --workspace --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --offline check bans licenses sources; \
+	else echo "cargo-deny is not installed: licenses and sources were not checked"; fi
+
+.PHONY: bench
+bench: host workloads market ## Measure native against sandboxed strategies
+	@scripts/bench
+
+.PHONY: host
+host: setup ## Build the host
+	$(CARGO) build $(PROFILE) -p sandpaper
+
+.PHONY: guests
+guests: setup ## Build the reference strategies to WebAssembly
+	@scripts/guest $(STRATEGIES)
+
+.PHONY: workloads
+workloads: setup ## Build the three measured workloads to target/workloads
+	@scripts/guest $(addprefix workload-,$(WORKLOADS))
+	@mkdir -p target/workloads
+	@for name in $(WORKLOADS); do \
+		cp "$(WASM)/workload_$$name.wasm" "target/workloads/$$name.wasm" || exit 1; \
+	done
+
+.PHONY: market
+market: ## Generate the market that the workloads are measured on, once
+	@scripts/market
+
+.PHONY: setup
+setup: ## Install what building needs
+	@scripts/setup
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	$(CARGO) clean
+	rm -rf target/market target/workloads target/venv
+	rm -f $(foreach name,$(STRATEGIES),strategies/$(name).wasm)

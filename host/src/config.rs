@@ -1,1 +1,0 @@
-//! Raw TOML to validated settings.

@@ -1,0 +1,259 @@
+//! Every section of the configuration: its keys, their defaults and ranges.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::schema::section;
+use super::value::{ByteSize, Decimal, Interval, choice};
+use crate::domain::{Money, Rate, Ts};
+use crate::strategy::Value;
+
+choice! {
+    /// Where market data comes from.
+    pub enum FeedKind {
+        /// the seeded simulator
+        Sim = "sim",
+    }
+}
+
+choice! {
+    /// How orders become fills.
+    pub enum ExecutionModel {
+        /// a market order walks the book where there is one
+        Book = "book",
+        /// a market order fills at once, whole, at the price that caused it
+        Instant = "instant",
+    }
+}
+
+choice! {
+    /// How far a strategy's results are the same.
+    pub enum Determinism {
+        /// on every machine of one processor family
+        Native = "native",
+        /// on every processor family, at nearly twice the cost of float code
+        CrossArch = "cross-arch",
+    }
+}
+
+choice! {
+    /// The least important log line that is shown.
+    pub enum LogLevel {
+        /// what failed
+        Error = "error",
+        /// and what needs a look
+        Warn = "warn",
+        /// and what an operator wants to know
+        Info = "info",
+        /// and what an author wants to know
+        Debug = "debug",
+        /// everything
+        Trace = "trace",
+    }
+}
+
+choice! {
+    /// How log lines look.
+    pub enum LogFormat {
+        /// for people
+        Text = "text",
+        /// one JSON object a line
+        Json = "json",
+    }
+}
+
+section! {
+    /// What is run, and for how long.
+    pub struct RunConfig at "run" {
+        /// Start of everything random: the simulated market and each strategy's
+        /// own random numbers.
+        seed: u64 = 1,
+        /// Symbols of the run. Empty: those that the strategies declare.
+        symbols: Vec<String> = [],
+        /// Symbols when neither this file nor any strategy names one; their use
+        /// is warned of.
+        default_symbols: Vec<String> = ["XRP/USD", "BTC/USD", "ETH/USD", "XRP/BTC"],
+        /// Shortest time between two calls of one strategy, in milliseconds of
+        /// market time. 0: a call for every event that it subscribed to.
+        interval_ms: u32 = 0 to "3600000",
+        /// How long to run. "0s": until stopped.
+        duration: Duration = "0s" to "3650d",
+        /// Time between two status lines.
+        status_every: Duration = "30s" from "1s" to "1d",
+    }
+}
+
+section! {
+    /// Where market data comes from.
+    pub struct FeedSourceConfig at "feed" {
+        /// The source.
+        kind: FeedKind = "sim",
+    }
+}
+
+section! {
+    /// The simulated market.
+    pub struct SimConfig at "feed.sim" {
+        /// Book changes a second and symbol.
+        rate_hz: u32 = 10 from "1" to "10000",
+        /// Trades a second and symbol, on average.
+        trade_rate_hz: Rate = 3 from "0.05" to "10000",
+        /// Volatility of the price a year, as a ratio: 0.8 is 80 %.
+        volatility: Rate = 0.8 from "0" to "20",
+        /// Mean distance of best bid and ask, as a ratio of the price.
+        spread: Rate = 0.001 from "0.000001" to "0.1",
+        /// Levels of the book on each side.
+        levels: u32 = 10 from "1" to "1000",
+        /// Market time of the first event.
+        start: Ts = "2025-01-01T00:00:00Z" from "1970-01-02T00:00:00Z" to "2200-01-01T00:00:00Z",
+        /// Market time a second of wall time. 0: as fast as it goes.
+        speed: Rate = 1 from "0" to "1000000",
+        /// Candles of each interval that strategies get before the first event.
+        warm_up_candles: u32 = 200 to "100000",
+        /// First price of each symbol that may be simulated.
+        prices: BTreeMap<String, Decimal> = { "XRP/USD" = "2.35", "BTC/USD" = "104500", "ETH/USD" = "3900", "XRP/BTC" = "0.0000225" } above "0" to "1000000000",
+    }
+}
+
+section! {
+    /// Which strategies there are and which of them run.
+    pub struct StrategiesConfig at "strategies" {
+        /// Folder of the `.wasm` files, relative to the working directory.
+        dir: String = "strategies",
+        /// The list of allowed hashes. Keep it outside the folder above.
+        lock: String = "strategies.lock",
+        /// Names of those that run. Empty: every allowed one.
+        only: Vec<String> = [],
+    }
+}
+
+section! {
+    /// What a strategy may use. Fuel counts executed instructions, the same on
+    /// every machine.
+    pub struct SandboxConfig at "sandbox" {
+        /// Fuel to load it and to ask what it is.
+        fuel_describe: u64 = 50_000_000 from "1000" to "1000000000000",
+        /// Fuel to start it.
+        fuel_start: u64 = 200_000_000 from "1000" to "1000000000000",
+        /// Fuel for each market event and each order update; a batch has this
+        /// times its length.
+        fuel_per_event: u64 = 5_000_000 from "1000" to "1000000000000",
+        /// Fuel to stop it, and to save or load its state.
+        fuel_per_call: u64 = 50_000_000 from "1000" to "1000000000000",
+        /// All memories of one strategy together.
+        memory: ByteSize = "64MiB" from "64KiB" to "4GiB",
+        /// Elements of all its tables together.
+        table_elements: u64 = 10_000 from "1" to "10000000",
+        /// Its call stack.
+        stack: ByteSize = "512KiB" from "64KiB" to "64MiB",
+        /// What the host copies out of it in one call.
+        hostcall_bytes: ByteSize = "1MiB" from "4KiB" to "128MiB",
+        /// Wall-clock backstop of one call, far above what the fuel allows.
+        deadline: Duration = "5s" from "10ms" to "10m",
+        /// What each event of a batch adds to the backstop.
+        deadline_per_event: Duration = "20ms" to "1m",
+        /// Orders, cancels and changes for each event or call.
+        orders_per_event: u32 = 16 from "1" to "10000",
+        /// Log lines for each call; the rest is counted and dropped.
+        log_lines: u32 = 100 to "10000",
+        /// Bytes of log text for each call.
+        log_bytes: ByteSize = "16KiB" to "16MiB",
+        /// Different indicator names of one strategy.
+        indicators: u32 = 64 to "10000",
+        /// Longest reason or metadata text of an order.
+        text_bytes: ByteSize = "1KiB" from "16B" to "64KiB",
+        /// Largest state that it may save.
+        state: ByteSize = "1MiB" from "1KiB" to "64MiB",
+        /// Largest file.
+        module_size: ByteSize = "4MiB" from "1KiB" to "256MiB",
+        /// Where results must be the same.
+        determinism: Determinism = "native",
+    }
+}
+
+section! {
+    /// What each strategy starts with.
+    pub struct PortfolioConfig at "portfolio" {
+        /// Starting cash of each strategy.
+        capital: Money = "100" above "0" to "1000000000000",
+        /// The asset that cash is counted in.
+        currency: String = "USD",
+        /// Assets that each strategy holds at the start, in their own units.
+        assets: BTreeMap<String, Decimal> = {} above "0" to "1000000000000",
+    }
+}
+
+section! {
+    /// How orders become fills and what that costs.
+    pub struct ExecutionConfig at "execution" {
+        /// The matcher.
+        model: ExecutionModel = "book",
+        /// Fee of each fill, as a ratio of its amount.
+        fee_rate: Rate = 0.001 from "0" to "0.1",
+        /// How much worse than the price a market order fills, as a ratio, where
+        /// there is no book to walk.
+        slippage_rate: Rate = 0.0005 from "0" to "0.1",
+        /// Most that a strategy may owe in shorts, as a multiple of its capital.
+        max_short_leverage: Rate = 2 from "0" to "100",
+    }
+}
+
+section! {
+    /// What the host keeps of each symbol.
+    pub struct MarketConfig at "market" {
+        /// Candles made of the trades, beside those that strategies ask for.
+        candle_intervals: Vec<Interval> = ["1m", "5m"],
+        /// Closed candles kept of each symbol and interval.
+        candle_history: u32 = 500 from "1" to "100000",
+        /// Trades kept of each symbol.
+        trade_history: u32 = 1000 from "1" to "1000000",
+        /// Most candles without a trade that are filled in, in a row; a longer
+        /// silence leaves a gap.
+        fill_candle_gaps: u32 = 1440 to "100000",
+    }
+}
+
+section! {
+    /// How the engine works.
+    pub struct EngineConfig at "engine" {
+        /// Most events in one call of a strategy. A result does not depend on it.
+        batch: u32 = 256 from "1" to "4096",
+        /// One event a call, so that no strategy can read ahead in its batch.
+        strict: bool = false,
+    }
+}
+
+section! {
+    /// How much of the past stays in memory. Totals and statistics cover
+    /// everything whatever stands here.
+    pub struct HistoryConfig at "history" {
+        /// Fills kept of each strategy.
+        fills: u32 = 1000 from "1" to "1000000",
+        /// Closed round trips kept of each strategy.
+        trades: u32 = 1000 from "1" to "1000000",
+    }
+}
+
+section! {
+    /// The log on the error stream.
+    pub struct LogConfig at "log" {
+        /// The least important line that is shown.
+        level: LogLevel = "info",
+        /// How lines look.
+        format: LogFormat = "text",
+    }
+}
+
+section! {
+    /// One strategy, by its name in the lock file.
+    pub struct StrategyConfig at "strategy.NAME" {
+        /// False keeps it from running.
+        enabled: bool = true,
+        /// Its symbols. Empty: those of the run, else those that it declares.
+        symbols: Vec<String> = [],
+        /// Its starting cash, when it differs from `portfolio.capital`.
+        capital: Option<Money> = none above "0" to "1000000000000",
+        /// Its parameters; `sandpaper inspect FILE` lists them.
+        params: BTreeMap<String, Value> = {},
+    }
+}

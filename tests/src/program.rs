@@ -1,0 +1,102 @@
+//! Runs the built program in an empty folder, with nothing of this machine's
+//! environment that could change what it does.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A working folder for the program; removed when it is dropped.
+#[derive(Debug)]
+pub struct Folder(TempDir);
+
+/// A program that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// its exit code; none when a signal ended it
+    pub code: Option<i32>,
+    /// its standard output
+    pub stdout: String,
+    /// its standard error
+    pub stderr: String,
+}
+
+/// The program beside this test binary: `target/release/sandpaper`.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn path() -> PathBuf {
+    let test = std::env::current_exe().expect("this test has a path");
+    let profile = test.parent().and_then(Path::parent).expect("tests stand below their profile");
+    let program = profile.join(format!("sandpaper{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.is_file(), "{} is not built: run make host", program.display());
+    program
+}
+
+impl Folder {
+    /// An empty folder.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "making a folder is more than a default")]
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    /// A path within it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file, and the folders above it.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("a folder");
+        }
+        std::fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// The program with these arguments, working in this folder.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(path());
+        command.args(arguments).current_dir(self.0.path()).env_clear().env("LC_ALL", "C");
+        command
+    }
+
+    /// Runs the program to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        let Output { status, stdout, stderr } =
+            self.command(arguments).output().expect("the program starts");
+        Finished {
+            code: status.code(),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        }
+    }
+}
+
+impl Finished {
+    /// This, if it ended with that code.
+    ///
+    /// # Panics
+    /// With both outputs, if it did not.
+    #[must_use]
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}

@@ -1,0 +1,80 @@
+//! Where things are: the repository, its sources, recorded and generated data.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
+}
+
+/// All files below `folder` whose name ends so, in order. Build output and
+/// hidden folders are left out.
+///
+/// # Panics
+/// When a folder cannot be read.
+#[must_use]
+pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("cannot list {}: {error}", folder.display()));
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                found.extend(files(&path, ending));
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The path below the root, with `/` between its parts.
+#[must_use]
+pub fn relative(path: &Path) -> String {
+    let below = path.strip_prefix(root()).unwrap_or(path);
+    below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// A file of the recorded data, from the folder that `SANDPAPER_DATA` names or
+/// from `shared/data` beside the repository. Says "skipped" when it is absent.
+#[must_use]
+pub fn recorded(name: &str) -> Option<PathBuf> {
+    let beside = root().join("../shared/data");
+    let folder = std::env::var_os("SANDPAPER_DATA").map_or(beside, PathBuf::from);
+    present(folder.join(name))
+}
+
+/// A file of the market that `scripts/market` generates, from the folder that
+/// `SANDPAPER_MARKET` names or from `target/market`. Says "skipped" when it is
+/// absent.
+#[must_use]
+pub fn market(name: &str) -> Option<PathBuf> {
+    let generated = root().join("target/market");
+    let folder = std::env::var_os("SANDPAPER_MARKET").map_or(generated, PathBuf::from);
+    present(folder.join(name))
+}
+
+/// A workload that `make workloads` builds, such as `s1`. Says "skipped" when it
+/// is absent.
+#[must_use]
+pub fn workload(name: &str) -> Option<PathBuf> {
+    let built = root().join("target/workloads");
+    let folder = std::env::var_os("SANDPAPER_WORKLOADS").map_or(built, PathBuf::from);
+    present(folder.join(format!("{name}.wasm")))
+}
+
+#[allow(clippy::print_stderr, reason = "a test that is skipped must say so")]
+fn present(path: PathBuf) -> Option<PathBuf> {
+    let found = path.is_file();
+    if !found {
+        eprintln!("skipped: {} is not there", path.display());
+    }
+    found.then_some(path)
+}

@@ -1,0 +1,6 @@
+//! All integration tests, in one binary. `tidy` checks that no file is forgotten
+//! here.
+#![forbid(unsafe_code)]
+
+mod help;
+mod tidy;

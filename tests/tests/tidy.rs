@@ -1,0 +1,280 @@
+//! What the compiler does not check: which module may know which, what the core
+//! must not name, and what the repository must not hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sandpaper_tests::repository::{files, relative, root};
+
+/// Modules of the host with those that each may name. A module without a row is
+/// an error: where it stands is decided, not found out.
+const LAYERS: &[(&str, Layer, &[&str])] = &[
+    ("domain", Layer::Core, &[]),
+    ("words", Layer::Core, &["domain"]),
+    ("input", Layer::Core, &["domain", "words"]),
+    ("strategy", Layer::Core, &["domain", "words"]),
+    ("venue", Layer::Core, &["domain", "input", "words"]),
+    ("market", Layer::Core, &["domain", "input", "strategy", "words"]),
+    ("portfolio", Layer::Core, &["domain"]),
+    ("risk", Layer::Core, &["domain", "input", "market", "portfolio", "strategy"]),
+    ("execution", Layer::Core, &["domain", "input", "market", "portfolio", "risk", "strategy"]),
+    ("journal", Layer::Core, &["domain", "input", "words"]),
+    (
+        "engine",
+        Layer::Core,
+        &[
+            "domain",
+            "execution",
+            "input",
+            "journal",
+            "market",
+            "portfolio",
+            "risk",
+            "strategy",
+            "words",
+        ],
+    ),
+    ("lockfile", Layer::Shell, &["domain"]),
+    ("sandbox", Layer::Shell, &["domain", "lockfile", "strategy", "words"]),
+    ("feed", Layer::Shell, &["domain", "input", "venue", "words"]),
+    ("config", Layer::Shell, &["domain", "strategy"]),
+    ("cli", Layer::Shell, &["config"]),
+    ("output", Layer::Shell, &["cli", "domain"]),
+    ("app", Layer::Top, &[]),
+    ("commands", Layer::Top, &[]),
+    ("main", Layer::Top, &[]),
+    ("lib", Layer::Top, &[]),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Layer {
+    /// no clock, no files, no sockets, no random numbers
+    Core,
+    /// may do I/O
+    Shell,
+    /// puts everything together, and may name everything
+    Top,
+}
+
+/// What the core must not name, each with the reason.
+const NOT_IN_CORE: &[(&str, &str)] = &[
+    ("tokio", "the core is synchronous"),
+    ("SystemTime", "the core learns the time from inputs"),
+    ("time::Instant", "the core learns the time from inputs"),
+    ("Instant::now", "the core learns the time from inputs"),
+    ("std::fs", "the core has no files"),
+    ("std::net", "the core has no sockets"),
+    ("std::env", "the core has no environment"),
+    ("std::thread", "the core has one thread"),
+    ("HashMap", "its order differs from run to run"),
+    ("HashSet", "its order differs from run to run"),
+    ("rand::", "the core has no random numbers"),
+];
+
+/// The longest a source file may be; past it, a second topic has crept in.
+const LINES_MAX: usize = 600;
+
+/// Requirements that must be shown by a test of their name.
+const REQUIREMENTS: &[&str] = &[
+    "CRIT-001", "CRIT-003", "HIGH-003", "HIGH-008", "MED-001", "MED-002", "MED-003", "MED-004",
+    "MED-005", "MED-007", "MED-012", "LOW-001", "LOW-002", "LOW-003", "LOW-005", "LOW-007",
+    "LOW-008", "X-INIT", "X-EXEC", "X-BOUND", "X-ASYNC", "X-IMPORT", "X-MULTI", "X-EXC", "X-VER",
+    "ADD-01", "ADD-02", "ADD-03", "ADD-05", "ADD-06", "ADD-07", "ADD-11", "ADD-12", "ADD-15",
+    "ADD-17", "ADD-19", "ADD-20", "ADD-21", "ADD-22",
+];
+
+/// This file names what it forbids.
+const SELF: &str = "tests/tests/tidy.rs";
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sources() -> Vec<PathBuf> {
+    files(&root(), ".rs").into_iter().filter(|path| relative(path) != SELF).collect()
+}
+
+/// The lines of a file that are neither comments nor unit tests, with their
+/// numbers. Unit tests stand at the end of their file.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
+    lines.enumerate().map(|(index, line)| (index + 1, line.split("//").next().unwrap_or("")))
+}
+
+/// True for a file that holds only unit tests.
+fn only_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/") || path.ends_with("_tests.rs")
+}
+
+/// The host's modules with their files.
+fn host_modules() -> BTreeMap<String, Vec<PathBuf>> {
+    let source = root().join("host/src");
+    let mut modules: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for path in files(&source, ".rs") {
+        let below = path.strip_prefix(&source).unwrap_or(&path);
+        let first = below.components().next().map(|part| PathBuf::from(part.as_os_str()));
+        let module = first.unwrap_or_default().with_extension("");
+        modules.entry(module.to_string_lossy().into_owned()).or_default().push(path);
+    }
+    modules
+}
+
+/// The modules that a line names as `crate::name` or `crate::{name, …}`.
+fn named(line: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        if line[..at].ends_with('$') {
+            continue;
+        }
+        let rest = &line[at + "crate::".len()..];
+        let group = rest.strip_prefix('{').and_then(|inner| inner.split('}').next());
+        for part in group.map_or(vec![rest], |inner| inner.split(',').collect()) {
+            let name: String =
+                part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn modules_know_only_those_below_them() {
+    let modules = host_modules();
+    let mut wrong = Vec::new();
+    for (module, paths) in &modules {
+        let Some((_, layer, allowed)) = LAYERS.iter().find(|(name, ..)| name == module) else {
+            wrong.push(format!("{module} has no row in LAYERS"));
+            continue;
+        };
+        for path in paths.iter().filter(|path| !only_tests(&relative(path))) {
+            for (number, line) in code(&read(path)) {
+                for name in named(line) {
+                    let inside = name == *module || !modules.contains_key(&name);
+                    if *layer != Layer::Top && !inside && !allowed.contains(&name.as_str()) {
+                        wrong.push(format!("{}:{number}: {module} names {name}", relative(path)));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_knows_no_clock_no_files_and_no_chance() {
+    let modules = host_modules();
+    let mut wrong = Vec::new();
+    for (module, layer, _) in LAYERS {
+        for path in modules.get(*module).into_iter().flatten() {
+            let name = relative(path);
+            if *layer != Layer::Core || only_tests(&name) {
+                continue;
+            }
+            for (number, line) in code(&read(path)) {
+                for (word, reason) in NOT_IN_CORE.iter().filter(|(word, _)| line.contains(word)) {
+                    wrong.push(format!("{name}:{number}: {word}: {reason}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_sandbox_names_wasmtime() {
+    let host = sources().into_iter().filter(|path| relative(path).starts_with("host/src/"));
+    let wrong: Vec<String> = host
+        .filter(|path| !relative(path).starts_with("host/src/sandbox/"))
+        .filter(|path| code(&read(path)).any(|(_, line)| line.contains("wasmtime")))
+        .map(|path| relative(&path))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn source_files_have_one_topic() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .map(|path| (read(&path).lines().count(), relative(&path)))
+        .filter(|(lines, _)| *lines > LINES_MAX)
+        .map(|(lines, path)| format!("{path} has {lines} lines"))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn tests_neither_sleep_nor_hide() {
+    let forbidden =
+        ["#[ignore", "#[should_panic", "thread::sleep", "tokio::time::sleep", "todo!(", "dbg!("];
+    let mut wrong = Vec::new();
+    for path in sources() {
+        for (index, line) in read(&path).lines().enumerate() {
+            for word in forbidden.iter().filter(|word| line.contains(**word)) {
+                wrong.push(format!("{}:{}: {word}", relative(&path), index + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_repository_names_no_path_of_a_machine() {
+    let folders = ["/work/", "/home/", "/root/", "/farm/", "/Users/"];
+    let endings = [".rs", ".toml", ".md", ".wit", ".wat", ".py", ".sh", "Makefile", ".txt"];
+    let mut texts: BTreeSet<PathBuf> =
+        endings.iter().flat_map(|ending| files(&root(), ending)).collect();
+    texts.extend(files(&root().join("scripts"), ""));
+    texts.insert(root().join(".ci/run"));
+    let mut wrong = Vec::new();
+    for path in texts.iter().filter(|path| relative(path) != SELF) {
+        for (index, line) in read(path).lines().enumerate() {
+            for folder in folders {
+                let start = line.find(folder);
+                let whole = start.is_some_and(|at| {
+                    // `.../work/` or `src/home/` is a folder of something else.
+                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-~".contains(c))
+                });
+                if whole {
+                    wrong.push(format!("{}:{}: {}", relative(path), index + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn our_crates_forbid_unsafe_code() {
+    for file in ["host/src/lib.rs", "host/src/main.rs", "tests/src/lib.rs", "tests/tests/main.rs"] {
+        let forbids = read(&root().join(file)).contains("#![forbid(unsafe_code)]");
+        assert!(forbids, "{file} does not forbid unsafe code");
+    }
+}
+
+#[test]
+fn every_test_module_is_included() {
+    let folder = root().join("tests/tests");
+    let main = read(&folder.join("main.rs"));
+    for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let is_module = path.is_file() || path.join("mod.rs").is_file();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if is_module && name != "main" {
+            assert!(main.contains(&format!("mod {name};")), "{name} is not in main.rs");
+        }
+    }
+}
+
+#[test]
+fn every_requirement_has_a_test_of_its_name() {
+    let texts: Vec<String> = sources().iter().map(|path| read(path)).collect();
+    let missing: Vec<&str> = REQUIREMENTS
+        .iter()
+        .copied()
+        .filter(|id| {
+            let name = format!("fn {}_", id.to_lowercase().replace('-', "_"));
+            !texts.iter().any(|text| text.contains(&name))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no test is named after {}", missing.join(", "));
+}
