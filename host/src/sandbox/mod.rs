@@ -1,1 +1,36 @@
-//! The wasmtime host: load, limits, calls, faults.
+//! The wasmtime host: load, limits, calls, faults. Nothing else in the host
+//! names wasmtime.
+//!
+//! 1. Only an [`Approved`](crate::lockfile::Approved) is compiled: the bytes
+//!    that were hashed are the bytes that run.
+//! 2. A strategy imports our own package and nothing else; what it would import
+//!    beyond that is named when it is refused.
+//! 3. Fuel decides, because it stops at the same instruction every time. The
+//!    wall clock only guards the machine, and its verdict has a kind of its own.
+//! 4. One store per strategy, dropped at its first fault and never used again.
+//! 5. What a call asks for counts only when the call returns well.
+//! 6. A fault of one strategy, or of this host on behalf of one, is a value: it
+//!    reaches no other strategy.
+//!
+//! Known limitation: compilation runs in this process. The caps of [`Caps`]
+//! bound it, but a file within them can still take seconds.
+
+mod caps;
+mod contract;
+mod fault;
+mod guest;
+mod imports;
+mod inspect;
+mod limits;
+mod load;
+mod runtime;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use caps::Caps;
+pub use guest::Guest;
+pub use inspect::{Inspection, Kind, MemoryBounds, inspect};
+pub use limits::{DeadlineLimits, FuelLimits, Limits};
+pub use load::{LoadError, Module};
+pub use runtime::{Determinism, Runtime, RuntimeOptions};

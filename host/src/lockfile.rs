@@ -1,1 +1,0 @@
-//! The whitelist `strategies.lock`: which bytes may run.

@@ -1,0 +1,262 @@
+//! A running strategy: its store, its budgets, and what becomes of its calls.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use super::contract::{bindings, descriptor, wit};
+use super::fault::{fault_of, fault_of_panic};
+use super::limits::Limits;
+use super::runtime::{Runtime, ticks};
+use super::state::State;
+use crate::strategy::{
+    Descriptor, Effects, Fault, FaultKind, HistoryRef, OrderUpdate, StartInfo, Strategy, Usage,
+    clean_text,
+};
+
+/// Bytes of a refusal's text that are kept.
+const REFUSAL_BYTES_MAX: usize = 1024;
+
+/// A sandboxed strategy. After a fault its store is gone, and every further
+/// call answers with the same fault. Two answers are not faults of the code and
+/// leave it running: `Err` from `save` and from `load`.
+pub struct Guest {
+    live: Option<Live>,
+    fault: Option<Fault>,
+    limits: Limits,
+    usage: Usage,
+    /// Keeps the wall-clock backstop ticking for as long as the guest lives.
+    _runtime: Runtime,
+}
+
+struct Live {
+    store: Store<State>,
+    world: bindings::Strategy,
+}
+
+/// What one call is given.
+struct Budget<'a> {
+    fuel: u64,
+    events: u32,
+    /// none for calls whose requests nobody would see
+    effects: Option<&'a mut Effects>,
+    history: Option<HistoryRef>,
+}
+
+impl Budget<'_> {
+    fn silent(fuel: u64) -> Self {
+        Self { fuel, events: 1, effects: None, history: None }
+    }
+}
+
+impl Guest {
+    /// Instantiates a module, which runs its start functions.
+    ///
+    /// # Errors
+    /// The fault that its start functions ended in, or the limit that its
+    /// memories and tables break from the beginning.
+    pub(super) fn new(
+        runtime: &Runtime,
+        pre: &InstancePre<State>,
+        limits: Limits,
+    ) -> Result<Self, Fault> {
+        let mut store = Store::new(&runtime.engine, State::new(&limits));
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.hostcall_bytes);
+        store.set_max_component_handles(limits.handles);
+        let mut usage = Usage { calls: 0, fuel: limits.fuel.instantiate, ..Usage::default() };
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            store.set_fuel(limits.fuel.instantiate)?;
+            store.set_epoch_deadline(ticks(limits.deadline.call_ms));
+            let instance = pre.instantiate(&mut store)?;
+            bindings::Strategy::new(&mut store, &instance)
+        }));
+        let world = match made {
+            Ok(Ok(world)) => world,
+            Ok(Err(error)) => return Err(fault_of(&error, store.data().last_error.as_deref())),
+            Err(payload) => return Err(fault_of_panic(&*payload)),
+        };
+        usage.fuel -= store.get_fuel().unwrap_or(0).min(usage.fuel);
+        usage.memory_bytes = store.data().limiter.memory_bytes();
+        let live = Some(Live { store, world });
+        Ok(Self { live, fault: None, limits, usage, _runtime: runtime.clone() })
+    }
+
+    /// Makes one call: budgets in, effects and history lent for its duration,
+    /// fuel counted, and the store dropped when it fails.
+    fn call<R>(
+        &mut self,
+        budget: Budget<'_>,
+        body: impl FnOnce(&bindings::Strategy, &mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, Fault> {
+        let Budget { fuel, events, effects, history } = budget;
+        let Some(live) = &mut self.live else { return Err(self.known_fault()) };
+        let deadline = self.limits.deadline;
+        let deadline_ms =
+            deadline.call_ms.saturating_add(deadline.event_ms.saturating_mul(u64::from(events)));
+        let mut effects = effects;
+        lend(live.store.data_mut(), effects.as_deref_mut(), history);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            live.store.set_fuel(fuel)?;
+            live.store.set_epoch_deadline(ticks(deadline_ms));
+            body(&live.world, &mut live.store)
+        }));
+        let last_error = take_back(live.store.data_mut(), effects.as_deref_mut());
+        let fault = match outcome {
+            Ok(Ok(result)) => {
+                let left = live.store.get_fuel().unwrap_or(0);
+                self.usage.memory_bytes = live.store.data().limiter.memory_bytes();
+                self.count(fuel.saturating_sub(left), events);
+                return Ok(result);
+            }
+            Ok(Err(error)) => fault_of(&error, last_error.as_deref()),
+            Err(payload) => fault_of_panic(&*payload),
+        };
+        // After an access out of bounds or a refused growth the counter may show
+        // nothing used, so a failed call costs all that it was given.
+        self.count(fuel, events);
+        Err(self.fail(fault, effects))
+    }
+
+    fn count(&mut self, fuel: u64, events: u32) {
+        self.usage.calls += 1;
+        self.usage.fuel = self.usage.fuel.saturating_add(fuel);
+        let per_event = fuel / u64::from(events.max(1));
+        self.usage.fuel_max_per_event = self.usage.fuel_max_per_event.max(per_event);
+    }
+
+    /// Ends the guest: nothing that the failed call asked for happens, its logs
+    /// stay.
+    fn fail(&mut self, fault: Fault, effects: Option<&mut Effects>) -> Fault {
+        self.live = None;
+        self.usage.memory_bytes = 0;
+        self.fault = Some(fault.clone());
+        if let Some(effects) = effects {
+            effects.intents.clear();
+        }
+        fault
+    }
+
+    fn known_fault(&self) -> Fault {
+        let unknown = || Fault::new(FaultKind::Host, "the strategy has ended");
+        self.fault.clone().unwrap_or_else(unknown)
+    }
+
+    /// The fault that ended it.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+}
+
+/// Hands the call's buffer and look back to the store.
+fn lend(state: &mut State, effects: Option<&mut Effects>, history: Option<HistoryRef>) {
+    state.last_error = None;
+    state.history = history;
+    state.takes_orders = effects.is_some();
+    match effects {
+        Some(effects) => std::mem::swap(&mut state.effects, effects),
+        None => state.effects.begin(0),
+    }
+}
+
+/// Takes both back, and the last error line.
+fn take_back(state: &mut State, effects: Option<&mut Effects>) -> Option<String> {
+    if let Some(effects) = effects {
+        std::mem::swap(&mut state.effects, effects);
+    }
+    state.history = None;
+    state.last_error.take()
+}
+
+fn refused(text: &str) -> Fault {
+    Fault::new(FaultKind::Refused, clean_text(text, REFUSAL_BYTES_MAX))
+}
+
+impl Strategy for Guest {
+    fn describe(&mut self) -> Result<Descriptor, Fault> {
+        let budget = Budget::silent(self.limits.fuel.describe);
+        self.call(budget, |world, store| Ok(descriptor(world.call_describe(store)?)?))
+    }
+
+    fn start(
+        &mut self,
+        info: &StartInfo,
+        history: HistoryRef,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        let info = wit::StartInfo::from(info);
+        let budget = Budget {
+            fuel: self.limits.fuel.start,
+            events: 1,
+            effects: Some(effects),
+            history: Some(history),
+        };
+        match self.call(budget, |world, store| world.call_start(store, &info))? {
+            Ok(()) => Ok(()),
+            Err(text) => Err(self.fail(refused(&text), Some(effects))),
+        }
+    }
+
+    fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
+        let budget = Budget {
+            fuel: self.limits.fuel.event.saturating_mul(u64::from(events)),
+            events,
+            effects: Some(effects),
+            history: None,
+        };
+        let consumed = self.call(budget, |world, store| world.call_handle(store, words))?;
+        if (1..=events).contains(&consumed) {
+            return Ok(consumed);
+        }
+        let detail = format!("`handle` says that it consumed {consumed} of {events} events");
+        Err(self.fail(Fault::new(FaultKind::Protocol, detail), Some(effects)))
+    }
+
+    fn on_order(
+        &mut self,
+        update: &OrderUpdate,
+        history: HistoryRef,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        let update = wit::OrderUpdate::from(update);
+        let budget = Budget {
+            fuel: self.limits.fuel.on_order,
+            events: 1,
+            effects: Some(effects),
+            history: Some(history),
+        };
+        self.call(budget, |world, store| world.call_on_order(store, &update))
+    }
+
+    fn stop(&mut self, effects: &mut Effects) -> Result<(), Fault> {
+        let budget = Budget { effects: Some(effects), ..Budget::silent(self.limits.fuel.stop) };
+        self.call(budget, |world, store| world.call_stop(store))
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, Fault> {
+        let (state_bytes, usual) = (self.limits.state_bytes, self.limits.hostcall_bytes);
+        let saved = self.call(Budget::silent(self.limits.fuel.save), |world, store| {
+            store.set_hostcall_fuel(state_bytes);
+            let saved = world.call_save(&mut *store);
+            store.set_hostcall_fuel(usual);
+            saved
+        })?;
+        saved.map_err(|text| refused(&text))
+    }
+
+    fn load(&mut self, state: &[u8], from_version: &str) -> Result<(), Fault> {
+        if state.len() > self.limits.state_bytes {
+            let limit = self.limits.state_bytes;
+            return Err(refused(&format!("a state of {} bytes, more than {limit}", state.len())));
+        }
+        let budget = Budget::silent(self.limits.fuel.load);
+        let loaded = self.call(budget, |world, store| world.call_load(store, state, from_version))?;
+        loaded.map_err(|text| refused(&text))
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+}

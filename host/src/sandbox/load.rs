@@ -1,0 +1,272 @@
+//! From approved bytes to compiled code: kind, caps, component, imports, world,
+//! compilation, each step before the next.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wasmparser::{ComponentExternalKind, Parser, Payload, Validator};
+use wasmtime::component::{Component, InstancePre};
+use wit_component::ComponentEncoder;
+
+use super::caps::Caps;
+use super::contract::{self, EXPORTS, INTERFACES, PACKAGE};
+use super::guest::Guest;
+use super::limits::Limits;
+use super::runtime::{Runtime, features};
+use super::state::State;
+use crate::lockfile::{Approved, Sha256, Wasi};
+use crate::strategy::{Fault, clean_text};
+
+/// Bytes of a tool's message that are kept.
+const DETAIL_BYTES_MAX: usize = 1024;
+
+/// Why bytes cannot run as a strategy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Neither a core module nor a component. Precompiled code is not either.
+    #[error("not a WebAssembly file: {0}")]
+    NotWasm(String),
+    /// Larger than this host compiles, or not parseable.
+    #[error("refused before compilation: {0}")]
+    Structure(String),
+    /// It uses what the contract does not have.
+    #[error("imports {0}, which strategies are not given")]
+    ForeignImport(String),
+    /// It needs WASI, which has to be granted.
+    #[error("imports {0}, which strategies are not given: build for wasm32-unknown-unknown")]
+    WasiNotGranted(String),
+    /// It needs WASI, and was granted the empty one, which this version lacks.
+    #[error("imports {0}: the deterministic WASI that was granted is not available yet")]
+    WasiNotAvailable(String),
+    /// It does not answer to the contract.
+    #[error("does not implement {world}: {0}", world = crate::lockfile::WORLD)]
+    WrongWorld(String),
+    /// wasmtime cannot compile it.
+    #[error("does not compile: {0}")]
+    Compile(String),
+    /// This machine cannot run strategies at all.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+}
+
+/// What the first eight bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layer {
+    Module,
+    Component,
+}
+
+/// Tells a core module from a component.
+pub(super) fn layer(bytes: &[u8]) -> Result<Layer, LoadError> {
+    match (bytes.get(..4), bytes.get(4..8)) {
+        (Some(b"\0asm"), Some([1, 0, 0, 0])) => Ok(Layer::Module),
+        (Some(b"\0asm"), Some([13, 0, 1, 0])) => Ok(Layer::Component),
+        (Some(b"\0asm"), _) => Err(LoadError::NotWasm("unknown version".to_owned())),
+        (Some(b"\x7fELF"), _) => Err(LoadError::NotWasm("native or precompiled code".to_owned())),
+        _ => Err(LoadError::NotWasm("the first bytes are not its mark".to_owned())),
+    }
+}
+
+/// A strategy's compiled code. Instances of it share nothing else.
+#[derive(Clone)]
+pub struct Module {
+    runtime: Runtime,
+    pre: InstancePre<State>,
+    sha256: Sha256,
+    imports: Vec<String>,
+}
+
+impl Module {
+    /// Checks and compiles approved bytes.
+    ///
+    /// # Errors
+    /// [`LoadError`], naming what is wrong.
+    pub fn load(runtime: &Runtime, approved: &Approved, caps: &Caps) -> Result<Self, LoadError> {
+        let candidate = approved.candidate();
+        let component = prepare(candidate.bytes(), caps, approved.wasi())?;
+        let pre = compile(runtime, &component.bytes)?;
+        let sha256 = candidate.sha256();
+        Ok(Self { runtime: runtime.clone(), pre, sha256, imports: component.imports })
+    }
+
+    /// Makes a strategy of it.
+    ///
+    /// # Errors
+    /// The fault that its start functions ended in, or the limit that it breaks
+    /// from the beginning.
+    pub fn instantiate(&self, limits: Limits) -> Result<Guest, Fault> {
+        Guest::new(&self.runtime, &self.pre, limits)
+    }
+
+    /// The digest of the file it was made of.
+    #[must_use]
+    pub fn sha256(&self) -> Sha256 {
+        self.sha256
+    }
+
+    /// What it imports, for the lock file.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+}
+
+/// A component that may be compiled.
+pub(super) struct Prepared {
+    pub(super) bytes: Vec<u8>,
+    pub(super) imports: Vec<String>,
+}
+
+/// Everything before compilation. wasmtime has no part in it.
+pub(super) fn prepare(bytes: &[u8], caps: &Caps, wasi: Wasi) -> Result<Prepared, LoadError> {
+    let layer = layer(bytes)?;
+    caps.check(bytes).map_err(|detail| LoadError::Structure(clean(&detail)))?;
+    Validator::new_with_features(features())
+        .validate_all(bytes)
+        .map_err(|error| LoadError::Structure(clean(&error.to_string())))?;
+    let bytes = match layer {
+        Layer::Module => {
+            check_imports(&module_imports(bytes), wasi)?;
+            componentize(bytes)?
+        }
+        Layer::Component => bytes.to_vec(),
+    };
+    let Surface { imports, exports } = surface(&bytes)?;
+    check_imports(&imports, wasi)?;
+    check_world(&bytes, &exports)?;
+    Ok(Prepared { bytes, imports })
+}
+
+fn clean(detail: &str) -> String {
+    clean_text(&detail.replace('\n', " "), DETAIL_BYTES_MAX)
+}
+
+/// Runs a step of a foreign library on a stranger's bytes, where a panic is one
+/// more way to refuse them.
+fn guarded<R>(step: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(step))
+        .unwrap_or_else(|_| Err("the tool that reads it failed".to_owned()))
+}
+
+/// Makes a component of a core module that carries its world in a custom
+/// section, as the SDK's do.
+fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
+    if !has_world(module) {
+        let detail = "a core module without the contract in it: \
+                      it was not built with an SDK, or stripped of all custom sections";
+        return Err(LoadError::WrongWorld(detail.to_owned()));
+    }
+    guarded(|| {
+        let encoder = ComponentEncoder::default().module(module);
+        let encoded = encoder.and_then(|encoder| encoder.validate(true).encode());
+        encoded.map_err(|error| format!("{error:#}"))
+    })
+    .map_err(|detail| LoadError::WrongWorld(clean(&detail)))
+}
+
+fn has_world(module: &[u8]) -> bool {
+    let sections = Parser::new(0).parse_all(module).map_while(Result::ok);
+    sections.into_iter().any(|payload| {
+        matches!(payload, Payload::CustomSection(section)
+            if section.name().starts_with("component-type"))
+    })
+}
+
+/// The modules that a core module imports from, each once.
+pub(super) fn module_imports(module: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    for payload in Parser::new(0).parse_all(module).map_while(Result::ok) {
+        if let Payload::ImportSection(reader) = payload {
+            for import in reader.into_imports().map_while(Result::ok) {
+                let name = clean(import.module);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+    }
+    names
+}
+
+/// What a component imports and exports, by name.
+#[derive(Default)]
+pub(super) struct Surface {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<(String, ComponentExternalKind)>,
+}
+
+/// Reads the outermost component's imports and exports.
+pub(super) fn surface(component: &[u8]) -> Result<Surface, LoadError> {
+    let failed =
+        |error: wasmparser::BinaryReaderError| LoadError::Structure(clean(&error.to_string()));
+    let mut surface = Surface::default();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(failed)? {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(reader) if depth == 1 => {
+                for import in reader {
+                    surface.imports.push(clean(import.map_err(failed)?.name.name));
+                }
+            }
+            Payload::ComponentExportSection(reader) if depth == 1 => {
+                for export in reader {
+                    let export = export.map_err(failed)?;
+                    surface.exports.push((clean(export.name.name), export.kind));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(surface)
+}
+
+/// Compares imports with the contract by name. Names are what counts: an import
+/// of a forbidden interface that declares no function of it would otherwise be
+/// satisfied by anything.
+fn check_imports(imports: &[String], wasi: Wasi) -> Result<(), LoadError> {
+    let foreign = imports.iter().filter(|name| !INTERFACES.contains(&name.as_str()));
+    let Some(name) = foreign.into_iter().next() else { return Ok(()) };
+    if name.starts_with(PACKAGE) {
+        let detail = format!("it imports {name}, and this host has {}", INTERFACES.join(", "));
+        return Err(LoadError::WrongWorld(detail));
+    }
+    if !name.starts_with("wasi") {
+        return Err(LoadError::ForeignImport(name.clone()));
+    }
+    Err(match wasi {
+        Wasi::Refused => LoadError::WasiNotGranted(name.clone()),
+        Wasi::Deterministic => LoadError::WasiNotAvailable(name.clone()),
+    })
+}
+
+/// Compares exports with the contract: first by name, for a message that says
+/// what is missing, then by type.
+fn check_world(
+    component: &[u8],
+    exports: &[(String, ComponentExternalKind)],
+) -> Result<(), LoadError> {
+    let exported = |name: &str| {
+        exports.iter().any(|(known, kind)| known == name && *kind == ComponentExternalKind::Func)
+    };
+    let missing: Vec<_> = EXPORTS.into_iter().filter(|name| !exported(name)).collect();
+    if !missing.is_empty() {
+        let detail = format!("it does not export {}", missing.join(", "));
+        return Err(LoadError::WrongWorld(detail));
+    }
+    let (resolve, world) = contract::world().map_err(LoadError::Engine)?;
+    guarded(|| {
+        wit_component::targets(&resolve, world, component).map_err(|error| format!("{error:#}"))
+    })
+    .map_err(|detail| LoadError::WrongWorld(clean(&detail)))
+}
+
+/// Compiles a prepared component and resolves its imports.
+fn compile(runtime: &Runtime, component: &[u8]) -> Result<InstancePre<State>, LoadError> {
+    let failed = |error: wasmtime::Error| format!("{error:#}");
+    guarded(|| {
+        let component = Component::from_binary(&runtime.engine, component).map_err(failed)?;
+        runtime.linker.instantiate_pre(&component).map_err(failed)
+    })
+    .map_err(|detail| LoadError::Compile(clean(&detail)))
+}
