@@ -1,7 +1,5 @@
 //! The order book as far as a strategy subscribed to it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::types::{Level, Symbol};
 use crate::words::RawEvent;
 
@@ -10,7 +8,7 @@ use crate::words::RawEvent;
 /// A changed level merges into the book, a snapshot replaces it. The book holds
 /// the subscribed depth, or as many levels as the last snapshot had if those
 /// were more; what falls out beyond that is forgotten, as venues do it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Book {
     symbol: Symbol,
     ts_ns: u64,
@@ -47,9 +45,9 @@ impl Book {
         self.symbol
     }
 
-    /// The same book seen to another depth.
-    pub(crate) fn with_depth(self, depth: usize) -> Self {
-        Self { depth, limit: self.limit.max(depth), ..self }
+    /// All levels held, also those below the subscribed depth.
+    pub(crate) fn all_levels(&self) -> (&[Level], &[Level]) {
+        (&self.bids, &self.asks)
     }
 
     pub(crate) fn depth(&self) -> usize {

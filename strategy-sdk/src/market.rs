@@ -1,14 +1,13 @@
 //! What the events have shown of the market, as far as the strategy subscribed.
 
-use serde::{Deserialize, Serialize};
-
 use crate::book::Book;
 use crate::description::{Channel, Description};
 use crate::types::{Candle, Instrument, MarketStatus, Side, Symbol, Trade};
 use crate::window::Window;
+use crate::words::{self, WordsError};
 
 /// The newest trades of one instrument.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RecentTrades {
     kept: Window<Trade>,
 }
@@ -65,7 +64,7 @@ impl RecentTrades {
 }
 
 /// The newest closed candles of one instrument and interval.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RecentCandles {
     pub(crate) interval_s: u32,
     kept: Window<Candle>,
@@ -99,7 +98,7 @@ impl RecentCandles {
 }
 
 /// One instrument's state.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct SymbolState {
     pub(crate) wants_trades: bool,
     pub(crate) wants_book: bool,
@@ -207,6 +206,45 @@ impl Market {
         self.instruments.iter().map(|instrument| instrument.symbol.clone()).collect()
     }
 
+    /// What is kept, as events that restore it, and the last prices with the
+    /// instants they speak of.
+    pub(crate) fn save(&self) -> (Vec<u64>, Vec<(Option<f64>, u64)>) {
+        let mut batch = Vec::new();
+        for (index, state) in (0..=u16::MAX).zip(&self.symbols) {
+            state.save(Symbol(index), self.ts_ns, &mut batch);
+        }
+        (batch, self.symbols.iter().map(|state| (state.price, state.price_ts_ns)).collect())
+    }
+
+    /// Takes over what [`Market::save`] gave. The subscriptions stay this run's,
+    /// so that a newer version of a strategy may want other things.
+    pub(crate) fn resume(
+        &mut self,
+        mut batch: &[u64],
+        prices: &[(Option<f64>, u64)],
+    ) -> Result<(), WordsError> {
+        while !batch.is_empty() {
+            let (event, rest) = words::split_first(batch)?;
+            batch = rest;
+            let symbol = event.symbol();
+            let state =
+                self.symbols.get_mut(symbol.index()).ok_or(WordsError::UnknownSymbol(symbol.0))?;
+            match event.kind() {
+                words::KIND_TRADE if state.wants_trades => state.take_trade(&event.trade()?),
+                words::KIND_CANDLE => {
+                    state.take_candle(&event.candle()?);
+                }
+                words::KIND_BOOK if state.wants_book => state.book.apply(&event),
+                words::KIND_STATUS if state.wants_status => state.status = event.status()?,
+                _ => {}
+            }
+        }
+        for (state, (price, ts_ns)) in self.symbols.iter_mut().zip(prices) {
+            (state.price, state.price_ts_ns) = (*price, *ts_ns);
+        }
+        Ok(())
+    }
+
     fn subscribe(&mut self, description: &Description) -> Result<(), String> {
         for subscription in &description.subscriptions {
             if let Channel::Timer(interval_ms) = subscription.channel {
@@ -270,26 +308,17 @@ impl SymbolState {
         }
     }
 
-    /// Takes over what a saved state kept. The subscriptions stay this run's, so
-    /// that a newer version of a strategy may want other things.
-    pub(crate) fn resume(&mut self, saved: Self) {
-        self.price = saved.price;
-        self.price_ts_ns = saved.price_ts_ns;
-        self.status = saved.status;
-        if self.wants_trades && self.keeps_trades {
-            for trade in saved.trades.kept.iter() {
-                self.trades.kept.push(*trade);
-            }
+    /// Writes what is kept as events, so that taking them again restores it.
+    fn save(&self, symbol: Symbol, ts_ns: u64, batch: &mut Vec<u64>) {
+        words::push_status(batch, symbol, ts_ns, self.status);
+        for candle in self.candles.iter().flat_map(|recent| recent.kept.iter()) {
+            words::push_candle(batch, ts_ns, candle);
         }
-        for recent in &mut self.candles {
-            let same = saved.candles.iter().find(|kept| kept.interval_s == recent.interval_s);
-            for candle in same.iter().flat_map(|kept| kept.kept.iter()) {
-                recent.kept.push(*candle);
-            }
+        for trade in self.trades.kept.iter() {
+            words::push_trade(batch, trade);
         }
-        if self.wants_book && self.book.depth() <= saved.book.depth() {
-            self.book = saved.book.with_depth(self.book.depth());
-        }
+        let (bids, asks) = self.book.all_levels();
+        words::push_book(batch, symbol, self.book.ts_ns(), true, bids, asks);
     }
 
     fn subscribe(&mut self, channel: Channel, candles_kept: usize) {

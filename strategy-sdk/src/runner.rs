@@ -136,12 +136,14 @@ impl<S: Strategy> Runner<S> {
     /// The strategy has not been started, or its state cannot be written.
     pub fn save(&self) -> Result<Vec<u8>, String> {
         let strategy = self.strategy.as_ref().ok_or(NOT_STARTED)?;
+        let (words, prices) = self.market.save();
         encode(&SavedState {
             format: STATE_FORMAT,
             symbols: self.market.names(),
             strategy: Bytes(encode(strategy)?),
             open_orders: self.requests.open.clone(),
-            market: self.market.symbols.clone(),
+            prices,
+            market: Bytes(words.iter().flat_map(|word| word.to_le_bytes()).collect()),
         })
     }
 
@@ -158,15 +160,17 @@ impl<S: Strategy> Runner<S> {
             return Err(format!("state has layout {}, not {STATE_FORMAT}", saved.format));
         }
         let symbols = self.market.names();
-        if saved.symbols != symbols || saved.market.len() != symbols.len() {
+        if saved.symbols != symbols {
             return Err(format!("state is of symbols {:?}, not {symbols:?}", saved.symbols));
         }
         let restored = S::migrate(&saved.strategy.0, from_version)?;
+        let mut market = self.market.clone();
+        market
+            .resume(&saved.words(), &saved.prices)
+            .map_err(|error| format!("market of the state: {error}"))?;
+        self.market = market;
         strategy.resume(restored);
         self.requests.open = saved.open_orders;
-        for (state, saved) in self.market.symbols.iter_mut().zip(saved.market) {
-            state.resume(saved);
-        }
         Ok(())
     }
 

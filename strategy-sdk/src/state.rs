@@ -4,7 +4,6 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::account::OpenOrder;
-use crate::market::SymbolState;
 
 /// The layout of [`SavedState`]; grows when it changes.
 pub(crate) const STATE_FORMAT: u32 = 1;
@@ -18,7 +17,19 @@ pub(crate) struct SavedState {
     pub(crate) symbols: Vec<String>,
     pub(crate) strategy: Bytes,
     pub(crate) open_orders: Vec<OpenOrder>,
-    pub(crate) market: Vec<SymbolState>,
+    /// Last price and the instant that it speaks of, by symbol.
+    pub(crate) prices: Vec<(Option<f64>, u64)>,
+    /// Trades, candles, books and statuses that were kept, as little-endian
+    /// words of the contract: compact, and read by code that is there anyway.
+    pub(crate) market: Bytes,
+}
+
+impl SavedState {
+    /// The words of `market`; bytes beyond the last whole word are passed over.
+    pub(crate) fn words(&self) -> Vec<u64> {
+        let (whole, _) = self.market.0.as_chunks::<8>();
+        whole.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()
+    }
 }
 
 /// Bytes that MessagePack keeps as one block instead of as a list of numbers.

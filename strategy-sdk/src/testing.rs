@@ -188,7 +188,8 @@ impl<S: Strategy> Harness<S> {
         self.book_of(Symbol(0), true, bids, asks);
     }
 
-    /// Feeds a whole book, or changed levels.
+    /// Feeds a whole book, best levels first, or changed levels. A whole book
+    /// also sets the last price to its mid.
     #[track_caller]
     pub fn book_of(
         &mut self,
@@ -202,7 +203,7 @@ impl<S: Strategy> Harness<S> {
         };
         let (bids, asks) = (levels(bids), levels(asks));
         words::push_book(&mut self.words, symbol, self.ts_ns, snapshot, &bids, &asks);
-        if let (Some(bid), Some(ask)) = (bids.first(), asks.first()) {
+        if let (true, Some(bid), Some(ask)) = (snapshot, bids.first(), asks.first()) {
             self.desk.mark(symbol, (bid.price + ask.price) / 2.0);
         }
         self.run();

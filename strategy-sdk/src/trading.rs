@@ -97,7 +97,7 @@ pub fn fitting_quantity(
     price: f64,
     room: f64,
 ) -> Option<f64> {
-    if !(price > 0.0) {
+    if price.is_nan() || price <= 0.0 {
         return None;
     }
     let quantity = (quote_amount / price).min(room);

@@ -225,7 +225,7 @@ pub fn push_book(
 
 /// Appends a closed candle to a batch.
 pub fn push_candle(words: &mut Vec<u64>, ts_ns: u64, candle: &Candle) {
-    let flags = u8::from(candle.warm_up) * WARM_UP | u8::from(candle.empty) * EMPTY;
+    let flags = (u8::from(candle.warm_up) * WARM_UP) | (u8::from(candle.empty) * EMPTY);
     words.extend([
         header(KIND_CANDLE, flags, candle.symbol),
         ts_ns,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strategy_sdk::testing::{Harness, START_TS_NS, Setup};
 use strategy_sdk::types::{
     Account, Action, Candle, Instrument, Level, LogLevel, MarketStatus, Order, OrderCause, OrderId,
-    OrderStatus, OrderUpdate, RejectReason, Side, Size, StartInfo, Symbol, Trade,
+    OrderStatus, OrderUpdate, RejectReason, Side, Size, StartInfo, Symbol, Trade, Value,
 };
 use strategy_sdk::{Context, Description, Host, Runner, Strategy, words};
 
@@ -333,5 +333,82 @@ fn harness_closes_a_position_at_its_stop() -> Result<(), String> {
     let cause = harness.updates().last().map(|update| update.cause);
     assert_eq!(cause, Some(OrderCause::StopLoss));
     assert!((harness.equity() - 9_989.0).abs() < 1e-9);
+    Ok(())
+}
+
+/// Reads its parameters into itself, and says so in its error.
+#[derive(Serialize, Deserialize)]
+struct Tuned {
+    lookback: usize,
+    width: f64,
+    loud: bool,
+    label: String,
+}
+
+impl Strategy for Tuned {
+    fn describe() -> Description {
+        Description::new("tuned")
+            .parameter("lookback", 20, 2..=500, "candles")
+            .parameter("width", 2.0, 0.5..=4.0, "deviations")
+            .flag("loud", false, "whether to log")
+            .text("label", "none", "a word")
+    }
+
+    fn new(ctx: &mut Context) -> Result<Self, String> {
+        Ok(Self {
+            lookback: ctx.param("lookback")?,
+            width: ctx.param("width")?,
+            loud: ctx.param("loud")?,
+            label: ctx.param("label")?,
+        })
+    }
+}
+
+fn tuned(parameters: &[(&str, Value)]) -> Result<(usize, f64, bool, String), String> {
+    let (mut runner, mut host) = (Runner::<Tuned>::new(), Recorder::default());
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    runner.start(&mut host, StartInfo { parameters: parameters.collect(), ..start_info() })?;
+    let tuned = runner.strategy().ok_or("not started")?;
+    Ok((tuned.lookback, tuned.width, tuned.loud, tuned.label.clone()))
+}
+
+#[test]
+fn parameters_take_defaults_values_and_refuse_what_does_not_fit() {
+    assert_eq!(tuned(&[]), Ok((20, 2.0, false, "none".to_owned())));
+    let given = [
+        ("lookback", Value::Integer(500)),
+        ("width", Value::Integer(4)),
+        ("loud", Value::Flag(true)),
+        ("label", Value::Text("x".to_owned())),
+    ];
+    assert_eq!(tuned(&given), Ok((500, 4.0, true, "x".to_owned())));
+    for (name, value, expect) in [
+        ("lookback", Value::Integer(501), "parameter lookback: 501 is outside 2 to 500"),
+        ("lookback", Value::Number(3.0), "parameter lookback: Number(3.0) is of the wrong type"),
+        ("width", Value::Number(f64::NAN), "parameter width: NaN is outside 0.5 to 4"),
+        ("witdh", Value::Number(1.0), "parameter witdh is not declared"),
+    ] {
+        assert_eq!(tuned(&[(name, value)]), Err(expect.to_owned()));
+    }
+}
+
+#[test]
+fn saved_market_is_what_the_strategy_saw() -> Result<(), String> {
+    let (mut first, mut host) = started()?;
+    let mut batch = Vec::new();
+    let level = |price: f64, quantity: f64| Level { price, quantity };
+    let (bids, asks) = ([level(9.0, 1.0), level(8.0, 2.0)], [level(11.0, 3.0)]);
+    words::push_book(&mut batch, Symbol(0), START_TS_NS + 1, true, &bids, &asks);
+    words::push_candle(&mut batch, START_TS_NS + 2, &candle(false));
+    words::push_status(&mut batch, Symbol(1), START_TS_NS + 3, MarketStatus::Stale);
+    (1..=2).for_each(|n| words::push_trade(&mut batch, &trade(n)));
+    first.handle(&mut host, &batch)?;
+    let state = first.save()?;
+    let (mut second, _) = started()?;
+    second.load(&state, "0.0.0")?;
+    assert_eq!(second.save()?.len(), state.len());
+    let (mut third, _) = started()?;
+    third.load(&second.save()?, "0.0.0")?;
+    assert_eq!(second.save(), third.save());
     Ok(())
 }

@@ -14,7 +14,7 @@
 //! An order's size shrinks with the inventory, to 10 % at least, and never takes
 //! the inventory past `max_inventory`. One order of a symbol is open at a time,
 //! the position is what order updates say, and after a refusal it waits.
-#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@
 //!
 //! The position never passes `max_position`. One order of a symbol is open at a
 //! time, the position is what order updates say, and after a refusal it waits.
-#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@
 //! A position is never added to. After an order it lets `cooldown_trades` trades
 //! of the symbol pass; one order of a symbol is open at a time, the position is
 //! what order updates say, and after a refusal it waits.
-#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod tests;

@@ -43,7 +43,10 @@ impl TradeImbalance {
     /// Takes a trade without computing the imbalance.
     #[inline]
     pub fn push(&mut self, side: Side, quantity: f64) {
-        // The cast saturates, and takes what is not a number for 0.
+        if !quantity.is_finite() {
+            return;
+        }
+        // The cast saturates.
         let units = ((quantity * UNITS_PER_BASE + 0.5) as i64).clamp(0, self.most);
         let signed = if side == Side::Buy { units } else { -units };
         self.count(signed, 1);

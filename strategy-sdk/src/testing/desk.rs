@@ -128,7 +128,7 @@ impl Desk {
         let slot = order.symbol.index();
         let instrument = self.instruments.get(slot).ok_or(RejectReason::UnknownSymbol)?;
         let (price, held) = (self.prices[slot], self.positions[slot].quantity);
-        if !(price > 0.0) {
+        if price <= 0.0 {
             return Err(RejectReason::NoMarketData);
         }
         let closes = matches!(order.action, Action::Sell | Action::Cover);

@@ -1,6 +1,6 @@
 //! Workload S1: the relative strength index on one-minute closes, long only, one
 //! base unit at a time.
-#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 
 use strategy_sdk::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Workload S2: the imbalance of the last hundred trades by volume, long only,
 //! one base unit at a time.
-#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 
 use strategy_sdk::prelude::*;
 

@@ -1,5 +1,5 @@
 //! Workload S3: counts trades, so that it costs nothing but its delivery.
-#![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 
 use strategy_sdk::prelude::*;
 
