@@ -1,0 +1,126 @@
+//! `sandpaper list`.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::app::strategies::read_lock;
+use crate::app::Failure;
+use crate::cli::Exit;
+use crate::lockfile::{self, Verdict};
+use crate::output::{self, Align, Table};
+
+use super::Context;
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    file: Option<String>,
+    sha256: Option<String>,
+    status: &'static str,
+    size: Option<u64>,
+    allowed_at: Option<String>,
+    expires: Option<String>,
+    note: String,
+}
+
+pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
+    let config = &context.config;
+    let lock = read_lock(config)?;
+    let now = Timestamp::now();
+    let mut rows = Vec::new();
+    let mut warnings = Vec::new();
+    let files = match lockfile::scan(Path::new(&config.strategies.dir)) {
+        Ok(files) => files,
+        Err(error) => {
+            warnings.push(error.to_string());
+            Vec::new()
+        }
+    };
+    for path in files {
+        let file = path.display().to_string();
+        match lockfile::read_candidate(&path, config.sandbox.module_size.0) {
+            Ok(candidate) => {
+                let sha256 = candidate.sha256();
+                let (status, entry) = match lock.lookup(&sha256, now) {
+                    Verdict::Allowed(entry) => ("allowed", Some(entry)),
+                    Verdict::Expired(entry) => ("expired", Some(entry)),
+                    Verdict::Revoked(_) => ("revoked", None),
+                    Verdict::Unlisted if lock.entries().iter().any(|e| e.file_hint == file) => {
+                        ("changed", None)
+                    }
+                    Verdict::Unlisted => ("unknown", None),
+                };
+                rows.push(Row {
+                    name: entry.map_or_else(|| candidate.stem(), |e| e.name.clone()),
+                    file: Some(file),
+                    sha256: Some(sha256.to_string()),
+                    status,
+                    size: Some(candidate.bytes().len() as u64),
+                    allowed_at: entry.map(|e| e.allowed_at.to_string()),
+                    expires: entry.and_then(|e| e.expires).map(|t| t.to_string()),
+                    note: entry.map(|e| e.note.clone()).unwrap_or_default(),
+                });
+            }
+            Err(error) => warnings.push(error.to_string()),
+        }
+    }
+    for entry in lock.entries() {
+        let hash = entry.sha256.to_string();
+        if rows.iter().all(|row| row.sha256.as_ref() != Some(&hash)) {
+            rows.push(Row {
+                name: entry.name.clone(),
+                file: None,
+                sha256: Some(hash),
+                status: "missing",
+                size: Some(entry.size),
+                allowed_at: Some(entry.allowed_at.to_string()),
+                expires: entry.expires.map(|t| t.to_string()),
+                note: entry.note.clone(),
+            });
+        }
+    }
+    rows.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.file.cmp(&b.file)));
+    show(context, &rows, &warnings)?;
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context, rows: &[Row], warnings: &[String]) -> Result<(), Failure> {
+    let output = &context.output;
+    if output.json {
+        output.print_json_list("sandpaper.list/1", &rows, warnings)?;
+        return Ok(());
+    }
+    for warning in warnings {
+        output.note(warning);
+    }
+    if rows.is_empty() {
+        let dir = &context.config.strategies.dir;
+        output.note(&format!(
+            "no strategies: put a .wasm file in {dir}/, then: sandpaper allow {dir}/NAME.wasm"
+        ));
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("name", Align::Left),
+        ("status", Align::Left),
+        ("sha256", Align::Left),
+        ("size", Align::Right),
+        ("file", Align::Left),
+        ("note", Align::Left),
+    ]);
+    for row in rows {
+        let hash = row.sha256.as_deref().unwrap_or("–");
+        table.row(vec![
+            row.name.clone(),
+            row.status.to_owned(),
+            hash.chars().take(16).collect(),
+            row.size.map_or_else(|| "–".to_owned(), output::bytes),
+            row.file.clone().unwrap_or_else(|| "–".to_owned()),
+            output::printable(&row.note, 60),
+        ]);
+    }
+    output.print_table(&table)?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! `sandpaper run`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::app::console::{Console, report_table};
+use crate::app::live;
+use crate::app::strategies::Selection;
+use crate::app::{Failure, Interrupt};
+use crate::cli::{Exit, RunArgs};
+use crate::output;
+
+use super::Context;
+use super::replay::StrategyResult;
+
+#[derive(Serialize)]
+struct RunResult {
+    events: u64,
+    market_s: f64,
+    config_sha256: String,
+    strategies: Vec<StrategyResult>,
+}
+
+pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
+    let config = &context.config;
+    if args.dry_run {
+        tracing::info!("--dry-run changes nothing: trading here is always on paper");
+    }
+    let selection =
+        Selection { files: args.strategies.wasm.clone(), unsigned: args.strategies.unsigned };
+    if selection.unsigned {
+        tracing::warn!("the lock file is bypassed: every result says UNSIGNED");
+    }
+    tracing::info!(
+        "simulated market, seed {}, settings {}",
+        config.run.seed,
+        &config.sha256()[..12]
+    );
+    let interrupt = Interrupt::listen()?;
+    let mut console = Console::new(config.run.status_every);
+    let ran = live::run(config, &selection, &interrupt, &mut console)?;
+    if context.output.json {
+        let strategies =
+            ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));
+        let result = RunResult {
+            events: ran.events,
+            market_s: ran.span.as_secs_f64(),
+            config_sha256: config.sha256(),
+            strategies: strategies.collect(),
+        };
+        context.output.print_json("sandpaper.run/1", &result)?;
+    } else {
+        context.output.note(&format!(
+            "\n{} of simulated market, {}; again: sandpaper run --seed {} --duration {}",
+            output::duration(ran.span),
+            output::plural(ran.events, "event"),
+            config.run.seed,
+            crate::config::format_duration(Duration::from_secs(ran.span.as_secs().max(1))),
+        ));
+        context.output.print_table(&report_table(&ran.identities, &ran.reports))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,211 @@
+//! `sandpaper allow` and `sandpaper deny`: the only ways to change what may run.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::app::strategies::{caps, limits, read_lock, runtime};
+use crate::app::Failure;
+use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef};
+use crate::lockfile::{self, Approved, Entry, Lock, Sha256, Verdict, WORLD, Wasi};
+use crate::output;
+use crate::sandbox::Module;
+use crate::strategy::Strategy as _;
+
+use super::Context;
+
+#[derive(Serialize)]
+struct Change {
+    name: String,
+    sha256: String,
+    change: &'static str,
+    file: Option<String>,
+}
+
+pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure> {
+    if args.name.is_some() && args.targets.len() > 1 {
+        return Err(Failure::new(Exit::Usage, "--name goes with one module"));
+    }
+    let mut lock = read_lock(&context.config)?;
+    let now = Timestamp::now();
+    let expires = expiry(args.expires.as_deref(), now)?;
+    let mut changes = Vec::new();
+    for target in &args.targets {
+        let entry = match target {
+            ModuleRef::File(path) => from_file(context, args, path, now)?,
+            ModuleRef::Sha256(hash) => from_hash(args, &lock, Sha256::from(*hash), now)?,
+        };
+        let entry = Entry {
+            expires,
+            note: args.note.clone().unwrap_or_default(),
+            ..entry
+        };
+        let change = match (lock.lookup(&entry.sha256, now), lock.by_name(&entry.name)) {
+            (Verdict::Allowed(known), _) if known.name == entry.name && known.note == entry.note && known.expires == entry.expires => "unchanged",
+            (_, Some(_)) => "replaced",
+            _ => "allowed",
+        };
+        explain(context, &lock, &entry);
+        changes.push(Change {
+            name: entry.name.clone(),
+            sha256: entry.sha256.to_string(),
+            change,
+            file: (!entry.file_hint.is_empty()).then(|| entry.file_hint.clone()),
+        });
+        if change != "unchanged" {
+            lock.allow(entry)?;
+        }
+    }
+    if changes.iter().any(|c| c.change != "unchanged") {
+        confirm(context, args.yes)?;
+        lock.write(Path::new(&context.config.strategies.lock))?;
+    }
+    show(context, &changes)
+}
+
+/// Loads the module as `run` would: what cannot run is not worth allowing.
+fn from_file(
+    context: &Context,
+    args: &AllowArgs,
+    path: &Path,
+    now: Timestamp,
+) -> Result<Entry, Failure> {
+    let config = &context.config;
+    let candidate = lockfile::read_named(path, config.sandbox.module_size.0)
+        .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
+    let (name, size) = (candidate.stem(), candidate.bytes().len() as u64);
+    let approved = Approved::unsigned(candidate, Wasi::None);
+    let broken = |what: String| {
+        Failure::new(Exit::Incompatible, format!("{}: {what}", path.display()))
+            .hint(format!("see why: sandpaper inspect {}", path.display()))
+    };
+    let module = Module::load(&runtime(config)?, &approved, &caps(config))
+        .map_err(|error| broken(error.to_string()))?;
+    let described = module
+        .instantiate(limits(config))
+        .and_then(|mut guest| guest.describe())
+        .map_err(|fault| broken(fault.to_string()))?;
+    tracing::debug!("{} says it is {} {}", path.display(), described.name, described.version);
+    Ok(Entry {
+        name: args.name.clone().unwrap_or(name),
+        sha256: module.sha256(),
+        world: WORLD.to_owned(),
+        file_hint: path.display().to_string(),
+        imports: module.imports().to_vec(),
+        size,
+        allowed_at: now,
+        note: String::new(),
+        expires: None,
+        wasi: Wasi::None,
+        limits: None,
+    })
+}
+
+/// A hash alone says nothing of the file: it is allowed under a name, for when
+/// the file comes.
+fn from_hash(
+    args: &AllowArgs,
+    lock: &Lock,
+    sha256: Sha256,
+    now: Timestamp,
+) -> Result<Entry, Failure> {
+    let known = lock.entries().iter().find(|entry| entry.sha256 == sha256);
+    let Some(name) = args.name.clone().or_else(|| known.map(|entry| entry.name.clone())) else {
+        return Err(Failure::new(Exit::Usage, "a hash needs a name")
+            .hint(format!("sandpaper allow sha256:{sha256} --name NAME")));
+    };
+    Ok(Entry {
+        name,
+        sha256,
+        world: WORLD.to_owned(),
+        file_hint: known.map(|entry| entry.file_hint.clone()).unwrap_or_default(),
+        imports: known.map(|entry| entry.imports.clone()).unwrap_or_default(),
+        size: known.map_or(0, |entry| entry.size),
+        allowed_at: now,
+        note: String::new(),
+        expires: None,
+        wasi: Wasi::None,
+        limits: None,
+    })
+}
+
+fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let span = crate::config::parse_duration(text).and_then(|span| now.checked_add(span).ok());
+    let wrong = || Failure::new(Exit::Usage, format!("--expires {text}: not a time such as 90d"));
+    span.map(Some).ok_or_else(wrong)
+}
+
+/// Says what differs from what was allowed under the same name.
+fn explain(context: &Context, lock: &Lock, entry: &Entry) {
+    let Some(known) = lock.by_name(&entry.name).filter(|known| known.sha256 != entry.sha256) else {
+        return;
+    };
+    let output = &context.output;
+    output.note(&format!("{} was {} and becomes {}", entry.name, known.sha256, entry.sha256));
+    output.note(&format!("  size {} -> {}", output::bytes(known.size), output::bytes(entry.size)));
+    for import in entry.imports.iter().filter(|i| !known.imports.contains(i)) {
+        output.note(&format!("  imports also {}", output::printable(import, 200)));
+    }
+    for import in known.imports.iter().filter(|i| !entry.imports.contains(i)) {
+        output.note(&format!("  imports no longer {}", output::printable(import, 200)));
+    }
+}
+
+/// Asks a person at a terminal; a script has said what it wants.
+fn confirm(context: &Context, yes: bool) -> Result<(), Failure> {
+    if yes || context.output.json || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    context.output.note("allow this to run? [y/N]");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::new(Exit::NotAllowed, "nothing was allowed"))
+    }
+}
+
+pub(super) fn deny(context: &Context, args: &DenyArgs) -> Result<Exit, Failure> {
+    let mut lock = read_lock(&context.config)?;
+    let sha256 = match (args.target.parse::<ModuleRef>(), lock.by_name(&args.target)) {
+        (_, Some(entry)) => entry.sha256,
+        (Ok(ModuleRef::Sha256(hash)), None) => Sha256::from(hash),
+        (Ok(ModuleRef::File(path)), None) if path.is_file() => {
+            lockfile::read_named(&path, context.config.sandbox.module_size.0)
+                .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?
+                .sha256()
+        }
+        (Ok(ModuleRef::File(_)), None) => {
+            let known: Vec<&str> = lock.entries().iter().map(|e| e.name.as_str()).collect();
+            let known = if known.is_empty() { "none is allowed".into() } else { known.join(", ") };
+            let message = format!("'{}' is neither an allowed strategy nor a file; {known}", args.target);
+            return Err(Failure::new(Exit::NotAllowed, message));
+        }
+        (Err(error), None) => return Err(Failure::new(Exit::Usage, error.to_string())),
+    };
+    let known = lock.entries().iter().find(|e| e.sha256 == sha256);
+    let (name, file) = known.map(|e| (e.name.clone(), e.file_hint.clone())).unwrap_or_default();
+    let new = lock.deny(sha256, args.reason.as_deref().unwrap_or_default(), Timestamp::now());
+    if new {
+        lock.write(Path::new(&context.config.strategies.lock))?;
+    }
+    let change = if new { "denied" } else { "unchanged" };
+    let file = (!file.is_empty()).then_some(file);
+    show(context, &[Change { name, sha256: sha256.to_string(), change, file }])
+}
+
+fn show(context: &Context, changes: &[Change]) -> Result<Exit, Failure> {
+    if context.output.json {
+        context.output.print_json_list("sandpaper.trust/1", &changes, &[])?;
+        return Ok(Exit::Done);
+    }
+    for change in changes {
+        let name = if change.name.is_empty() { "(no name)" } else { &change.name };
+        context.output.print(&format!("{:<10} {name}  sha256:{}", change.change, change.sha256))?;
+    }
+    Ok(Exit::Done)
+}
