@@ -229,13 +229,24 @@ fn the_largest_book_fits_a_tape() {
     assert_same(&read(&folder.path()).expect("a whole tape"), &all);
 }
 
-/// A small tape of several blocks' worth of kinds.
-fn small_tape(folder: &Folder) -> (Vec<u8>, u64) {
+/// The bytes of a small tape with an event of most kinds.
+fn small_tape(folder: &Folder) -> Vec<u8> {
+    let header = TapeHeader::new("t", vec![Instrument::plain("A/B", 1, 1)]);
     let level = |p, q| (Price(p), Qty(q));
-    let book = Event::Book(SymbolId(0), true, vec![level(9, 1), level(8, 2)], vec![level(10, 3)]);
-    let events = [book, trade(10), Event::Timer, Event::Status(SymbolId(1), 1), trade(11)];
-    let (all, _) = write(&folder.path(), &events);
-    (fs::read(folder.path()).expect("the tape"), all.len() as u64)
+    let (bids, asks) = (vec![level(9, 1), level(8, 2)], vec![level(10, 3)]);
+    let symbol = SymbolId(0);
+    let (side, price, qty) = (Side::Buy, Price(10), Qty(1));
+    let mut writer = TapeWriter::create(&folder.path(), &header).expect("a writer");
+    for event in [
+        Event::Book(symbol, true, bids, asks),
+        Event::Trade(Trade { symbol, side, price, qty, id: 7 }),
+        Event::Timer,
+        Event::Status(symbol, 1),
+    ] {
+        push(writer.block(), Ts(5), 3, &event);
+    }
+    writer.finish().expect("a finished tape");
+    fs::read(folder.path()).expect("the tape")
 }
 
 /// True when reading ends in a typed error.
@@ -253,7 +264,7 @@ fn is_refused(path: &Path, bytes: &[u8]) -> bool {
 #[test]
 fn invariant_2_a_tape_cut_at_any_byte_is_refused() {
     let folder = Folder::new();
-    let (bytes, _) = small_tape(&folder);
+    let bytes = small_tape(&folder);
     let copy = folder.0.path().join("cut.tape");
     for length in 0..bytes.len() {
         assert!(is_refused(&copy, &bytes[..length]), "cut at byte {length}");
@@ -264,7 +275,7 @@ fn invariant_2_a_tape_cut_at_any_byte_is_refused() {
 #[test]
 fn invariant_2_any_flipped_bit_is_found() {
     let folder = Folder::new();
-    let (bytes, _) = small_tape(&folder);
+    let bytes = small_tape(&folder);
     let copy = folder.0.path().join("flipped.tape");
     for place in 0..bytes.len() {
         for bit in 0..8 {
@@ -278,7 +289,7 @@ fn invariant_2_any_flipped_bit_is_found() {
 #[test]
 fn invariant_2_added_and_missing_bytes_are_found() {
     let folder = Folder::new();
-    let (bytes, _) = small_tape(&folder);
+    let bytes = small_tape(&folder);
     let copy = folder.0.path().join("copy.tape");
     for place in 0..=bytes.len() {
         let mut longer = bytes.clone();
@@ -322,7 +333,7 @@ fn other_files_and_versions_are_named_as_such() {
     assert!(matches!(fault(b""), TapeFault::NotATape));
     assert!(matches!(fault(b"ts_ns,symbol,price,qty,side\n"), TapeFault::NotATape));
     let other = Folder::new();
-    let (mut bytes, _) = small_tape(&other);
+    let mut bytes = small_tape(&other);
     bytes[8] = 9;
     assert!(matches!(fault(&bytes), TapeFault::Version { found: 9, supported: 1 }));
 
