@@ -169,6 +169,11 @@ impl InputBlock {
         self.first_seq = first_seq;
     }
 
+    /// Numbers its events anew, from `first_seq`.
+    pub fn renumber(&mut self, first_seq: u64) {
+        self.first_seq = first_seq;
+    }
+
     /// How many events it holds.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{Money, Price};
+use crate::domain::{InstrumentTable, Money, Price};
 use crate::engine::report::totals;
 use crate::engine::{Engine, LaneOutput, LaneReport, LaneState, Output};
 use crate::output::{self, Align, Table};
@@ -35,23 +35,39 @@ impl Console {
         if news.is_empty() {
             return;
         }
-        let reports = engine.reports();
         for one in news {
-            let report = &reports[usize::from(one.lane)];
-            self.say(report, &one.body);
+            let (name, instruments) = engine.lane(one.lane);
+            Self::say(name, instruments, &one.body);
         }
     }
 
-    fn say(&self, report: &LaneReport, body: &LaneOutput) {
-        let name = &report.name;
+    /// Follows a replay: what failed is said, the rest is left to the report,
+    /// because a year of fills is no news.
+    pub fn digest(&mut self, engine: &mut Engine) {
+        let news: Vec<Output> = engine.drain().collect();
+        for one in news {
+            let (name, instruments) = engine.lane(one.lane);
+            let failed = matches!(&one.body, LaneOutput::Fault(_))
+                || matches!(&one.body, LaneOutput::Log { level, .. } if *level >= LogLevel::Warn);
+            if failed || tracing::enabled!(tracing::Level::DEBUG) {
+                Self::say(name, instruments, &one.body);
+            }
+        }
+    }
+
+    fn say(name: &str, instruments: &InstrumentTable, body: &LaneOutput) {
         match body {
             LaneOutput::Fill { fill, reason, position, closed } => {
-                let instrument = report.instruments.at(fill.symbol);
+                let instrument = instruments.at(fill.symbol);
                 let quantity = instrument.qty_text(fill.qty);
                 let average = fill.amount.to_f64() / instrument.qty_f64(fill.qty);
                 let decimals = usize::from(instrument.price_decimals);
                 let net = closed.as_ref().map(|trip| {
-                    format!(", closed with {} {}", output::signed_money(trip.net()), instrument.quote)
+                    format!(
+                        ", closed with {} {}",
+                        output::signed_money(trip.net()),
+                        instrument.quote
+                    )
                 });
                 tracing::info!(
                     "{name}: {} {quantity} {} at {average:.decimals$} (fee {}), position {}{}{}{}",
@@ -68,15 +84,22 @@ impl Console {
                 tracing::info!("{name}: order {} rejected, {reason}: {detail}", order.0);
             }
             LaneOutput::Canceled { order, symbol, leaves } => {
-                let instrument = report.instruments.at(*symbol);
+                let instrument = instruments.at(*symbol);
                 let leaves = instrument.qty_text(*leaves);
-                tracing::info!("{name}: order {}: {leaves} {} unfilled, canceled", order.0, instrument.symbol);
+                tracing::info!(
+                    "{name}: order {}: {leaves} {} unfilled, canceled",
+                    order.0,
+                    instrument.symbol
+                );
             }
             LaneOutput::Dropped { orders } => {
                 tracing::warn!("{name}: {orders} orders dropped, too many in one event");
             }
             LaneOutput::Fault(fault) => {
-                tracing::error!("{name}: quarantined, {}", output::printable(&fault.to_string(), 2_000));
+                tracing::error!(
+                    "{name}: quarantined, {}",
+                    output::printable(&fault.to_string(), 2_000)
+                );
             }
             LaneOutput::Log { level, text } => {
                 let text = output::printable(text, 2_000);
@@ -180,12 +203,12 @@ pub fn report_table(identities: &[Identity], reports: &[LaneReport]) -> Table {
         key(b.1).total_cmp(&key(a.1)).then_with(|| a.0.name.cmp(&b.0.name))
     });
     for (identity, report) in rows {
-        table.row(&row(identity, report));
+        table.row(row(identity, report));
     }
     table
 }
 
-fn row(identity: &Identity, report: &LaneReport) -> [String; 13] {
+fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
     let statistics = &report.statistics;
     let unsigned = if identity.unsigned { " UNSIGNED" } else { "" };
     let state = match &report.state {
@@ -197,7 +220,7 @@ fn row(identity: &Identity, report: &LaneReport) -> [String; 13] {
     };
     let pnl = report.equity.zip(report.start_equity).map(|(now, start)| now - start);
     let win_rate = statistics.win_rate_pct();
-    [
+    vec![
         format!("{}{unsigned}", identity.name),
         state,
         format!("{} {}", known(report.start_equity, output::money), report.currency),

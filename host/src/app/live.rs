@@ -132,7 +132,10 @@ impl SimulatedRun {
 }
 
 /// The simulator's part of the configuration, for these symbols.
-fn sim_config(config: &Config, symbols: &[String]) -> Result<SimConfig, Failure> {
+///
+/// # Errors
+/// A price that no instrument can have.
+pub fn sim_config(config: &Config, symbols: &[String]) -> Result<SimConfig, Failure> {
     let sim = &config.sim;
     let mut simulated = Vec::new();
     for symbol in symbols {

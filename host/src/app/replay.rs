@@ -120,7 +120,8 @@ fn open(paths: &[PathBuf]) -> Result<Vec<Tape>, Failure> {
         let tape = Tape::open(path)?;
         if let Some(last) = tapes.last() {
             if last.instruments() != tape.instruments() {
-                let message = format!("{} has other instruments than the tape before it", path.display());
+                let message =
+                    format!("{} has other instruments than the tape before it", path.display());
                 return Err(Failure::new(Exit::Feed, message));
             }
             let end = last.span().map(|(_, end)| end);

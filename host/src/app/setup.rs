@@ -9,8 +9,8 @@ use crate::market::MarketLimits;
 use crate::portfolio::AccountConfig;
 use crate::strategy::{Channel, Value};
 
-use super::strategies::{Loaded, effects};
 use super::Failure;
+use super::strategies::{Loaded, effects};
 
 /// What each loaded module will trade, in its order.
 pub type Symbols = Vec<Vec<String>>;
@@ -65,7 +65,8 @@ pub fn check_symbols(wanted: &[String], known: &[String], source: &str) -> Resul
             continue;
         }
         let plain = |text: &str| text.replace(['/', '-'], "").to_uppercase();
-        let near = known.iter().min_by_key(|k| strsim::damerau_levenshtein(&plain(k), &plain(symbol)));
+        let near =
+            known.iter().min_by_key(|k| strsim::damerau_levenshtein(&plain(k), &plain(symbol)));
         let near = near
             .filter(|k| strsim::damerau_levenshtein(&plain(k), &plain(symbol)) <= 2)
             .map(|k| format!("; did you mean {k}?"));
@@ -83,12 +84,12 @@ pub fn check_symbols(wanted: &[String], known: &[String], source: &str) -> Resul
 /// those that strategies subscribed to.
 #[must_use]
 pub fn candle_intervals(config: &Config, loaded: &[Loaded]) -> Vec<u32> {
-    let configured = config.market.candle_intervals.iter().map(|interval| interval.seconds());
-    let asked = loaded.iter().flat_map(|one| &one.descriptor.subscriptions).filter_map(|s| {
-        match s.channel {
-            Channel::Candles(interval_s) => Some(interval_s),
-            _ => None,
-        }
+    let configured = config.market.candle_intervals.iter().map(|interval| interval.seconds);
+    let asked = loaded.iter().flat_map(|one| &one.descriptor.subscriptions).filter_map(|s| match s
+        .channel
+    {
+        Channel::Candles(interval_s) => Some(interval_s),
+        _ => None,
     });
     let mut intervals: Vec<u32> = configured.chain(asked).collect();
     intervals.sort_unstable();
@@ -136,7 +137,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             trades: market.trade_history as usize,
             fill_gaps: market.fill_candle_gaps,
         },
-        candles: market.candle_intervals.iter().map(|interval| interval.seconds()).collect(),
+        candles: market.candle_intervals.iter().map(|interval| interval.seconds).collect(),
         execution: ExecutionConfig {
             model: match execution.model {
                 ExecutionModel::Book => Model::Book,

@@ -98,7 +98,7 @@ pub fn runtime(config: &Config) -> Result<Runtime, Failure> {
 /// The caps on a file before it is compiled, as configured.
 #[must_use]
 pub fn caps(config: &Config) -> Caps {
-    Caps { module_bytes: config.sandbox.module_size.0, ..Caps::default() }
+    Caps { file_bytes: config.sandbox.module_size.0, ..Caps::native() }
 }
 
 /// Reads the lock file; a missing one allows nothing.
@@ -178,7 +178,7 @@ fn approve(
         named || (enabled && (only.is_empty() || only.iter().any(|o| o == name)))
     };
     if selection.unsigned {
-        let approved = Approved::unsigned(candidate, Wasi::None);
+        let approved = Approved::unsigned(candidate, Wasi::Refused);
         return Ok(wanted(&stem).then_some((stem, approved)));
     }
     match lock.approve(candidate, Timestamp::now()) {
@@ -192,6 +192,16 @@ fn approve(
     }
 }
 
+/// Loads one file's bytes without asking the lock, to look at it.
+///
+/// # Errors
+/// What keeps it from running.
+pub fn load_one(config: &Config, candidate: Candidate) -> Result<Loaded, Failure> {
+    let name = candidate.stem();
+    let approved = Approved::unsigned(candidate, Wasi::Refused);
+    compile(config, &runtime(config)?, (name, approved))
+}
+
 fn compile(
     config: &Config,
     runtime: &Runtime,
@@ -199,8 +209,9 @@ fn compile(
 ) -> Result<Loaded, Failure> {
     let path = approved.candidate().path().to_owned();
     let shown = path.display();
-    let module = Module::load(runtime, &approved, &caps(config))
-        .map_err(|error: LoadError| Failure::new(Exit::Incompatible, format!("{shown}: {error}")))?;
+    let module = Module::load(runtime, &approved, &caps(config)).map_err(|error: LoadError| {
+        Failure::new(Exit::Incompatible, format!("{shown}: {error}"))
+    })?;
     let limits = limits(config).with(approved.limits());
     let faulty = |fault| Failure::new(Exit::Incompatible, format!("{shown}: {fault}"));
     let mut guest = module.instantiate(limits).map_err(faulty)?;
@@ -234,7 +245,9 @@ fn check_names(config: &Config, lock: &Lock, loaded: &[Loaded]) -> Result<(), Fa
             let known: Vec<&str> = lock.entries().iter().map(|e| e.name.as_str()).collect();
             let dir = &config.strategies.dir;
             let message = if known.contains(&name.as_str()) {
-                format!("'{name}' is allowed, but no file in {dir}/ has its hash, or it is disabled")
+                format!(
+                    "'{name}' is allowed, but no file in {dir}/ has its hash, or it is disabled"
+                )
             } else if known.is_empty() {
                 format!("no strategy called '{name}' is allowed; none is")
             } else {

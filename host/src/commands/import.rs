@@ -25,8 +25,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         progress.set(at.done);
         if interrupt.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let summary =
-        import_recording(&args.file, &args.out, &options, &mut watch).map_err(failure)?;
+    let summary = import_recording(&args.file, &args.out, &options, &mut watch).map_err(failure)?;
     if let Some(progress) = progress {
         progress.finish();
     }
@@ -41,7 +40,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         .collect();
     let mut text = format!(
         "{} from {} of {}: {}",
-        output::plural(summary.tape.events, "event"),
+        output::plural(summary.tape.totals.events, "event"),
         output::plural(summary.lines, "line"),
         summary.format,
         symbols.join(", ")
@@ -50,19 +49,15 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         text.push_str(&format!(
             "\n{}, {}, {}; {}, {} in trade ids; best prices equal to the recording's own in {} of {} comparisons",
             output::plural(counts.trades, "trade"),
-            output::plural(counts.depth_applied, "book change"),
+            output::plural(counts.deltas_applied, "book change"),
             output::plural(counts.snapshots, "snapshot"),
-            output::plural(counts.depth_gaps, "book gap"),
-            output::plural(counts.trade_gaps, "gap"),
+            output::plural(counts.gaps, "book gap"),
+            output::plural(counts.trade_id_gaps, "gap"),
             output::count(counts.tickers_equal),
             output::count(counts.tickers_compared),
         ));
     }
-    text.push_str(&format!(
-        "\n{} ({})",
-        args.out.display(),
-        output::bytes(summary.tape.bytes)
-    ));
+    text.push_str(&format!("\n{} ({})", args.out.display(), output::bytes(summary.tape.bytes)));
     context.output.print(&text)?;
     Ok(Exit::Done)
 }

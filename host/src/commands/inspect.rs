@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::app::strategies::{caps, limits, runtime};
 use crate::app::Failure;
+use crate::app::strategies::{caps, limits, runtime};
 use crate::cli::{Exit, InspectArgs};
 use crate::lockfile::{self, Approved, Wasi};
 use crate::output;
@@ -28,13 +28,13 @@ pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Fai
     let inspection = sandbox::inspect(candidate.bytes(), &caps(config));
     // Asking runs the module's code, in the sandbox and for this once: looking
     // at a file must not need trust in it.
-    let descriptor = inspection.refusal.is_none().then(|| {
-        let approved = Approved::unsigned(candidate, Wasi::None);
+    let descriptor = inspection.loadable.then(|| {
+        let approved = Approved::unsigned(candidate, Wasi::Refused);
         let runtime = runtime(config).ok()?;
         let module = Module::load(&runtime, &approved, &caps(config)).ok()?;
         module.instantiate(limits(config)).ok()?.describe().ok()
     });
-    let fits = inspection.refusal.is_none();
+    let fits = inspection.loadable;
     let inspected = Inspected {
         file: args.file.display().to_string(),
         inspection,
@@ -56,7 +56,8 @@ fn text(inspected: &Inspected) -> String {
         ("size", output::bytes(inspection.size)),
         ("kind", inspection.kind.name().to_owned()),
     ];
-    let listed = |names: &[String]| names.iter().map(|n| output::printable(n, 200)).collect::<Vec<_>>();
+    let listed =
+        |names: &[String]| names.iter().map(|n| output::printable(n, 200)).collect::<Vec<_>>();
     lines.extend(listed(&inspection.imports).into_iter().map(|name| ("imports", name)));
     lines.extend(listed(&inspection.exports).into_iter().map(|name| ("exports", name)));
     for memory in &inspection.memories {
@@ -67,7 +68,7 @@ fn text(inspected: &Inspected) -> String {
     if let Some(descriptor) = descriptor {
         describe(descriptor, &mut lines);
     }
-    let verdict = inspection.refusal.as_ref().map_or_else(
+    let verdict = inspection.problem.as_ref().map_or_else(
         || "a strategy that this host can run".to_owned(),
         |why| format!("refused: {}", output::printable(why, 1_000)),
     );
@@ -99,7 +100,11 @@ fn describe(descriptor: &Descriptor, lines: &mut Vec<(&'static str, String)>) {
         };
         lines.push((
             "parameter",
-            format!("{} = {default}{range}  {}", clean(&parameter.name), clean(&parameter.description)),
+            format!(
+                "{} = {default}{range}  {}",
+                clean(&parameter.name),
+                clean(&parameter.description)
+            ),
         ));
     }
 }

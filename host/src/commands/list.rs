@@ -5,8 +5,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::app::strategies::read_lock;
 use crate::app::Failure;
+use crate::app::strategies::read_lock;
 use crate::cli::Exit;
 use crate::lockfile::{self, Verdict};
 use crate::output::{self, Align, Table};

@@ -57,7 +57,9 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Config(ConfigVerb::Validate) => config::validate(&context),
         Verb::Doctor => doctor::doctor(&context),
         Verb::Build(args) => scaffold::build(&context, &args),
-        Verb::Completions { .. } | Verb::Config(ConfigVerb::Schema) | Verb::New(_) => Ok(Exit::Done),
+        Verb::Completions { .. } | Verb::Config(ConfigVerb::Schema) | Verb::New(_) => {
+            Ok(Exit::Done)
+        }
     }
 }
 

@@ -95,8 +95,7 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
     let mut progress = None;
     let mut console = Console::new(config.run.status_every);
     let replayed = replay_tapes(config, &selection, &args.tapes, |engine, total| {
-        let progress =
-            progress.get_or_insert_with(|| context.output.progress("replay", total));
+        let progress = progress.get_or_insert_with(|| context.output.progress("replay", total));
         progress.set(engine.events());
         console.digest(engine);
         if interrupt.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -108,8 +107,11 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
         tracing::warn!("stopped early: these are the results up to here");
     }
     if context.output.json {
-        let strategies =
-            replayed.identities.iter().zip(&replayed.reports).map(|(i, r)| StrategyResult::of(i, r));
+        let strategies = replayed
+            .identities
+            .iter()
+            .zip(&replayed.reports)
+            .map(|(i, r)| StrategyResult::of(i, r));
         let result = ReplayResult {
             events: replayed.events,
             engine_cpu_s: replayed.engine_cpu_s,

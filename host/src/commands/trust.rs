@@ -6,8 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::app::strategies::{caps, limits, read_lock, runtime};
 use crate::app::Failure;
+use crate::app::strategies::{caps, limits, read_lock, runtime};
 use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef};
 use crate::lockfile::{self, Approved, Entry, Lock, Sha256, Verdict, WORLD, Wasi};
 use crate::output;
@@ -37,13 +37,15 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
             ModuleRef::File(path) => from_file(context, args, path, now)?,
             ModuleRef::Sha256(hash) => from_hash(args, &lock, Sha256::from(*hash), now)?,
         };
-        let entry = Entry {
-            expires,
-            note: args.note.clone().unwrap_or_default(),
-            ..entry
-        };
+        let entry = Entry { expires, note: args.note.clone().unwrap_or_default(), ..entry };
         let change = match (lock.lookup(&entry.sha256, now), lock.by_name(&entry.name)) {
-            (Verdict::Allowed(known), _) if known.name == entry.name && known.note == entry.note && known.expires == entry.expires => "unchanged",
+            (Verdict::Allowed(known), _)
+                if known.name == entry.name
+                    && known.note == entry.note
+                    && known.expires == entry.expires =>
+            {
+                "unchanged"
+            }
             (_, Some(_)) => "replaced",
             _ => "allowed",
         };
@@ -76,7 +78,7 @@ fn from_file(
     let candidate = lockfile::read_named(path, config.sandbox.module_size.0)
         .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
     let (name, size) = (candidate.stem(), candidate.bytes().len() as u64);
-    let approved = Approved::unsigned(candidate, Wasi::None);
+    let approved = Approved::unsigned(candidate, Wasi::Refused);
     let broken = |what: String| {
         Failure::new(Exit::Incompatible, format!("{}: {what}", path.display()))
             .hint(format!("see why: sandpaper inspect {}", path.display()))
@@ -98,7 +100,7 @@ fn from_file(
         allowed_at: now,
         note: String::new(),
         expires: None,
-        wasi: Wasi::None,
+        wasi: Wasi::Refused,
         limits: None,
     })
 }
@@ -126,7 +128,7 @@ fn from_hash(
         allowed_at: now,
         note: String::new(),
         expires: None,
-        wasi: Wasi::None,
+        wasi: Wasi::Refused,
         limits: None,
     })
 }
@@ -182,7 +184,8 @@ pub(super) fn deny(context: &Context, args: &DenyArgs) -> Result<Exit, Failure> 
         (Ok(ModuleRef::File(_)), None) => {
             let known: Vec<&str> = lock.entries().iter().map(|e| e.name.as_str()).collect();
             let known = if known.is_empty() { "none is allowed".into() } else { known.join(", ") };
-            let message = format!("'{}' is neither an allowed strategy nor a file; {known}", args.target);
+            let message =
+                format!("'{}' is neither an allowed strategy nor a file; {known}", args.target);
             return Err(Failure::new(Exit::NotAllowed, message));
         }
         (Err(error), None) => return Err(Failure::new(Exit::Usage, error.to_string())),

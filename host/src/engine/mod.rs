@@ -146,6 +146,16 @@ impl Engine {
         &self.market
     }
 
+    /// A lane's name and the instruments that its news are counted in.
+    ///
+    /// # Panics
+    /// When there is no such lane: numbers come from [`Output::lane`].
+    #[must_use]
+    pub fn lane(&self, number: u16) -> (&str, &InstrumentTable) {
+        let lane = &self.lanes[usize::from(number)];
+        (&lane.name, &lane.instruments)
+    }
+
     /// True while at least one strategy is called.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -1,0 +1,207 @@
+//! `sandpaper check`: would this module be taken, and does it behave?
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::app::strategies::{Loaded, Selection, caps, limits, load_one};
+use crate::app::{Failure, live, setup};
+use crate::cli::{CheckArgs, Exit};
+use crate::config::Config;
+use crate::engine::{LaneReport, LaneState};
+use crate::feed::sim::Simulator;
+use crate::input::InputBlock;
+use crate::lockfile;
+use crate::output;
+use crate::sandbox;
+
+use super::Context;
+
+/// Events of the synthetic market, enough for every channel to be heard of.
+const SMOKE_EVENTS: usize = 500;
+
+/// One thing looked at.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    /// stable, for scripts
+    code: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    file: String,
+    sha256: Option<String>,
+    verdict: &'static str,
+    findings: Vec<Finding>,
+}
+
+/// Looks at one file; the first thing that is wrong ends it.
+struct Look<'a> {
+    config: &'a Config,
+    findings: Vec<Finding>,
+}
+
+impl Look<'_> {
+    fn note(&mut self, code: &'static str, ok: bool, detail: impl Into<String>) -> bool {
+        self.findings.push(Finding { code, ok, detail: detail.into() });
+        ok
+    }
+}
+
+pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    let mut all = Vec::new();
+    for file in &args.files {
+        let (checked, worst) = look(&context.config, file);
+        // A module that cannot run weighs more than one that misbehaves.
+        if exit == Exit::Done || worst == Exit::Incompatible {
+            exit = if worst == Exit::Done { exit } else { worst };
+        }
+        all.push(checked);
+    }
+    if context.output.json {
+        context.output.print_json_list("sandpaper.check/1", &all, &[])?;
+    } else {
+        for checked in &all {
+            context.output.print(&text(checked))?;
+        }
+    }
+    Ok(exit)
+}
+
+fn text(checked: &Checked) -> String {
+    let mut text = format!("{}: {}\n", checked.file, checked.verdict);
+    for finding in &checked.findings {
+        let mark = if finding.ok { "ok  " } else { "FAIL" };
+        text.push_str(&format!(
+            "  {mark} {:<12}{}\n",
+            finding.code,
+            output::printable(&finding.detail, 1_000)
+        ));
+    }
+    text
+}
+
+fn look(config: &Config, file: &Path) -> (Checked, Exit) {
+    let mut look = Look { config, findings: Vec::new() };
+    let (sha256, exit) = look.file(file);
+    let verdict = match exit {
+        Exit::Done => "would run, once it is allowed",
+        Exit::Findings => "runs, but misbehaves",
+        _ => "cannot run",
+    };
+    let checked =
+        Checked { file: file.display().to_string(), sha256, verdict, findings: look.findings };
+    (checked, exit)
+}
+
+impl Look<'_> {
+    fn file(&mut self, file: &Path) -> (Option<String>, Exit) {
+        let candidate = match lockfile::read_named(file, self.config.sandbox.module_size.0) {
+            Ok(candidate) => candidate,
+            Err(error) => {
+                self.note("file", false, error.to_string());
+                return (None, Exit::Incompatible);
+            }
+        };
+        let sha256 = candidate.sha256().to_string();
+        self.note("file", true, output::bytes(candidate.bytes().len() as u64));
+        let inspection = sandbox::inspect(candidate.bytes(), &caps(self.config));
+        let detail = inspection.problem.clone().unwrap_or_else(|| lockfile::WORLD.to_owned());
+        if !self.note("world", inspection.loadable, detail) {
+            return (Some(sha256), Exit::Incompatible);
+        }
+        match load_one(self.config, candidate) {
+            Ok(loaded) => {
+                let descriptor = &loaded.descriptor;
+                let detail = format!("{} {}", descriptor.name, descriptor.version);
+                self.note("describe", true, detail);
+                (Some(sha256), self.behavior(loaded, file))
+            }
+            Err(failure) => {
+                self.note("describe", false, failure.message);
+                (Some(sha256), Exit::Incompatible)
+            }
+        }
+    }
+
+    /// Runs it twice over the same synthetic market.
+    fn behavior(&mut self, loaded: Loaded, file: &Path) -> Exit {
+        let again = Selection { files: vec![file.to_owned()], unsigned: true };
+        let second = crate::app::strategies::load(self.config, &again)
+            .and_then(|mut all| all.pop().ok_or_else(|| Failure::new(Exit::Incompatible, "gone")));
+        let runs = [Ok(loaded), second].map(|loaded| loaded.and_then(|l| smoke(self.config, l)));
+        let [first, second] = runs;
+        let (first, second) = match (first, second) {
+            (Ok(first), Ok(second)) => (first, second),
+            (Err(failure), _) | (_, Err(failure)) => {
+                self.note("start", false, failure.message);
+                return Exit::Incompatible;
+            }
+        };
+        let mut well = true;
+        if let LaneState::Quarantined(fault) = &first.state {
+            well &= self.note("events", false, fault.to_string());
+        } else {
+            let events = output::count(first.counters.events);
+            let orders = output::plural(first.counters.orders, "order");
+            let rejected = first.counters.rejected;
+            well &= self.note(
+                "events",
+                true,
+                format!("{events} events, {orders}, {rejected} rejected"),
+            );
+        }
+        let fuel = self.fuel(&first);
+        let same = first.chain == second.chain && first.usage == second.usage;
+        let detail = if same { "two runs gave the same chain" } else { "two runs differ" };
+        well = self.note("determinism", same, detail) && fuel && well;
+        if well { Exit::Done } else { Exit::Findings }
+    }
+
+    fn fuel(&mut self, report: &LaneReport) -> bool {
+        let budget = limits(self.config).fuel.event;
+        let most = report.usage.fuel_max_per_event;
+        let mean = report.usage.fuel.checked_div(report.counters.events).unwrap_or(0);
+        let detail = format!(
+            "{} an event on average, {} at most, of {} allowed",
+            output::count(mean),
+            output::count(most),
+            output::count(budget)
+        );
+        self.note("fuel", most <= budget, detail)
+    }
+}
+
+/// What a module does on the synthetic market, one event a call.
+fn smoke(config: &Config, loaded: Loaded) -> Result<LaneReport, Failure> {
+    let fallback: Vec<String> = config.sim.prices.keys().take(1).cloned().collect();
+    let loaded = vec![loaded];
+    let mut symbols = setup::choose_symbols(config, &loaded, &fallback);
+    // A symbol that the simulator does not know is simulated at a made-up price:
+    // whether it exists is not this module's fault.
+    let wanted = setup::union(config, &symbols);
+    let simulated = live::sim_config(config, &wanted)?;
+    symbols.iter_mut().for_each(|s| s.truncate(64));
+    let mut simulator = Simulator::new(simulated)
+        .map_err(|what| Failure::new(Exit::Config, format!("feed.sim: {what}")))?;
+    let intervals = setup::candle_intervals(config, &loaded);
+    let warm_up = simulator.warm_up(&intervals, 50);
+    let mut block = InputBlock::new(simulator.instruments(), warm_up.next_seq());
+    while block.len() < SMOKE_EVENTS {
+        let next = simulator.next_ts();
+        simulator.advance(next, &mut block);
+    }
+    let instruments = simulator.instruments().clone();
+    let mut strict = config.clone();
+    strict.engine.strict = true;
+    let mut engine =
+        setup::engine(&strict, "check", instruments, loaded, symbols, config.sim.start)?;
+    engine.step(&warm_up)?;
+    engine.step(&block)?;
+    engine.finish()?;
+    let report = engine.reports().pop();
+    report.ok_or_else(|| Failure::new(Exit::Runtime, "no lane was made"))
+}
