@@ -12,10 +12,19 @@ has_wasm_target() {
     compgen -G "$libdir/libstd-*.rlib" >/dev/null
 }
 
-# True when the sources of the standard library are here, so that it can be
-# built for the wasm target.
-has_std_source() {
-    [ -f "$(rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]
+# The folder of a rustc and cargo that have the source of the standard library,
+# so that it can be built for the wasm target: those of the PATH, else those of
+# the distribution.
+std_source_bin() {
+    local bin
+    for bin in "$(dirname "$(command -v rustc || echo /usr/bin/rustc)")" /usr/bin; do
+        if [ -x "$bin/rustc" ] && [ -x "$bin/cargo" ] &&
+            [ -f "$("$bin/rustc" --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]; then
+            printf '%s\n' "$bin"
+            return
+        fi
+    done
+    return 1
 }
 
 say() { printf '%s\n' "$*" >&2; }
