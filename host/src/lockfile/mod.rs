@@ -305,11 +305,9 @@ impl Lock {
     pub fn approve(&self, candidate: Candidate, now: Timestamp) -> Result<Approved, Refusal> {
         let (sha256, path) = (candidate.sha256(), candidate.path().to_owned());
         match self.lookup(&sha256, now) {
-            Verdict::Allowed(entry) => Ok(Approved {
-                candidate,
-                wasi: entry.wasi,
-                entry: Some(Box::new(entry.clone())),
-            }),
+            Verdict::Allowed(entry) => {
+                Ok(Approved { candidate, wasi: entry.wasi, entry: Some(Box::new(entry.clone())) })
+            }
             Verdict::Unlisted => Err(Refusal::Unlisted { sha256, path }),
             Verdict::Revoked(revoked) => Err(Refusal::Revoked {
                 sha256,
@@ -317,11 +315,9 @@ impl Lock {
                 revoked_at: revoked.revoked_at,
                 reason: revoked.reason.clone(),
             }),
-            Verdict::Expired(entry) => Err(Refusal::Expired {
-                sha256,
-                path,
-                expires: entry.expires.unwrap_or(now),
-            }),
+            Verdict::Expired(entry) => {
+                Err(Refusal::Expired { sha256, path, expires: entry.expires.unwrap_or(now) })
+            }
         }
     }
 

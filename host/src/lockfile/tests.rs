@@ -66,7 +66,9 @@ fn crit_001_one_changed_byte_is_refused() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
         let refused = lock.approve(candidate(&changed), now()).expect_err("changed bytes");
-        assert!(matches!(refused, Refusal::Unlisted { sha256, .. } if sha256 == Sha256::of(&changed)));
+        assert!(
+            matches!(refused, Refusal::Unlisted { sha256, .. } if sha256 == Sha256::of(&changed))
+        );
     }
 }
 

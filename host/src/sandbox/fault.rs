@@ -142,7 +142,10 @@ pub(super) fn fault_of_panic(payload: &(dyn std::any::Any + Send)) -> Fault {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    Fault::new(FaultKind::Host, format!("the host panicked: {}", clean_text(text, DETAIL_BYTES_MAX)))
+    Fault::new(
+        FaultKind::Host,
+        format!("the host panicked: {}", clean_text(text, DETAIL_BYTES_MAX)),
+    )
 }
 
 #[cfg(test)]

@@ -252,7 +252,8 @@ impl Strategy for Guest {
             return Err(refused(&format!("a state of {} bytes, more than {limit}", state.len())));
         }
         let budget = Budget::silent(self.limits.fuel.load);
-        let loaded = self.call(budget, |world, store| world.call_load(store, state, from_version))?;
+        let loaded =
+            self.call(budget, |world, store| world.call_load(store, state, from_version))?;
         loaded.map_err(|text| refused(&text))
     }
 
