@@ -457,3 +457,20 @@ fn any_bytes_are_looked_at_without_a_panic() {
         }
     }
 }
+
+#[test]
+fn engines_start_stop_and_tell_themselves_apart() {
+    let options =
+        RuntimeOptions { determinism: Determinism::CrossArch, ..RuntimeOptions::default() };
+    let other = Runtime::new(options).expect("an engine");
+    assert_ne!(other.fingerprint(), runtime().fingerprint());
+    let again = Runtime::new(RuntimeOptions::default()).expect("an engine");
+    assert_eq!(again.fingerprint(), runtime().fingerprint());
+
+    let module = Module::load(&other, &approved(binary("well_behaved")), &Caps::native());
+    let mut guest = module.expect("loaded").instantiate(Limits::default()).expect("instantiated");
+    // The guest keeps the engine and its backstop; dropping the last of them
+    // ends the ticking thread, or this test would not return.
+    drop(other);
+    assert_eq!(handle(&mut guest, 1, &mut effects()), Ok(1));
+}
