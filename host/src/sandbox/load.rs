@@ -3,9 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use wasmparser::{ComponentExternalKind, Parser, Payload, Validator};
+use wasmparser::{
+    BinaryReader, ComponentExternalKind, ComponentTypeRef, Parser, Payload, TypeBounds, Validator,
+};
 use wasmtime::component::{Component, InstancePre};
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use super::caps::Caps;
 use super::contract::{self, EXPORTS, INTERFACES, PACKAGE};
@@ -147,28 +149,46 @@ fn guarded<R>(step: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
         .unwrap_or_else(|_| Err("the tool that reads it failed".to_owned()))
 }
 
-/// Makes a component of a core module that carries its world in a custom
-/// section, as the SDK's do.
+/// Makes a component of a core module.
+///
+/// SDKs embed the world they were built for in a custom section. It is not
+/// read: it is a stranger's, and a package in it that depends on itself sends
+/// `wit-parser` into endless recursion, which ends the process. The contract of
+/// this host takes its place, and the encoder holds the module to it.
 fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
-    if !has_world(module) {
-        let detail = "a core module without the contract in it: \
-                      it was not built with an SDK, or stripped of all custom sections";
-        return Err(LoadError::WrongWorld(detail.to_owned()));
-    }
+    let (resolve, world) = contract::world().map_err(LoadError::Engine)?;
+    let mut module = without_custom_sections(module)
+        .map_err(|error| LoadError::Structure(clean(&error.to_string())))?;
     guarded(|| {
-        let encoder = ComponentEncoder::default().module(module);
-        let encoded = encoder.and_then(|encoder| encoder.validate(true).encode());
-        encoded.map_err(|error| format!("{error:#}"))
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+            .and_then(|()| ComponentEncoder::default().validate(true).module(&module)?.encode())
+            .map_err(|error| format!("{error:#}"))
     })
     .map_err(|detail| LoadError::WrongWorld(clean(&detail)))
 }
 
-fn has_world(module: &[u8]) -> bool {
-    let sections = Parser::new(0).parse_all(module).map_while(Result::ok);
-    sections.into_iter().any(|payload| {
-        matches!(payload, Payload::CustomSection(section)
-            if section.name().starts_with("component-type"))
-    })
+/// A core module without its custom sections, except the one that names its
+/// functions for backtraces. Debug information goes too: nobody parses it then.
+fn without_custom_sections(module: &[u8]) -> wasmparser::Result<Vec<u8>> {
+    const HEADER: usize = 8;
+    const CUSTOM: u8 = 0;
+    let mut kept = module.get(..HEADER).unwrap_or_default().to_vec();
+    let mut reader = BinaryReader::new(module.get(HEADER..).unwrap_or_default(), HEADER);
+    while !reader.eof() {
+        let from = reader.original_position();
+        let id = reader.read_u8()?;
+        let bytes = reader.read_var_u32()? as usize;
+        let content_at = reader.original_position();
+        let content = reader.read_bytes(bytes)?;
+        let custom =
+            id == CUSTOM && BinaryReader::new(content, content_at).read_string()? != "name";
+        if !custom {
+            kept.extend_from_slice(
+                module.get(from..reader.original_position()).unwrap_or_default(),
+            );
+        }
+    }
+    Ok(kept)
 }
 
 /// The modules that a core module imports from, each once.
@@ -194,7 +214,7 @@ pub(super) struct Surface {
     pub(super) exports: Vec<(String, ComponentExternalKind)>,
 }
 
-/// Reads the outermost component's imports and exports.
+/// Reads the outermost component's imports and exports, without mere types.
 pub(super) fn surface(component: &[u8]) -> Result<Surface, LoadError> {
     let failed =
         |error: wasmparser::BinaryReaderError| LoadError::Structure(clean(&error.to_string()));
@@ -206,7 +226,11 @@ pub(super) fn surface(component: &[u8]) -> Result<Surface, LoadError> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(reader) if depth == 1 => {
                 for import in reader {
-                    surface.imports.push(clean(import.map_err(failed)?.name.name));
+                    let import = import.map_err(failed)?;
+                    // A name for a type that is already known gives no power.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        surface.imports.push(clean(import.name.name));
+                    }
                 }
             }
             Payload::ComponentExportSection(reader) if depth == 1 => {
