@@ -87,7 +87,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Is told how far an import is, some times a second; `Break` ends the import.
+/// Is told how far an import is, every 8,192 lines; `Break` ends the import.
 pub type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// Why a recording was not imported. No tape was made then.
@@ -249,7 +249,7 @@ impl Meter<'_, '_> {
 
     fn line(&mut self, source: &Source) -> Result<(), ImportError> {
         *self.lines += 1;
-        if *self.lines % Self::EVERY == 0 { self.tell(source) } else { Ok(()) }
+        if self.lines.is_multiple_of(Self::EVERY) { self.tell(source) } else { Ok(()) }
     }
 
     fn tell(&mut self, source: &Source) -> Result<(), ImportError> {

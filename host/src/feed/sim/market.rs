@@ -17,6 +17,12 @@ const FLOW_BURST: i64 = 850;
 const BURST_EVERY_S: u64 = 16;
 /// How long a burst is at least, and at most twice, seconds.
 const BURST_LENGTH_S: u64 = 3;
+/// Parts of a step's standard deviation: by chance, by a flow that leans fully,
+/// and by one common trade. Flow persists, so its part adds up over seconds; the
+/// three together give the configured volatility within a tenth over minutes.
+const CHANCE_PERCENT: i64 = 75;
+const DRIFT_PERCENT: i64 = 8;
+const IMPACT_PERCENT: i64 = 12;
 /// Book quantities lean by this part of the flow.
 const TILT_PERCENT: i64 = 75;
 /// A level's mean quantity, in typical trades.
@@ -144,9 +150,8 @@ impl Market {
     fn trade(&mut self, lean: i64, ts: Ts, out: &mut InputBlock) {
         let buys = self.random.below(2_000) < (1_000 + lean) as u64;
         let mut wanted = self.size();
-        // What the price gives way by: a common trade moves it by a hundredth
-        // of the mean spread.
-        let give = self.fair / 100_000_000 * self.spread_mean_ppm;
+        // What the price gives way by, for a common trade.
+        let give = scaled(self.fair, self.deviation_ppb, ONE * IMPACT_PERCENT / 100);
         let weight = (wanted / self.typical.max(1)).clamp(1, 8);
         self.fair += if buys { give * weight } else { -give * weight };
         let (side, book) =
@@ -176,10 +181,10 @@ impl Market {
         (self.typical * spread / 512).max(1) << doublings
     }
 
-    /// Moves the fair price by chance, and a quarter of a deviation with a flow
-    /// that leans fully.
+    /// Moves the fair price by chance and by the flow.
     fn drift(&mut self, lean: i64) {
-        let factor = self.random.normal() + lean * ONE / 4_000;
+        let chance = self.random.normal() * CHANCE_PERCENT / 100;
+        let factor = chance + lean * ONE * DRIFT_PERCENT / 100_000;
         let moved = self.fair + scaled(self.fair, self.deviation_ppb, factor);
         // Keeps every number in range however long it runs.
         self.fair = moved.clamp(self.start / 16, self.start * 16);
