@@ -151,7 +151,7 @@ pub fn sim_config(config: &Config, symbols: &[String]) -> Result<SimConfig, Fail
         symbols: simulated,
         spread_ppm: scaled(sim.spread, 1_000),
         levels: sim.levels,
-        rate_hz: scaled(sim.rate_hz, 1_000_000_000).max(1),
+        rate_hz: sim.rate_hz,
         trades_per_minute: scaled(sim.trade_rate_hz, 1_000_000_000 / 60),
         volatility_ppm: scaled(sim.volatility, 1_000),
         seed: config.run.seed,

@@ -87,7 +87,7 @@ pub fn effects(config: &Config) -> EffectLimits {
 /// When this machine cannot run one.
 pub fn runtime(config: &Config) -> Result<Runtime, Failure> {
     let determinism = match config.sandbox.determinism {
-        ConfigDeterminism::Native => Determinism::Native,
+        ConfigDeterminism::Native => Determinism::SameArch,
         ConfigDeterminism::CrossArch => Determinism::CrossArch,
     };
     let stack_bytes = usize::try_from(config.sandbox.stack.0).unwrap_or(usize::MAX);

@@ -157,7 +157,7 @@ fn lend(state: &mut State, effects: Option<&mut Effects>, history: Option<Histor
     state.takes_orders = effects.is_some();
     match effects {
         Some(effects) => std::mem::swap(&mut state.effects, effects),
-        None => state.effects.begin(0),
+        None => state.effects.begin(0, 0),
     }
 }
 

@@ -27,6 +27,19 @@ pub enum Kind {
     NotWasm,
 }
 
+impl Kind {
+    /// What it is, in words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CoreModule => "core module",
+            Self::Component => "component",
+            Self::WasiComponent => "component that imports WASI",
+            Self::NotWasm => "not WebAssembly",
+        }
+    }
+}
+
 /// The bounds of a memory in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryBounds {
