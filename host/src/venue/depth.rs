@@ -1,13 +1,13 @@
 //! A venue's whole book, and the part of it that is shown.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 use crate::domain::{Price, Qty};
 use crate::words::LEVELS_MAX;
 
 /// A level: price and quantity.
-pub(super) type Level = (Price, Qty);
+pub(crate) type Level = (Price, Qty);
 
 /// A whole book, of which at most `limit` levels a side are shown.
 ///
@@ -74,8 +74,8 @@ impl DepthBook {
         }
         let (bids, asks) = (self.view_bids(), self.view_asks());
         let changes = Changes {
-            bids: differences(&self.shown_bids, &bids),
-            asks: differences(&self.shown_asks, &asks),
+            bids: differences(&self.shown_bids, &bids, descending),
+            asks: differences(&self.shown_asks, &asks, ascending),
         };
         (self.shown_bids, self.shown_asks) = (bids, asks);
         changes
@@ -114,11 +114,34 @@ fn set<K: Ord>(side: &mut BTreeMap<K, Qty>, price: K, qty: Qty) {
     }
 }
 
-/// The levels that turn `old` into `new`: first what is gone, then what is new
-/// or has another quantity. Both have the same order.
-fn differences(old: &[Level], new: &[Level]) -> Vec<Level> {
-    let find = |levels: &[Level], price| levels.iter().find(|l| l.0 == price).map(|l| l.1);
-    let gone = old.iter().filter(|l| find(new, l.0).is_none()).map(|l| (l.0, Qty::ZERO));
-    let changed = new.iter().filter(|l| find(old, l.0) != Some(l.1)).copied();
-    gone.chain(changed).collect()
+/// The levels that turn `old` into `new`, first what is gone, with quantity 0,
+/// then what is new or has another quantity. Both stand in the order `order`.
+pub(crate) fn differences(
+    old: &[Level],
+    new: &[Level],
+    order: fn(Price, Price) -> Ordering,
+) -> Vec<Level> {
+    let (mut gone, mut changed) = (Vec::new(), Vec::new());
+    let mut old = old.iter().copied().peekable();
+    for &(price, qty) in new {
+        while let Some(level) = old.next_if(|level| order(level.0, price) == Ordering::Less) {
+            gone.push((level.0, Qty::ZERO));
+        }
+        if old.next_if(|level| level.0 == price) != Some((price, qty)) {
+            changed.push((price, qty));
+        }
+    }
+    gone.extend(old.map(|level| (level.0, Qty::ZERO)));
+    gone.extend(changed);
+    gone
+}
+
+/// Highest first, as bids stand.
+pub(crate) fn descending(a: Price, b: Price) -> Ordering {
+    b.cmp(&a)
+}
+
+/// Lowest first, as asks stand.
+pub(crate) fn ascending(a: Price, b: Price) -> Ordering {
+    a.cmp(&b)
 }

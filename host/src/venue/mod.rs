@@ -7,7 +7,7 @@
 //! requests, only then hand in the next.
 
 pub mod binance;
-mod depth;
+pub(crate) mod depth;
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,7 @@ use super::config::{SimConfig, SimSymbol};
 use super::random::{ONE, Random};
 use crate::domain::{Price, Qty, Side, SymbolId, Ts};
 use crate::input::{InputBlock, Trade};
-
-type Level = (Price, Qty);
+use crate::venue::depth::{Level, ascending, descending, differences};
 
 /// Seconds of a Julian year.
 const YEAR_S: u64 = 31_557_600;
@@ -114,7 +113,8 @@ impl Market {
         self.breathe();
         self.requote();
         self.refresh(lean);
-        let (bids, asks) = (differences(&bids, &self.bids), differences(&asks, &self.asks));
+        let bids = differences(&bids, &self.bids, descending);
+        let asks = differences(&asks, &self.asks, ascending);
         if !(bids.is_empty() && asks.is_empty()) {
             out.push_book(ts, ts, self.symbol, false, &bids, &asks);
         }
@@ -258,13 +258,4 @@ impl Market {
             self.asks[depth].1 = self.level_qty(depth, -lean);
         }
     }
-}
-
-/// The levels that turn `old` into `new`: what is gone with quantity 0, then
-/// what is new or changed.
-fn differences(old: &[Level], new: &[Level]) -> Vec<Level> {
-    let find = |levels: &[Level], price| levels.iter().find(|l| l.0 == price).map(|l| l.1);
-    let gone = old.iter().filter(|l| find(new, l.0).is_none()).map(|l| (l.0, Qty::ZERO));
-    let changed = new.iter().filter(|l| find(old, l.0) != Some(l.1)).copied();
-    gone.chain(changed).collect()
 }

@@ -18,9 +18,10 @@ use crate::domain::Ts;
 use crate::input::{EventRef, InputBlock};
 use crate::words;
 
-/// Events of a block. Decoding 2,000,000 trades takes as long with 8,192 and
-/// 12.2 instead of 12.3 MB; with 1,024 it takes a quarter longer. The smallest
-/// of the good ones keeps a decoded block within a core's second-level cache.
+/// Events of a block. Over 2,000,000 trades decoding takes 34 to 41 ns of CPU an
+/// event with anything from 1,024 to 16,384 of them, and the file shrinks from
+/// 12.7 to 12.1 MB, so memory decides: a decoded block of 4,096 trades takes
+/// 0.4 MB, several of which wait in a prefetching reader.
 pub(super) const BLOCK_EVENTS: usize = 4_096;
 /// Exact words at which a block is closed early, for tapes of whole books.
 pub(super) const BLOCK_WORDS: usize = 1 << 16;
