@@ -1,5 +1,7 @@
 //! The binary: parses the command line, carries it out, prints a failure once.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;

@@ -88,7 +88,12 @@ fn report_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
-            let message = panic.payload_as_str().unwrap_or("panic without a message");
+            let payload = panic.payload();
+            let message = payload
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("panic without a message");
             let line = match panic.location() {
                 Some(place) => format!("{}:{}: {message}", place.file(), place.line()),
                 None => message.to_owned(),

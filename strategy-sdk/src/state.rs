@@ -27,8 +27,9 @@ pub(crate) struct SavedState {
 impl SavedState {
     /// The words of `market`; bytes beyond the last whole word are passed over.
     pub(crate) fn words(&self) -> Vec<u64> {
-        let (whole, _) = self.market.0.as_chunks::<8>();
-        whole.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()
+        let word =
+            |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        self.market.0.chunks_exact(8).map(word).collect()
     }
 }
 

@@ -45,7 +45,8 @@ pub struct Selection {
 #[must_use]
 pub fn limits(config: &Config) -> Limits {
     let sandbox = &config.sandbox;
-    let call_ms = u64::try_from(sandbox.deadline.as_millis()).unwrap_or(u64::MAX);
+    let ms = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let defaults = Limits::default();
     Limits {
         fuel: FuelLimits {
@@ -53,15 +54,19 @@ pub fn limits(config: &Config) -> Limits {
             describe: sandbox.fuel_describe,
             start: sandbox.fuel_start,
             event: sandbox.fuel_per_event,
-            on_order: sandbox.fuel_per_call,
+            on_order: sandbox.fuel_per_event,
             stop: sandbox.fuel_per_call,
             save: sandbox.fuel_per_call,
             load: sandbox.fuel_per_call,
         },
-        deadline: DeadlineLimits { call_ms, ..defaults.deadline },
+        deadline: DeadlineLimits {
+            call_ms: ms(sandbox.deadline),
+            event_ms: ms(sandbox.deadline_per_event),
+        },
         memory_bytes: sandbox.memory.0,
         table_elements: sandbox.table_elements,
-        hostcall_bytes: usize::try_from(sandbox.hostcall_bytes.0).unwrap_or(usize::MAX),
+        hostcall_bytes: size(sandbox.hostcall_bytes.0),
+        state_bytes: size(sandbox.state.0),
         effects: effects(config),
         ..defaults
     }

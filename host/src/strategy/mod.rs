@@ -1,0 +1,163 @@
+//! The trait that the engine drives. Sandboxed guests implement it in
+//! `sandbox`, native test strategies in the test crate; the engine knows no
+//! difference.
+//!
+//! Everything here is as a strategy sees it: symbol numbers are indices into the
+//! strategy's own list, prices and sizes are doubles. The engine turns them into
+//! integers when a call has returned well.
+
+mod descriptor;
+mod effects;
+mod info;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use descriptor::{Channel, Descriptor, Parameter, Subscription, Value};
+pub use effects::{
+    EffectLimits, Effects, Intent, LogLevel, OrderKind, OrderRequest, Size, clean_text,
+};
+pub use info::{
+    AccountInfo, BookInfo, CandleInfo, History, HistoryRef, InstrumentInfo, OrderUpdate,
+    PositionInfo, StartInfo, TradeInfo,
+};
+
+/// What a strategy has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// calls into it
+    pub calls: u64,
+    /// fuel used, 0 for native strategies
+    pub fuel: u64,
+    /// the most fuel that one call used per event
+    pub fuel_max_per_event: u64,
+    /// bytes of linear memory now
+    pub memory_bytes: u64,
+}
+
+/// How a strategy failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// it trapped: a panic, a division by zero, an access out of bounds
+    Trap,
+    /// it used up its fuel
+    OutOfFuel,
+    /// it asked for more memory or tables than allowed
+    OutOfMemory,
+    /// it recursed too deep
+    StackOverflow,
+    /// it handed the host more data than allowed
+    Output,
+    /// it answered outside the contract
+    Protocol,
+    /// it returned an error itself
+    Refused,
+    /// the wall-clock backstop stopped it: a fault of the machine, not proof of one of the strategy
+    Deadline,
+    /// a defect of the host, contained to this strategy
+    Host,
+}
+
+impl FaultKind {
+    /// The name used in files and output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::OutOfFuel => "out-of-fuel",
+            Self::OutOfMemory => "out-of-memory",
+            Self::StackOverflow => "stack-overflow",
+            Self::Output => "output",
+            Self::Protocol => "protocol",
+            Self::Refused => "refused",
+            Self::Deadline => "deadline",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// A failed call. The strategy is not called again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// how it failed
+    pub kind: FaultKind,
+    /// what is known of it, in words
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault with its detail.
+    #[must_use]
+    pub fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.name(), self.detail)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A strategy, wherever its code runs.
+pub trait Strategy: Send {
+    /// What it says of itself. Called once, before `start`.
+    ///
+    /// # Errors
+    /// Any fault: it is then not started.
+    fn describe(&mut self) -> Result<Descriptor, Fault>;
+
+    /// Begins the run.
+    ///
+    /// # Errors
+    /// Any fault: it is then quarantined.
+    fn start(
+        &mut self,
+        info: &StartInfo,
+        history: HistoryRef,
+        effects: &mut Effects,
+    ) -> Result<(), Fault>;
+
+    /// Takes a batch of `events` events as words and says how many it consumed,
+    /// 1 to `events`.
+    ///
+    /// # Errors
+    /// Any fault: what the call asked for is dropped.
+    fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault>;
+
+    /// Takes the news of one order.
+    ///
+    /// # Errors
+    /// As [`Strategy::handle`].
+    fn on_order(
+        &mut self,
+        update: &OrderUpdate,
+        history: HistoryRef,
+        effects: &mut Effects,
+    ) -> Result<(), Fault>;
+
+    /// Ends the run.
+    ///
+    /// # Errors
+    /// As [`Strategy::handle`].
+    fn stop(&mut self, effects: &mut Effects) -> Result<(), Fault>;
+
+    /// Its state, to be given to `load` later.
+    ///
+    /// # Errors
+    /// As [`Strategy::handle`].
+    fn save(&mut self) -> Result<Vec<u8>, Fault>;
+
+    /// Takes back a state that `save` of `from_version` gave.
+    ///
+    /// # Errors
+    /// As [`Strategy::handle`].
+    fn load(&mut self, state: &[u8], from_version: &str) -> Result<(), Fault>;
+
+    /// What it has used so far.
+    fn usage(&self) -> Usage;
+}
