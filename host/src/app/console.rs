@@ -25,6 +25,7 @@ pub struct Console {
 impl Console {
     /// A console with a status line every so often.
     #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "when to say something is for people")]
     pub fn new(status_every: Duration) -> Self {
         Self { status_every, last_status: Instant::now(), names: Vec::new() }
     }
@@ -114,6 +115,7 @@ impl Console {
         }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "when to say something is for people")]
     fn status(&mut self, engine: &Engine) {
         self.last_status = Instant::now();
         tracing::info!("{}", status_line(engine));

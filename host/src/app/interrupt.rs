@@ -21,6 +21,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// When the operating system gives no thread or no signal handler.
+    #[allow(clippy::disallowed_methods, reason = "the second Ctrl-C ends the process at once")]
     pub fn listen() -> std::io::Result<Self> {
         let interrupt = Self::default();
         let copy = interrupt.clone();

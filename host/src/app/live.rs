@@ -81,6 +81,7 @@ struct SimulatedRun {
 
 impl SimulatedRun {
     /// Steps the engine as market time passes.
+    #[allow(clippy::disallowed_methods, reason = "simulated time follows the wall, in the shell")]
     async fn follow(
         &mut self,
         config: &Config,

@@ -50,6 +50,7 @@ pub struct Replayed {
 ///
 /// # Errors
 /// Modules that may not run, tapes that are damaged or do not fit.
+#[allow(clippy::disallowed_methods, reason = "how long it took is told, never used")]
 pub fn replay(
     config: &Config,
     selection: &Selection,

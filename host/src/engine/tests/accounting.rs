@@ -7,7 +7,7 @@ use crate::portfolio::{Account, AccountConfig, StartError};
 use crate::strategy::Size;
 
 #[test]
-fn add_001_a_short_is_marked_in_equity() {
+fn add_01_a_short_is_marked_in_equity() {
     let order = market(Action::Short, Size::Base(1.0));
     let (report, _) = run(sends(vec![order.clone()]), "100", &trades(&[10_000]));
     assert_eq!(report.equity, Some(usd("100")), "shorting 100 of 100 costs nothing but costs");
@@ -97,7 +97,7 @@ fn med_012_a_sell_never_exceeds_what_is_held() {
 }
 
 #[test]
-fn add_002_a_position_nets_by_the_stated_rule_and_equals_its_balance() {
+fn add_02_a_position_nets_by_the_stated_rule_and_equals_its_balance() {
     let orders = vec![
         market(Action::Short, Size::Base(1.0)),
         market(Action::Buy, Size::Base(0.5)),
@@ -112,7 +112,7 @@ fn add_002_a_position_nets_by_the_stated_rule_and_equals_its_balance() {
 }
 
 #[test]
-fn add_005_statistics_count_closed_round_trips_over_all_of_them() {
+fn add_05_statistics_count_closed_round_trips_over_all_of_them() {
     let mut orders = Vec::new();
     let mut prices = Vec::new();
     for trip in 0..250 {
@@ -169,7 +169,7 @@ fn low_008_statistics_are_exact_and_memory_is_flat_over_ten_million_fills() {
 }
 
 #[test]
-fn add_011_drawdown_is_sampled_at_every_mark() {
+fn add_11_drawdown_is_sampled_at_every_mark() {
     let order = market(Action::Buy, Size::Base(1.0));
     // Down to 80 and back between two looks: no fill happens in between.
     let prices = [10_000, 12_000, 9_000, 8_000, 12_000];

@@ -71,7 +71,7 @@ fn low_005_an_order_for_an_unknown_symbol_is_an_event_and_counted() {
 }
 
 #[test]
-fn add_015_increments_and_minimums_are_enforced_and_say_why() {
+fn add_15_increments_and_minimums_are_enforced_and_say_why() {
     let mut table = instruments().at(SymbolId(0)).clone();
     table.qty_increment = Qty(10);
     table.qty_min = Qty(50);
@@ -88,7 +88,7 @@ fn add_015_increments_and_minimums_are_enforced_and_say_why() {
 }
 
 #[test]
-fn add_015_sizes_round_down_to_the_increment() {
+fn add_15_sizes_round_down_to_the_increment() {
     let orders =
         vec![market(Action::Buy, Size::Base(1.239)), market(Action::Buy, Size::Base(0.001))];
     let (_, outputs) = run(sends(orders), "1000", &trades(&[10_000, 10_000]));
@@ -97,7 +97,7 @@ fn add_015_sizes_round_down_to_the_increment() {
 }
 
 #[test]
-fn add_017_the_unit_of_a_size_is_typed() {
+fn add_17_the_unit_of_a_size_is_typed() {
     let orders = vec![
         market(Action::Buy, Size::Base(2.0)),
         market(Action::Sell, Size::All),
@@ -189,7 +189,7 @@ fn an_answer_to_every_rejection_ends() {
 }
 
 #[test]
-fn add_003_a_stop_closes_exactly_the_position() {
+fn add_03_a_stop_closes_exactly_the_position() {
     let mut order = market(Action::Buy, Size::Base(1.23));
     order.stop_loss = Some(99.0);
     let more = market(Action::Buy, Size::Base(0.77));
@@ -205,7 +205,7 @@ fn add_003_a_stop_closes_exactly_the_position() {
 }
 
 #[test]
-fn add_006_fills_of_stops_and_targets_are_news_like_any_other() {
+fn add_06_fills_of_stops_and_targets_are_news_like_any_other() {
     let mut order = market(Action::Short, Size::Base(1.0));
     (order.stop_loss, order.take_profit) = (Some(110.0), Some(95.0));
     let (strategy, news) = listening(sends(vec![order]));
@@ -225,7 +225,7 @@ fn add_006_fills_of_stops_and_targets_are_news_like_any_other() {
 }
 
 #[test]
-fn add_012_a_strategy_runs_when_something_happens_and_a_throttle_is_optional() {
+fn add_12_a_strategy_runs_when_something_happens_and_a_throttle_is_optional() {
     let counting = || {
         let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let copy = std::sync::Arc::clone(&seen);
@@ -267,7 +267,7 @@ fn x_exc_a_fault_quarantines_one_strategy_and_leaves_the_others() {
 }
 
 #[test]
-fn add_019_order_and_fill_ids_are_sequential() {
+fn add_19_order_and_fill_ids_are_sequential() {
     let orders = vec![
         market(Action::Buy, Size::Base(1.0)),
         market(Action::Cover, Size::Base(1.0)),
@@ -286,7 +286,7 @@ fn add_019_order_and_fill_ids_are_sequential() {
 }
 
 #[test]
-fn add_007_looking_back_returns_the_newest() {
+fn add_07_looking_back_returns_the_newest() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let copy = std::sync::Arc::clone(&seen);
     let mut at = 0;
