@@ -70,6 +70,16 @@ pub fn workload(name: &str) -> Option<PathBuf> {
     present(folder.join(format!("{name}.wasm")))
 }
 
+/// A reference strategy that `make guests` builds, such as `market-making`. Says
+/// "skipped" when it is absent.
+#[must_use]
+pub fn guest(name: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    let built = test.ancestors().nth(3)?.join("wasm32-unknown-unknown/guest");
+    let folder = std::env::var_os("SANDPAPER_GUESTS").map_or(built, PathBuf::from);
+    present(folder.join(format!("{}.wasm", name.replace('-', "_"))))
+}
+
 #[allow(clippy::print_stderr, reason = "a test that is skipped must say so")]
 fn present(path: PathBuf) -> Option<PathBuf> {
     let found = path.is_file();

@@ -3,4 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod help;
+mod program;
+mod recording;
 mod tidy;
+mod trust;
+mod workloads;

@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{InstrumentTable, Money, Price};
+use crate::domain::{Fill, InstrumentTable, Money, Price, Qty};
 use crate::engine::report::totals;
-use crate::engine::{Engine, LaneOutput, LaneReport, LaneState, Output};
+use crate::engine::{Engine, LaneOutput, LaneRef, LaneReport, LaneState, Output};
+use crate::feed::tape::CONTRACT;
 use crate::output::{self, Align, Table};
+use crate::portfolio::RoundTrip;
 use crate::strategy::LogLevel;
 
 use super::live::Watch;
@@ -15,19 +17,24 @@ use super::replay::Identity;
 /// How many strategies a status line names.
 const BEST_SHOWN: usize = 5;
 
+/// The longest text of a strategy that is shown on one line.
+const TEXT_CHARS_MAX: usize = 2_000;
+
 /// Follows an engine and says what happens on the log.
 pub struct Console {
+    fields: bool,
     status_every: Duration,
     last_status: Instant,
     names: Vec<String>,
 }
 
 impl Console {
-    /// A console with a status line every so often.
+    /// A console with a status line every so often. With `fields`, records of a
+    /// strategy name it, its version and the contract's apart from the text.
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "when to say something is for people")]
-    pub fn new(status_every: Duration) -> Self {
-        Self { status_every, last_status: Instant::now(), names: Vec::new() }
+    pub fn new(status_every: Duration, fields: bool) -> Self {
+        Self { fields, status_every, last_status: Instant::now(), names: Vec::new() }
     }
 
     /// Says the news since the last call.
@@ -37,8 +44,7 @@ impl Console {
             return;
         }
         for one in news {
-            let (name, instruments) = engine.lane(one.lane);
-            Self::say(name, instruments, &one.body);
+            self.say(engine.lane(one.lane), &one.body);
         }
     }
 
@@ -47,71 +53,37 @@ impl Console {
     pub fn digest(&mut self, engine: &mut Engine) {
         let news: Vec<Output> = engine.drain().collect();
         for one in news {
-            let (name, instruments) = engine.lane(one.lane);
             let failed = matches!(&one.body, LaneOutput::Fault(_))
                 || matches!(&one.body, LaneOutput::Log { level, .. } if *level >= LogLevel::Warn);
             if failed || tracing::enabled!(tracing::Level::DEBUG) {
-                Self::say(name, instruments, &one.body);
+                self.say(engine.lane(one.lane), &one.body);
             }
         }
     }
 
-    fn say(name: &str, instruments: &InstrumentTable, body: &LaneOutput) {
-        match body {
-            LaneOutput::Fill { fill, reason, position, closed } => {
-                let instrument = instruments.at(fill.symbol);
-                let quantity = instrument.qty_text(fill.qty);
-                let average = fill.amount.to_f64() / instrument.qty_f64(fill.qty);
-                let decimals = usize::from(instrument.price_decimals);
-                let net = closed.as_ref().map(|trip| {
-                    format!(
-                        ", closed with {} {}",
-                        output::signed_money(trip.net()),
-                        instrument.quote
-                    )
-                });
-                tracing::info!(
-                    "{name}: {} {quantity} {} at {average:.decimals$} (fee {}), position {}{}{}{}",
-                    fill.action.name(),
-                    instrument.symbol,
-                    output::money_short(fill.fee),
-                    instrument.qty_text(*position),
-                    net.unwrap_or_default(),
-                    if reason.is_empty() { "" } else { " · " },
-                    output::printable(reason, 120),
-                );
-            }
-            LaneOutput::Reject { order, reason, detail, .. } => {
-                tracing::info!("{name}: order {} rejected, {reason}: {detail}", order.0);
-            }
-            LaneOutput::Canceled { order, symbol, leaves } => {
-                let instrument = instruments.at(*symbol);
-                let leaves = instrument.qty_text(*leaves);
-                tracing::info!(
-                    "{name}: order {}: {leaves} {} unfilled, canceled",
-                    order.0,
-                    instrument.symbol
-                );
-            }
-            LaneOutput::Dropped { orders } => {
-                tracing::warn!("{name}: {orders} orders dropped, too many in one event");
-            }
-            LaneOutput::Fault(fault) => {
-                tracing::error!(
-                    "{name}: quarantined, {}",
-                    output::printable(&fault.to_string(), 2_000)
-                );
-            }
-            LaneOutput::Log { level, text } => {
-                let text = output::printable(text, 2_000);
-                match level {
-                    LogLevel::Trace => tracing::trace!("{name}: {text}"),
-                    LogLevel::Debug => tracing::debug!("{name}: {text}"),
-                    LogLevel::Info => tracing::info!("{name}: {text}"),
-                    LogLevel::Warn => tracing::warn!("{name}: {text}"),
-                    LogLevel::Error => tracing::error!("{name}: {text}"),
+    fn say(&self, lane: LaneRef<'_>, body: &LaneOutput) {
+        let (level, text) = sentence(lane.instruments, body);
+        // People read one sentence; machines also get who said it, in fields.
+        macro_rules! say {
+            ($level:ident) => {
+                if self.fields {
+                    tracing::$level!(
+                        strategy = lane.name,
+                        version = lane.version,
+                        wit = CONTRACT,
+                        "{text}"
+                    );
+                } else {
+                    tracing::$level!("{}: {text}", lane.name);
                 }
-            }
+            };
+        }
+        match level {
+            LogLevel::Trace => say!(trace),
+            LogLevel::Debug => say!(debug),
+            LogLevel::Info => say!(info),
+            LogLevel::Warn => say!(warn),
+            LogLevel::Error => say!(error),
         }
     }
 
@@ -146,6 +118,63 @@ impl Watch for Console {
             self.status(engine);
         }
     }
+}
+
+/// What happened, in one sentence, and how important it is.
+fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, String) {
+    match body {
+        LaneOutput::Fill { fill, reason, position, closed } => {
+            (LogLevel::Info, fill_sentence(instruments, fill, reason, *position, closed.as_ref()))
+        }
+        LaneOutput::Reject { order, reason, detail, .. } => {
+            (LogLevel::Info, format!("order {} rejected, {reason}: {detail}", order.0))
+        }
+        LaneOutput::Canceled { order, symbol, leaves } => {
+            let instrument = instruments.at(*symbol);
+            let leaves = instrument.qty_text(*leaves);
+            let text =
+                format!("order {}: {leaves} {} unfilled, canceled", order.0, instrument.symbol);
+            (LogLevel::Info, text)
+        }
+        LaneOutput::Dropped { orders } => (
+            LogLevel::Warn,
+            format!(
+                "{} dropped, too many in one event",
+                output::plural(u64::from(*orders), "order")
+            ),
+        ),
+        LaneOutput::Fault(fault) => {
+            let text = output::printable(&fault.to_string(), TEXT_CHARS_MAX);
+            (LogLevel::Error, format!("quarantined, {text}"))
+        }
+        LaneOutput::Log { level, text } => (*level, output::printable(text, TEXT_CHARS_MAX)),
+    }
+}
+
+fn fill_sentence(
+    instruments: &InstrumentTable,
+    fill: &Fill,
+    reason: &str,
+    position: Qty,
+    closed: Option<&RoundTrip>,
+) -> String {
+    let instrument = instruments.at(fill.symbol);
+    let average = fill.amount.to_f64() / instrument.qty_f64(fill.qty);
+    let decimals = usize::from(instrument.price_decimals);
+    let net = closed.map(|trip| {
+        format!(", closed with {} {}", output::signed_money(trip.net()), instrument.quote)
+    });
+    format!(
+        "{} {} {} at {average:.decimals$} (fee {}), position {}{}{}{}",
+        fill.action.name(),
+        instrument.qty_text(fill.qty),
+        instrument.symbol,
+        output::money_short(fill.fee),
+        instrument.qty_text(position),
+        net.unwrap_or_default(),
+        if reason.is_empty() { "" } else { " · " },
+        output::printable(reason, 120),
+    )
 }
 
 /// Ticks, orders, fills, total equity, prices, and who leads.

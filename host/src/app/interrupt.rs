@@ -40,9 +40,9 @@ impl Interrupt {
                     if copy.asked.swap(true, Ordering::SeqCst) {
                         std::process::exit(Exit::Interrupted as i32);
                     }
-                    copy.notify.notify_waiters();
+                    // Nothing here may wait, not even for a log line to be
+                    // written: the second signal must be heard.
                     copy.notify.notify_one();
-                    tracing::info!("stopping; press Ctrl-C again to end at once");
                 }
             });
         })?;

@@ -114,6 +114,9 @@ impl SimulatedRun {
                 }
             }
         }
+        if interrupt.is_asked() {
+            tracing::info!("stopping; press Ctrl-C again to end at once");
+        }
         if !engine.is_running() {
             tracing::error!("every strategy has failed: the run ends");
         }

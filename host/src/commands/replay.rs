@@ -9,6 +9,7 @@ use crate::app::replay::{Identity, replay as replay_tapes};
 use crate::app::strategies::Selection;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, ReplayArgs};
+use crate::config::LogFormat;
 use crate::engine::{LaneReport, LaneState};
 use crate::output;
 
@@ -93,7 +94,7 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
         Selection { files: args.strategies.wasm.clone(), unsigned: args.strategies.unsigned };
     let interrupt = Interrupt::listen()?;
     let mut progress = None;
-    let mut console = Console::new(config.run.status_every);
+    let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
     let replayed = replay_tapes(config, &selection, &args.tapes, |engine, total| {
         let progress = progress.get_or_insert_with(|| context.output.progress("replay", total));
         progress.set(engine.events());

@@ -9,6 +9,7 @@ use crate::app::live;
 use crate::app::strategies::Selection;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
+use crate::config::LogFormat;
 use crate::output;
 
 use super::Context;
@@ -38,7 +39,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         &config.sha256()[..12]
     );
     let interrupt = Interrupt::listen()?;
-    let mut console = Console::new(config.run.status_every);
+    let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
     let ran = live::run(config, &selection, &interrupt, &mut console)?;
     if context.output.json {
         let strategies =

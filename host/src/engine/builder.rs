@@ -165,6 +165,7 @@ impl EngineBuilder {
         let lane = Lane {
             number,
             name: spec.name.into(),
+            version: crate::strategy::clean_text(&spec.descriptor.version, 64).into(),
             strategy: spec.strategy,
             class,
             local,

@@ -73,6 +73,7 @@ pub struct Batch<'a> {
 pub struct Lane {
     pub(super) number: u16,
     pub(super) name: Arc<str>,
+    pub(super) version: Arc<str>,
     pub(super) strategy: Box<dyn Strategy>,
     pub(super) class: usize,
     /// by symbol of the run: the lane's own number

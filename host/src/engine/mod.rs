@@ -35,6 +35,17 @@ use lane::{Batch, Lane};
 use stream::Class;
 use timeline::Timeline;
 
+/// Who a lane is.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneRef<'a> {
+    /// the operator's name for it
+    pub name: &'a str,
+    /// its strategy's version, in its own words
+    pub version: &'a str,
+    /// what its news are counted in
+    pub instruments: &'a InstrumentTable,
+}
+
 /// A started engine.
 pub struct Engine {
     instruments: InstrumentTable,
@@ -146,14 +157,14 @@ impl Engine {
         &self.market
     }
 
-    /// A lane's name and the instruments that its news are counted in.
+    /// Whose news it is.
     ///
     /// # Panics
     /// When there is no such lane: numbers come from [`Output::lane`].
     #[must_use]
-    pub fn lane(&self, number: u16) -> (&str, &InstrumentTable) {
+    pub fn lane(&self, number: u16) -> LaneRef<'_> {
         let lane = &self.lanes[usize::from(number)];
-        (&lane.name, &lane.instruments)
+        LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
     }
 
     /// True while at least one strategy is called.

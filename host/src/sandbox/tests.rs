@@ -81,7 +81,7 @@ fn guest_with(name: &str, limits: Limits) -> Guest {
 
 fn effects() -> Effects {
     let mut effects = Effects::new(EffectLimits::default());
-    effects.begin(1);
+    effects.begin(1, 16);
     effects
 }
 
@@ -137,7 +137,7 @@ fn a_sound_guest_goes_through_its_life() {
 fn orders_and_logs_arrive_when_a_call_returns_well() {
     let mut guest = guest("orders_then_returns");
     let mut wanted = effects();
-    wanted.begin(41);
+    wanted.begin(41, 16);
     assert_eq!(handle(&mut guest, 1, &mut wanted), Ok(1));
     assert!(matches!(wanted.intents[..], [Intent::Submit { order: 41, .. }]));
     assert_eq!(wanted.logs[0].1, "bought \u{fffd}[31mred");

@@ -4,4 +4,5 @@ mod accounting;
 mod candles;
 mod orders;
 mod properties;
+mod startup;
 mod support;
