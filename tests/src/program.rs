@@ -93,7 +93,6 @@ impl Finished {
     ///
     /// # Panics
     /// With both outputs, if it did not.
-    #[must_use]
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);

@@ -42,7 +42,7 @@ fn add_21_wrong_input_ends_in_its_exit_code_and_a_clear_message() {
         (&["run", "--symbols", "DOGE/USD"], 6, "DOGE/USD"),
         (&["run", "--symbols", "BTCUSD"], 6, "did you mean BTC/USD?"),
         (&["replay", "none.tape"], 6, "none.tape"),
-        (&["replay", "bad.tape"], 8, "bad.tape"),
+        (&["replay", "bad.tape"], 6, "bad.tape"),
         (
             &["run", "--set", "strategy.mm.params.position_size_usd=-5", "--duration", "1s"],
             3,

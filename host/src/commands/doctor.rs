@@ -28,7 +28,11 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, Failure> {
     }];
     findings.push(target());
     findings.push(match runtime(config) {
-        Ok(_) => Finding { name: "sandbox", ok: true, detail: "wasmtime runs here".into() },
+        Ok(_) => Finding {
+            name: "sandbox",
+            ok: true,
+            detail: "strategies can be compiled and run".into(),
+        },
         Err(failure) => Finding { name: "sandbox", ok: false, detail: failure.message },
     });
     findings.push(match read_lock(config) {

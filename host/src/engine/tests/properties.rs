@@ -85,7 +85,7 @@ fn gambler(seed: u64) -> Scripted {
         for word in [event.header.0, event.ts].iter().chain(event.payload) {
             state = (state ^ word).wrapping_mul(0x1000_0000_01b3).rotate_left(17);
         }
-        if state % 3 == 0 {
+        if state.is_multiple_of(3) {
             effects.submit(random_order(state)).unwrap();
         }
     })
@@ -96,7 +96,7 @@ fn gambler(seed: u64) -> Scripted {
         answer = (answer ^ seen ^ update.cash.to_bits() ^ update.equity.to_bits())
             .wrapping_mul(0x1000_0000_01b3)
             .rotate_left(23);
-        if answer % 4 == 0 {
+        if answer.is_multiple_of(4) {
             let _full = effects.submit(random_order(answer));
         }
     })
