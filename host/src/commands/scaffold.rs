@@ -35,9 +35,7 @@ pub(super) fn new(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
     let shown = dir.display();
     output.note(&format!(
         "made {shown}/: edit {shown}/src/lib.rs, then\n  sandpaper build {shown} --install\n  \
-         sandpaper allow strategies/{}.wasm\n  sandpaper run --strategies {}",
-        name.replace('-', "_"),
-        name.replace('-', "_"),
+         sandpaper allow strategies/{name}.wasm\n  sandpaper run --strategies {name}",
     ));
     Ok(Exit::Done)
 }
@@ -139,8 +137,9 @@ fn modules(messages: &[u8]) -> Vec<PathBuf> {
 fn install(context: &Context, module: &Path) -> Result<PathBuf, Failure> {
     let dir = Path::new(&context.config.strategies.dir);
     fs::create_dir_all(dir)?;
-    let name = module.file_name().map(Path::new).unwrap_or(module);
-    let to = dir.join(name);
+    // Cargo names the file after the library; the package's name has dashes.
+    let name = module.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-"));
+    let to = dir.join(format!("{}.wasm", name.unwrap_or_default()));
     fs::copy(module, &to)?;
     Ok(to)
 }
