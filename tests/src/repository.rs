@@ -70,6 +70,15 @@ pub fn workload(name: &str) -> Option<PathBuf> {
     present(folder.join(format!("{name}.wasm")))
 }
 
+/// A test strategy that `make wasi-guest` builds, such as `wasi-strategy`. Says
+/// "skipped" when it is absent.
+#[must_use]
+pub fn guest(name: &str) -> Option<PathBuf> {
+    let built = root().join("target/guests");
+    let folder = std::env::var_os("SANDPAPER_GUESTS").map_or(built, PathBuf::from);
+    present(folder.join(format!("{name}.wasm")))
+}
+
 #[allow(clippy::print_stderr, reason = "a test that is skipped must say so")]
 fn present(path: PathBuf) -> Option<PathBuf> {
     let found = path.is_file();

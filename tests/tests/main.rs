@@ -4,3 +4,4 @@
 
 mod help;
 mod tidy;
+mod wasi;
