@@ -19,8 +19,6 @@ use strategy_sdk::prelude::*;
 #[derive(Serialize, Deserialize)]
 pub struct WasiStrategy {
     probe: String,
-    #[serde(skip)]
-    seen: HashMap<u64, f64>,
 }
 
 impl Strategy for WasiStrategy {
@@ -31,12 +29,13 @@ impl Strategy for WasiStrategy {
     fn new(ctx: &mut Context) -> Result<Self, String> {
         let probe: String = ctx.param("probe")?;
         try_out(&probe);
-        Ok(Self { probe, seen: HashMap::new() })
+        Ok(Self { probe })
     }
 
     fn on_trade(&mut self, ctx: &mut Context, trade: &Trade) {
-        self.seen.insert(trade.id % 8, trade.price);
-        let first = self.seen.keys().next().copied().unwrap_or(0);
+        // Each map has keys of its own, so that each has another order.
+        let shuffled: HashMap<u64, f64> = (0..8).map(|key| (key, trade.price)).collect();
+        let first = shuffled.keys().next().copied().unwrap_or(0);
         println!("trade {} at {} s: first key {first}", trade.id, since_epoch().as_secs());
         if self.probe == "fault" {
             eprintln!("about to leave");
@@ -66,7 +65,7 @@ fn try_out(probe: &str) {
         "files" => files(),
         "random" => drain_random(),
         "print" => println!("{}", "x".repeat(10_000)),
-        _ => print!("started at {} s", since_epoch().as_secs()),
+        _ => println!("started at {} s", since_epoch().as_secs()),
     }
 }
 
@@ -84,7 +83,7 @@ fn surroundings() {
     let mut line = String::new();
     println!("{:?} bytes of input", std::io::stdin().read_line(&mut line).ok());
     println!("{} processors", std::thread::available_parallelism().map_or(1, usize::from));
-    eprintln!("a warning");
+    eprint!("a {}", "warning");
 }
 
 fn files() {
