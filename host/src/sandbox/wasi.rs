@@ -421,3 +421,64 @@ fn add_files(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         call(&mut caller).map(|()| (Vec::<(Resource<Descriptor>, String)>::new(),))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crit_001_only_what_std_needs_is_served() {
+        for name in INTERFACES {
+            assert!(
+                serves(&format!("wasi:{name}@0.2.0")) && serves(&format!("wasi:{name}@0.2.12"))
+            );
+        }
+        let foreign = [
+            "wasi:sockets/tcp@0.2.0",
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:cli/run@0.2.0",
+            "wasi:clocks/timezone@0.2.0",
+            "wasi:io/streams",
+            "wasi:io/streams@0.2.",
+            "wasi:io/streams@0.2.0-rc",
+            "wasi:io/streams@0.3.0",
+            "vendor:io/streams@0.2.0",
+            "wasi_snapshot_preview1",
+        ];
+        for name in foreign {
+            assert!(!serves(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_clock_never_goes_back() {
+        let mut world = World::default();
+        world.start(1, 100);
+        world.at(50);
+        assert_eq!(world.now_ns, 100);
+        world.at(101);
+        assert_eq!(world.now_ns, 101);
+    }
+
+    #[test]
+    fn seeds_have_streams_of_their_own() {
+        let drawn = |seed| random(seed).next_u64();
+        assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
+    }
+
+    /// Every interface that may be imported is there, so that no granted
+    /// component fails for want of one.
+    #[test]
+    fn what_is_served_is_defined() {
+        let runtime = super::super::Runtime::new(super::super::RuntimeOptions::default());
+        let mut linker = Linker::clone(&runtime.expect("an engine").linker);
+        add_to(&mut linker).expect("defined once each");
+        for name in INTERFACES {
+            let text = format!("(component (import \"wasi:{name}@0.2.3\" (instance)))");
+            let bytes = wat::parse_str(text).expect("wat");
+            let component = wasmtime::component::Component::from_binary(linker.engine(), &bytes);
+            linker.instantiate_pre(&component.expect("compiled")).expect(name);
+        }
+    }
+}
