@@ -83,7 +83,7 @@ fn surroundings() {
     let mut line = String::new();
     println!("{:?} bytes of input", std::io::stdin().read_line(&mut line).ok());
     println!("{} processors", std::thread::available_parallelism().map_or(1, usize::from));
-    eprint!("a {}", "warning");
+    eprint!("a warning");
 }
 
 fn files() {
