@@ -40,7 +40,7 @@ run: host guests ## Build, allow and run the reference strategies on the simulat
 		$(foreach name,$(STRATEGIES),--strategies $(name)) $(ARGS)
 
 .PHONY: test
-test: setup host guests workloads market ## Run every test
+test: setup host guests workloads wasi-guest market ## Run every test
 	@scripts/test
 
 .PHONY: check
@@ -75,6 +75,10 @@ workloads: setup ## Build the three measured workloads to target/workloads
 		cp "$(WASM)/workload_$$name.wasm" "target/workloads/$$name.wasm" || exit 1; \
 	done
 
+.PHONY: wasi-guest
+wasi-guest: setup ## Build the test strategy that imports WASI to target/guests
+	@scripts/wasi-guest
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
@@ -86,5 +90,5 @@ setup: ## Install what building needs
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(CARGO) clean
-	rm -rf target/market target/workloads target/venv
+	rm -rf target/guests target/market target/workloads target/venv
 	rm -f $(foreach name,$(STRATEGIES),strategies/$(name).wasm)

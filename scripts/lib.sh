@@ -4,11 +4,14 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 wasm_target=wasm32-unknown-unknown
+# What only the test of the WASI grant needs.
+wasi_target=wasm32-wasip2
 
-# True when this toolchain has the standard library of the wasm target.
+# True when this toolchain has the standard library of a target; by default of
+# the wasm target.
 has_wasm_target() {
     local libdir
-    libdir=$(rustc --print target-libdir --target "$wasm_target" 2>/dev/null) || return 1
+    libdir=$(rustc --print target-libdir --target "${1:-$wasm_target}" 2>/dev/null) || return 1
     compgen -G "$libdir/libstd-*.rlib" >/dev/null
 }
 

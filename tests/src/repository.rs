@@ -80,6 +80,13 @@ pub fn guest(name: &str) -> Option<PathBuf> {
     present(folder.join(format!("{}.wasm", name.replace('-', "_"))))
 }
 
+/// A strategy that `make wasi-guest` builds, such as `wasi-strategy`. Says
+/// "skipped" when it is absent.
+#[must_use]
+pub fn wasi_guest(name: &str) -> Option<PathBuf> {
+    present(root().join("target/guests").join(format!("{name}.wasm")))
+}
+
 #[allow(clippy::print_stderr, reason = "a test that is skipped must say so")]
 fn present(path: PathBuf) -> Option<PathBuf> {
     let found = path.is_file();

@@ -7,4 +7,5 @@ mod program;
 mod recording;
 mod tidy;
 mod trust;
+mod wasi;
 mod workloads;

@@ -183,7 +183,9 @@ fn approve(
         named || (enabled && (only.is_empty() || only.iter().any(|o| o == name)))
     };
     if selection.unsigned {
-        let approved = Approved::unsigned(candidate, Wasi::Refused);
+        // Bypassing the lock grants nothing: WASI needs an entry all the same.
+        let wasi = lock.wasi(&candidate.sha256());
+        let approved = Approved::unsigned(candidate, wasi);
         return Ok(wanted(&stem).then_some((stem, approved)));
     }
     match lock.approve(candidate, Timestamp::now()) {
@@ -197,13 +199,14 @@ fn approve(
     }
 }
 
-/// Loads one file's bytes without asking the lock, to look at it.
+/// Loads one file's bytes without asking the lock, to look at it, with as much
+/// of WASI as it has been granted.
 ///
 /// # Errors
 /// What keeps it from running.
-pub fn load_one(config: &Config, candidate: Candidate) -> Result<Loaded, Failure> {
+pub fn load_one(config: &Config, candidate: Candidate, wasi: Wasi) -> Result<Loaded, Failure> {
     let name = candidate.stem();
-    let approved = Approved::unsigned(candidate, Wasi::Refused);
+    let approved = Approved::unsigned(candidate, wasi);
     compile(config, &runtime(config)?, (name, approved))
 }
 

@@ -262,9 +262,24 @@ pub struct AllowArgs {
     /// Let the permission end after this long, such as 90d
     #[arg(long, value_name = "TIME")]
     pub expires: Option<String>,
+    /// Grant a component built for wasm32-wasip2 the WASI that it imports
+    ///
+    /// Without it such a component is refused. What is granted is an empty
+    /// world: no files, sockets, environment or arguments, the market's time for
+    /// a clock, random numbers from the run's seed, and the strategy's log for
+    /// what it prints.
+    #[arg(long, value_name = "GRANT")]
+    pub wasi: Option<WasiGrant>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// How much of WASI can be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WasiGrant {
+    /// an empty world in which nothing can differ from run to run
+    Deterministic,
 }
 
 /// What `deny` takes.

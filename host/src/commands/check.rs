@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::app::strategies::{Loaded, Selection, caps, limits, load_one};
+use crate::app::strategies::{Loaded, Selection, caps, limits, load_one, read_lock};
 use crate::app::{Failure, live, setup};
 use crate::cli::{CheckArgs, Exit};
 use crate::config::Config;
@@ -108,12 +108,19 @@ impl Look<'_> {
         };
         let sha256 = candidate.sha256().to_string();
         self.note("file", true, output::bytes(candidate.bytes().len() as u64));
-        let inspection = sandbox::inspect(candidate.bytes(), &caps(self.config));
+        let wasi = match read_lock(self.config) {
+            Ok(lock) => lock.wasi(&candidate.sha256()),
+            Err(failure) => {
+                self.note("lock", false, failure.message);
+                return (Some(sha256), failure.exit);
+            }
+        };
+        let inspection = sandbox::inspect(candidate.bytes(), &caps(self.config), wasi);
         let detail = inspection.problem.clone().unwrap_or_else(|| lockfile::WORLD.to_owned());
         if !self.note("world", inspection.loadable, detail) {
             return (Some(sha256), Exit::Incompatible);
         }
-        match load_one(self.config, candidate) {
+        match load_one(self.config, candidate, wasi) {
             Ok(loaded) => {
                 let descriptor = &loaded.descriptor;
                 let detail = format!("{} {}", descriptor.name, descriptor.version);

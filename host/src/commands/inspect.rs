@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::app::Failure;
-use crate::app::strategies::{caps, limits, runtime};
+use crate::app::strategies::{caps, limits, read_lock, runtime};
 use crate::cli::{Exit, InspectArgs};
 use crate::lockfile::{self, Approved, Wasi};
 use crate::output;
-use crate::sandbox::{self, Inspection, Module};
+use crate::sandbox::{self, Inspection, Kind, Module};
 use crate::strategy::{Descriptor, Strategy as _};
 
 use super::Context;
@@ -17,6 +17,8 @@ struct Inspected {
     file: String,
     #[serde(flatten)]
     inspection: Inspection,
+    /// how much of WASI its entry in the lock file grants it
+    wasi: Wasi,
     /// what it says of itself; missing when it cannot be asked
     descriptor: Option<Descriptor>,
 }
@@ -25,11 +27,12 @@ pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Fai
     let config = &context.config;
     let candidate = lockfile::read_named(&args.file, config.sandbox.module_size.0)
         .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
-    let inspection = sandbox::inspect(candidate.bytes(), &caps(config));
+    let wasi = read_lock(config)?.wasi(&candidate.sha256());
+    let inspection = sandbox::inspect(candidate.bytes(), &caps(config), wasi);
     // Asking runs the module's code, in the sandbox and for this once: looking
     // at a file must not need trust in it.
     let descriptor = inspection.loadable.then(|| {
-        let approved = Approved::unsigned(candidate, Wasi::Refused);
+        let approved = Approved::unsigned(candidate, wasi);
         let runtime = runtime(config).ok()?;
         let module = Module::load(&runtime, &approved, &caps(config)).ok()?;
         module.instantiate(limits(config)).ok()?.describe().ok()
@@ -38,6 +41,7 @@ pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Fai
     let inspected = Inspected {
         file: args.file.display().to_string(),
         inspection,
+        wasi,
         descriptor: descriptor.flatten(),
     };
     if context.output.json {
@@ -49,7 +53,7 @@ pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Fai
 }
 
 fn text(inspected: &Inspected) -> String {
-    let Inspected { file, inspection, descriptor } = inspected;
+    let Inspected { file, inspection, wasi, descriptor } = inspected;
     let mut lines = vec![
         ("file", file.clone()),
         ("sha256", inspection.sha256.to_string()),
@@ -59,6 +63,9 @@ fn text(inspected: &Inspected) -> String {
     let listed =
         |names: &[String]| names.iter().map(|n| output::printable(n, 200)).collect::<Vec<_>>();
     lines.extend(listed(&inspection.imports).into_iter().map(|name| ("imports", name)));
+    if inspection.kind == Kind::WasiComponent {
+        lines.push(("wasi", wasi.name().to_owned()));
+    }
     lines.extend(listed(&inspection.exports).into_iter().map(|name| ("exports", name)));
     for memory in &inspection.memories {
         let max = memory.max_bytes.map_or_else(|| "no maximum".to_owned(), output::bytes);

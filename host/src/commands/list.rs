@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::app::Failure;
 use crate::app::strategies::read_lock;
 use crate::cli::Exit;
-use crate::lockfile::{self, Verdict};
+use crate::lockfile::{self, Verdict, Wasi};
 use crate::output::{self, Align, Table};
 
 use super::Context;
@@ -23,6 +23,8 @@ struct Row {
     allowed_at: Option<String>,
     expires: Option<String>,
     note: String,
+    /// how much of WASI it is granted
+    wasi: Wasi,
 }
 
 pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
@@ -61,6 +63,7 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
                     allowed_at: entry.map(|e| e.allowed_at.to_string()),
                     expires: entry.and_then(|e| e.expires).map(|t| t.to_string()),
                     note: entry.map(|e| e.note.clone()).unwrap_or_default(),
+                    wasi: entry.map_or(Wasi::Refused, |e| e.wasi),
                 });
             }
             Err(error) => warnings.push(error.to_string()),
@@ -78,6 +81,7 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
                 allowed_at: Some(entry.allowed_at.to_string()),
                 expires: entry.expires.map(|t| t.to_string()),
                 note: entry.note.clone(),
+                wasi: entry.wasi,
             });
         }
     }
@@ -114,7 +118,10 @@ fn show(context: &Context, rows: &[Row], warnings: &[String]) -> Result<(), Fail
         let hash = row.sha256.as_deref().unwrap_or("–");
         table.row(vec![
             row.name.clone(),
-            row.status.to_owned(),
+            match row.wasi {
+                Wasi::Refused => row.status.to_owned(),
+                granted => format!("{}, {} WASI", row.status, granted.name()),
+            },
             hash.chars().take(16).collect(),
             row.size.map_or_else(|| "–".to_owned(), output::bytes),
             row.file.clone().unwrap_or_else(|| "–".to_owned()),

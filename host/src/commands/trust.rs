@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::app::Failure;
 use crate::app::strategies::{caps, limits, read_lock, runtime};
-use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef};
+use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef, WasiGrant};
 use crate::lockfile::{self, Approved, Entry, Lock, Sha256, Verdict, WORLD, Wasi};
 use crate::output;
-use crate::sandbox::Module;
+use crate::sandbox::{LoadError, Module};
 use crate::strategy::Strategy as _;
 
 use super::Context;
@@ -42,7 +42,8 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
             (Verdict::Allowed(known), _)
                 if known.name == entry.name
                     && known.note == entry.note
-                    && known.expires == entry.expires =>
+                    && known.expires == entry.expires
+                    && known.wasi == entry.wasi =>
             {
                 "unchanged"
             }
@@ -78,18 +79,32 @@ fn from_file(
     let candidate = lockfile::read_named(path, config.sandbox.module_size.0)
         .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
     let (name, size) = (candidate.stem(), candidate.bytes().len() as u64);
-    let approved = Approved::unsigned(candidate, Wasi::Refused);
-    let broken = |what: String| {
-        Failure::new(Exit::Incompatible, format!("{}: {what}", path.display()))
-            .hint(format!("see why: sandpaper inspect {}", path.display()))
+    let approved = Approved::unsigned(candidate, granted(args).unwrap_or_default());
+    let shown = path.display();
+    let broken = |what: String, hint: String| {
+        Failure::new(Exit::Incompatible, format!("{shown}: {what}")).hint(hint)
     };
-    let module = Module::load(&runtime(config)?, &approved, &caps(config))
-        .map_err(|error| broken(error.to_string()))?;
+    let look = || format!("see why: sandpaper inspect {shown}");
+    let module =
+        Module::load(&runtime(config)?, &approved, &caps(config)).map_err(|error| match error {
+            LoadError::WasiNotGranted(_) => broken(
+                error.to_string(),
+                format!(
+                    "to grant it one that is empty: sandpaper allow {shown} --wasi deterministic"
+                ),
+            ),
+            _ => broken(error.to_string(), look()),
+        })?;
     let described = module
         .instantiate(limits(config))
         .and_then(|mut guest| guest.describe())
-        .map_err(|fault| broken(fault.to_string()))?;
-    tracing::debug!("{} says it is {} {}", path.display(), described.name, described.version);
+        .map_err(|fault| broken(fault.to_string(), look()))?;
+    tracing::debug!("{shown} says it is {} {}", described.name, described.version);
+    // What is not needed is not granted.
+    let wasi = if module.imports_wasi() { approved.wasi() } else { Wasi::Refused };
+    if wasi != approved.wasi() {
+        context.output.note(&format!("{shown} imports no WASI: there is nothing to grant"));
+    }
     Ok(Entry {
         name: args.name.clone().unwrap_or(name),
         sha256: module.sha256(),
@@ -100,8 +115,15 @@ fn from_file(
         allowed_at: now,
         note: String::new(),
         expires: None,
-        wasi: Wasi::Refused,
+        wasi,
         limits: None,
+    })
+}
+
+/// The grant that the command line names.
+fn granted(args: &AllowArgs) -> Option<Wasi> {
+    args.wasi.map(|grant| match grant {
+        WasiGrant::Deterministic => Wasi::Deterministic,
     })
 }
 
@@ -128,7 +150,7 @@ fn from_hash(
         allowed_at: now,
         note: String::new(),
         expires: None,
-        wasi: Wasi::Refused,
+        wasi: granted(args).or(known.map(|entry| entry.wasi)).unwrap_or_default(),
         limits: None,
     })
 }

@@ -46,6 +46,15 @@ pub enum Wasi {
 }
 
 impl Wasi {
+    /// The name used in files and output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Deterministic => "deterministic",
+        }
+    }
+
     fn is_refused(&self) -> bool {
         *self == Self::Refused
     }
@@ -351,6 +360,12 @@ impl Lock {
         let name = allowed.map(|at| self.entries.remove(at).name).unwrap_or_default();
         self.revoked.push(Revoked { sha256, name, revoked_at: now, reason: reason.to_owned() });
         true
+    }
+
+    /// The WASI that these bytes are granted by their entry, if they have one.
+    #[must_use]
+    pub fn wasi(&self, sha256: &Sha256) -> Wasi {
+        self.entries.iter().find(|entry| entry.sha256 == *sha256).map_or(Wasi::Refused, |e| e.wasi)
     }
 
     /// The entry of this name.

@@ -10,10 +10,12 @@ use super::fault::{fault_of, fault_of_panic};
 use super::limits::Limits;
 use super::runtime::{Runtime, ticks};
 use super::state::State;
+use super::wasi::World;
 use crate::strategy::{
     Descriptor, Effects, Fault, FaultKind, HistoryRef, OrderUpdate, StartInfo, Strategy, Usage,
     clean_text,
 };
+use crate::words::Header;
 
 /// Bytes of a refusal's text that are kept.
 const REFUSAL_BYTES_MAX: usize = 1024;
@@ -60,8 +62,10 @@ impl Guest {
         runtime: &Runtime,
         pre: &InstancePre<State>,
         limits: Limits,
+        wasi: bool,
     ) -> Result<Self, Fault> {
         let mut store = Store::new(&runtime.engine, State::new(&limits));
+        store.data_mut().wasi = wasi.then(Box::default);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
@@ -143,6 +147,21 @@ impl Guest {
         self.fault.clone().unwrap_or_else(unknown)
     }
 
+    /// The world of the deterministic WASI, where it has one.
+    fn wasi(&mut self) -> Option<&mut World> {
+        self.live.as_mut()?.store.data_mut().wasi.as_deref_mut()
+    }
+
+    /// The part of a batch that one call is given: all of it, or the first event
+    /// where WASI's clock has to tell its time.
+    fn part<'a>(&mut self, words: &'a [u64], events: u32) -> (&'a [u64], u32) {
+        let Some(world) = self.wasi() else { return (words, events) };
+        let first = words.first().and_then(|header| words.get(..Header(*header).words()?));
+        let Some(first) = first else { return (words, events) };
+        world.at(first.get(1).copied().unwrap_or(0));
+        (first, events.min(1))
+    }
+
     /// The fault that ended it.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
@@ -163,6 +182,7 @@ fn lend(state: &mut State, effects: Option<&mut Effects>, history: Option<Histor
 
 /// Takes both back, and the last error line.
 fn take_back(state: &mut State, effects: Option<&mut Effects>) -> Option<String> {
+    state.end_lines();
     if let Some(effects) = effects {
         std::mem::swap(&mut state.effects, effects);
     }
@@ -186,6 +206,9 @@ impl Strategy for Guest {
         history: HistoryRef,
         effects: &mut Effects,
     ) -> Result<(), Fault> {
+        if let Some(world) = self.wasi() {
+            world.start(info.seed, info.ts_ns);
+        }
         let info = wit::StartInfo::from(info);
         let budget = Budget {
             fuel: self.limits.fuel.start,
@@ -200,6 +223,7 @@ impl Strategy for Guest {
     }
 
     fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
+        let (words, events) = self.part(words, events);
         let budget = Budget {
             fuel: self.limits.fuel.event.saturating_mul(u64::from(events)),
             events,
@@ -220,6 +244,9 @@ impl Strategy for Guest {
         history: HistoryRef,
         effects: &mut Effects,
     ) -> Result<(), Fault> {
+        if let Some(world) = self.wasi() {
+            world.at(update.ts_ns);
+        }
         let update = wit::OrderUpdate::from(update);
         let budget = Budget {
             fuel: self.limits.fuel.on_order,

@@ -14,13 +14,13 @@ use crate::domain::RejectReason;
 use crate::strategy::{HistoryRef, Intent, OrderRequest};
 
 /// Fuel for a call into the host, which takes about 80 ns whatever it carries.
-const CALL_FUEL: u64 = 200;
+pub(super) const CALL_FUEL: u64 = 200;
 /// Fuel for each record that the host hands over: it is moved field by field.
-const RECORD_FUEL: u64 = 32;
+pub(super) const RECORD_FUEL: u64 = 32;
 /// Fuel for each entry of an order's metadata, besides its bytes.
 const ENTRY_FUEL: u64 = 32;
 
-type Caller<'a> = StoreContextMut<'a, State>;
+pub(super) type Caller<'a> = StoreContextMut<'a, State>;
 
 /// Defines every import of the contract and nothing else.
 pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -104,7 +104,7 @@ fn request(caller: &mut Caller, intent: Intent) -> wasmtime::Result<bool> {
 
 /// Takes fuel for host work; what cannot pay stops as if it had run out by
 /// itself.
-fn charge(caller: &mut Caller, fuel: u64) -> wasmtime::Result<()> {
+pub(super) fn charge(caller: &mut Caller, fuel: u64) -> wasmtime::Result<()> {
     let mut store = caller.as_context_mut();
     match store.get_fuel()?.checked_sub(fuel) {
         Some(left) => store.set_fuel(left),

@@ -5,6 +5,7 @@ use wasmparser::{Parser, Payload, ProducersSectionReader, TypeRef};
 
 use super::caps::Caps;
 use super::load::{Layer, LoadError, layer, module_imports, prepare, surface};
+use super::wasi;
 use crate::lockfile::{Sha256, Wasi};
 use crate::strategy::clean_text;
 
@@ -66,7 +67,8 @@ pub struct Inspection {
     pub memories: Vec<MemoryBounds>,
     /// functions with a body
     pub functions: u32,
-    /// whether it could be loaded, without WASI, under the given caps
+    /// whether it could be loaded, with the WASI that it has been granted, under
+    /// the given caps
     pub loadable: bool,
     /// why not
     pub problem: Option<String>,
@@ -74,10 +76,10 @@ pub struct Inspection {
     pub producers: Vec<String>,
 }
 
-/// Looks at a file. Any bytes do: what cannot be read is left out, and
-/// `problem` says why the file would not load.
+/// Looks at a file that has been granted so much of WASI. Any bytes do: what
+/// cannot be read is left out, and `problem` says why the file would not load.
 #[must_use]
-pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
+pub fn inspect(bytes: &[u8], caps: &Caps, wasi: Wasi) -> Inspection {
     let mut found = Inspection {
         sha256: Sha256::of(bytes),
         size: bytes.len() as u64,
@@ -101,7 +103,7 @@ pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
     if found.kind != Kind::NotWasm {
         contents(bytes, &mut found);
     }
-    let problem = prepare(bytes, caps, Wasi::Refused).err();
+    let problem = prepare(bytes, caps, wasi).err();
     found.loadable = problem.is_none();
     found.problem = problem.map(|error: LoadError| error.to_string());
     for names in [&mut found.imports, &mut found.exports, &mut found.producers] {
@@ -112,8 +114,8 @@ pub fn inspect(bytes: &[u8], caps: &Caps) -> Inspection {
 
 fn component(bytes: &[u8], found: &mut Inspection) {
     let surface = surface(bytes).unwrap_or_default();
-    let wasi = surface.imports.iter().any(|name| name.starts_with("wasi:"));
-    found.kind = if wasi { Kind::WasiComponent } else { Kind::Component };
+    let imports_wasi = surface.imports.iter().any(|name| wasi::is_wasi(name));
+    found.kind = if imports_wasi { Kind::WasiComponent } else { Kind::Component };
     found.imports = surface.imports;
     found.exports = surface.exports.into_iter().map(|(name, _)| name).collect();
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmparser::{
     BinaryReader, ComponentExternalKind, ComponentTypeRef, Parser, Payload, TypeBounds, Validator,
 };
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use super::caps::Caps;
@@ -15,6 +15,7 @@ use super::guest::Guest;
 use super::limits::Limits;
 use super::runtime::{Runtime, features};
 use super::state::State;
+use super::wasi;
 use crate::lockfile::{Approved, Sha256, Wasi};
 use crate::strategy::{Fault, clean_text};
 
@@ -33,11 +34,11 @@ pub enum LoadError {
     /// It uses what the contract does not have.
     #[error("imports {0}, which strategies are not given")]
     ForeignImport(String),
-    /// It needs WASI, which has to be granted.
-    #[error("imports {0}, which strategies are not given: build for wasm32-unknown-unknown")]
+    /// It needs no more of WASI than can be granted, and was not granted it.
+    #[error("imports {0}, which strategies are not given unless WASI is granted")]
     WasiNotGranted(String),
-    /// It needs WASI, and was granted the empty one, which this version lacks.
-    #[error("imports {0}: the deterministic WASI that was granted is not available yet")]
+    /// It needs more of WASI than the empty one that was granted has.
+    #[error("imports {0}, which the deterministic WASI does not have")]
     WasiNotAvailable(String),
     /// It does not answer to the contract.
     #[error("does not implement {world}: {0}", world = crate::lockfile::WORLD)]
@@ -75,6 +76,7 @@ pub struct Module {
     pre: InstancePre<State>,
     sha256: Sha256,
     imports: Vec<String>,
+    wasi: bool,
 }
 
 impl Module {
@@ -85,9 +87,10 @@ impl Module {
     pub fn load(runtime: &Runtime, approved: &Approved, caps: &Caps) -> Result<Self, LoadError> {
         let candidate = approved.candidate();
         let component = prepare(candidate.bytes(), caps, approved.wasi())?;
-        let pre = compile(runtime, &component.bytes)?;
+        let wasi = component.imports.iter().any(|name| wasi::is_wasi(name));
+        let pre = compile(runtime, &component.bytes, wasi)?;
         let sha256 = candidate.sha256();
-        Ok(Self { runtime: runtime.clone(), pre, sha256, imports: component.imports })
+        Ok(Self { runtime: runtime.clone(), pre, sha256, imports: component.imports, wasi })
     }
 
     /// Makes a strategy of it.
@@ -96,13 +99,19 @@ impl Module {
     /// The fault that its start functions ended in, or the limit that it breaks
     /// from the beginning.
     pub fn instantiate(&self, limits: Limits) -> Result<Guest, Fault> {
-        Guest::new(&self.runtime, &self.pre, limits)
+        Guest::new(&self.runtime, &self.pre, limits, self.wasi)
     }
 
     /// The digest of the file it was made of.
     #[must_use]
     pub fn sha256(&self) -> Sha256 {
         self.sha256
+    }
+
+    /// True when it imports WASI, and so needs the grant.
+    #[must_use]
+    pub fn imports_wasi(&self) -> bool {
+        self.wasi
     }
 
     /// What it imports, for the lock file.
@@ -127,14 +136,21 @@ pub(super) fn prepare(bytes: &[u8], caps: &Caps, wasi: Wasi) -> Result<Prepared,
         .map_err(|error| LoadError::Structure(clean(&error.to_string())))?;
     let bytes = match layer {
         Layer::Module => {
-            check_imports(&module_imports(bytes), wasi)?;
+            // A core module cannot be given WASI: its imports are other functions.
+            check_imports(&module_imports(bytes), wasi, |_| false)?;
             componentize(bytes)?
         }
         Layer::Component => bytes.to_vec(),
     };
     let Surface { imports, exports } = surface(&bytes)?;
-    check_imports(&imports, wasi)?;
-    check_world(&bytes, &exports)?;
+    check_imports(&imports, wasi, wasi::serves)?;
+    check_exports(&exports)?;
+    // The contract does not name WASI. A component that imports it is held to
+    // the types of its imports when they are linked, and to those of its exports
+    // when it is instantiated.
+    if !imports.iter().any(|name| wasi::is_wasi(name)) {
+        check_world(&bytes)?;
+    }
     Ok(Prepared { bytes, imports })
 }
 
@@ -245,39 +261,46 @@ pub(super) fn surface(component: &[u8]) -> Result<Surface, LoadError> {
     Ok(surface)
 }
 
-/// Compares imports with the contract by name. Names are what counts: an import
-/// of a forbidden interface that declares no function of it would otherwise be
-/// satisfied by anything.
-fn check_imports(imports: &[String], wasi: Wasi) -> Result<(), LoadError> {
-    let foreign = imports.iter().filter(|name| !INTERFACES.contains(&name.as_str()));
-    let Some(name) = foreign.into_iter().next() else { return Ok(()) };
-    if name.starts_with(PACKAGE) {
-        let detail = format!("it imports {name}, and this host has {}", INTERFACES.join(", "));
-        return Err(LoadError::WrongWorld(detail));
+/// Compares imports with the contract by name, and those of WASI with what can
+/// be granted. Names are what counts: an import of a forbidden interface that
+/// declares no function of it would otherwise be satisfied by anything.
+fn check_imports(
+    imports: &[String],
+    wasi: Wasi,
+    grantable: impl Fn(&str) -> bool,
+) -> Result<(), LoadError> {
+    let foreign = || imports.iter().filter(|name| !INTERFACES.contains(&name.as_str()));
+    if let Some(name) = foreign().find(|name| !grantable(name)) {
+        if name.starts_with(PACKAGE) {
+            let detail = format!("it imports {name}, and this host has {}", INTERFACES.join(", "));
+            return Err(LoadError::WrongWorld(detail));
+        }
+        return Err(match wasi {
+            Wasi::Deterministic if wasi::is_wasi(name) => LoadError::WasiNotAvailable(name.clone()),
+            _ => LoadError::ForeignImport(name.clone()),
+        });
     }
-    if !name.starts_with("wasi") {
-        return Err(LoadError::ForeignImport(name.clone()));
+    match (wasi, foreign().next()) {
+        (Wasi::Refused, Some(name)) => Err(LoadError::WasiNotGranted(name.clone())),
+        _ => Ok(()),
     }
-    Err(match wasi {
-        Wasi::Refused => LoadError::WasiNotGranted(name.clone()),
-        Wasi::Deterministic => LoadError::WasiNotAvailable(name.clone()),
-    })
 }
 
-/// Compares exports with the contract: first by name, for a message that says
-/// what is missing, then by type.
-fn check_world(
-    component: &[u8],
-    exports: &[(String, ComponentExternalKind)],
-) -> Result<(), LoadError> {
+/// Compares exports with the contract by name, for a message that says what is
+/// missing.
+fn check_exports(exports: &[(String, ComponentExternalKind)]) -> Result<(), LoadError> {
     let exported = |name: &str| {
         exports.iter().any(|(known, kind)| known == name && *kind == ComponentExternalKind::Func)
     };
     let missing: Vec<_> = EXPORTS.into_iter().filter(|name| !exported(name)).collect();
-    if !missing.is_empty() {
-        let detail = format!("it does not export {}", missing.join(", "));
-        return Err(LoadError::WrongWorld(detail));
+    if missing.is_empty() {
+        return Ok(());
     }
+    Err(LoadError::WrongWorld(format!("it does not export {}", missing.join(", "))))
+}
+
+/// Compares imports and exports with the contract by type.
+fn check_world(component: &[u8]) -> Result<(), LoadError> {
     let (resolve, world) = contract::world().map_err(LoadError::Engine)?;
     guarded(|| {
         wit_component::targets(&resolve, world, component).map_err(|error| format!("{error:#}"))
@@ -285,12 +308,22 @@ fn check_world(
     .map_err(|detail| LoadError::WrongWorld(clean(&detail)))
 }
 
-/// Compiles a prepared component and resolves its imports.
-fn compile(runtime: &Runtime, component: &[u8]) -> Result<InstancePre<State>, LoadError> {
+/// Compiles a prepared component and resolves its imports. WASI is in the linker
+/// of those components alone that import it.
+fn compile(
+    runtime: &Runtime,
+    component: &[u8],
+    wasi: bool,
+) -> Result<InstancePre<State>, LoadError> {
     let failed = |error: wasmtime::Error| format!("{error:#}");
     guarded(|| {
         let component = Component::from_binary(&runtime.engine, component).map_err(failed)?;
-        runtime.linker.instantiate_pre(&component).map_err(failed)
+        if !wasi {
+            return runtime.linker.instantiate_pre(&component).map_err(failed);
+        }
+        let mut linker = Linker::clone(&runtime.linker);
+        wasi::add_to(&mut linker).map_err(failed)?;
+        linker.instantiate_pre(&component).map_err(failed)
     })
     .map_err(|detail| LoadError::Compile(clean(&detail)))
 }

@@ -3,8 +3,9 @@
 //!
 //! 1. Only an [`Approved`](crate::lockfile::Approved) is compiled: the bytes
 //!    that were hashed are the bytes that run.
-//! 2. A strategy imports our own package and nothing else; what it would import
-//!    beyond that is named when it is refused.
+//! 2. A strategy imports our own package and nothing else, but for the empty
+//!    WASI where the lock file grants it; what it would import beyond that is
+//!    named when it is refused.
 //! 3. Fuel decides, because it stops at the same instruction every time. The
 //!    wall clock only guards the machine, and its verdict has a kind of its own.
 //! 4. One store per strategy, dropped at its first fault and never used again.
@@ -27,6 +28,7 @@ mod runtime;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wasi;
 
 pub use caps::Caps;
 pub use guest::Guest;

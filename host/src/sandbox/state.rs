@@ -5,6 +5,7 @@ use wasmtime::ResourceLimiter;
 
 use super::fault::{NoSystemMemory, OverLimit};
 use super::limits::Limits;
+use super::wasi::{self, World};
 use crate::strategy::{Effects, HistoryRef, LogLevel, clean_text};
 
 /// Bytes kept of the last error line.
@@ -22,6 +23,9 @@ pub(super) struct State {
     pub(super) last_error: Option<String>,
     pub(super) history_records: u32,
     pub(super) limiter: Limiter,
+    /// what the deterministic WASI is made of; present where it was granted and
+    /// is imported
+    pub(super) wasi: Option<Box<World>>,
 }
 
 impl State {
@@ -33,6 +37,20 @@ impl State {
             last_error: None,
             history_records: limits.history_records,
             limiter: Limiter::new(limits),
+            wasi: None,
+        }
+    }
+
+    /// The world of the deterministic WASI. Only functions that its linker
+    /// defines ask for it.
+    pub(super) fn world(&mut self) -> &mut World {
+        self.wasi.get_or_insert_default()
+    }
+
+    /// Logs what the call has printed without a line's end.
+    pub(super) fn end_lines(&mut self) {
+        if self.wasi.is_some() {
+            wasi::end_lines(self);
         }
     }
 

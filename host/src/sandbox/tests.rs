@@ -81,7 +81,7 @@ fn guest_with(name: &str, limits: Limits) -> Guest {
 
 fn effects() -> Effects {
     let mut effects = Effects::new(EffectLimits::default());
-    effects.begin(1, 16);
+    effects.begin(1, EffectLimits::default().intents);
     effects
 }
 
@@ -330,7 +330,7 @@ fn crit_001_imports_outside_the_contract_are_named_and_refused() {
         binary("imports_sockets"),
         "imports wasi:sockets/tcp@0.2.0, which strategies are not given",
     );
-    assert!(matches!(sockets, LoadError::WasiNotGranted(_)));
+    assert!(matches!(sockets, LoadError::ForeignImport(_)));
     let error = check_load(binary("foreign_component"), "imports vendor:broker/orders@1.0.0");
     assert!(matches!(error, LoadError::ForeignImport(_)));
     check_load(binary("imports_preview1"), "imports wasi_snapshot_preview1");
@@ -358,7 +358,7 @@ fn crit_001_a_world_in_the_file_is_not_read() {
             1,
         );
         let bytes = wat::parse_str(text).expect("wat");
-        assert!(inspect(&bytes, &Caps::native()).loadable);
+        assert!(inspect(&bytes, &Caps::native(), Wasi::Refused).loadable);
         assert!(load(bytes).is_ok());
     }
 }
@@ -420,7 +420,7 @@ fn caps_hold_at_their_edge() {
 #[test]
 fn inspect_says_what_a_file_is() {
     let caps = Caps::native();
-    let module = inspect(&binary("orders_then_returns"), &caps);
+    let module = inspect(&binary("orders_then_returns"), &caps, Wasi::Refused);
     assert_eq!((module.kind, module.problem.as_deref()), (Kind::CoreModule, None));
     assert!(module.loadable);
     assert!(module.imports.contains(&"sandpaper:strategy/trading@0.1.0".to_owned()));
@@ -429,13 +429,13 @@ fn inspect_says_what_a_file_is() {
     assert_eq!(module.functions, 8);
 
     let component = load::prepare(&binary("well_behaved"), &caps, Wasi::Refused).expect("ok");
-    assert_eq!(inspect(&component.bytes, &caps).kind, Kind::Component);
-    assert!(inspect(&component.bytes, &caps).loadable);
+    assert_eq!(inspect(&component.bytes, &caps, Wasi::Refused).kind, Kind::Component);
+    assert!(inspect(&component.bytes, &caps, Wasi::Refused).loadable);
 
-    let sockets = inspect(&binary("imports_sockets"), &caps);
+    let sockets = inspect(&binary("imports_sockets"), &caps, Wasi::Refused);
     assert_eq!(sockets.kind, Kind::WasiComponent);
     assert!(sockets.problem.is_some_and(|problem| problem.contains("wasi:sockets/tcp")));
-    assert_eq!(inspect(b"MZ", &caps).kind, Kind::NotWasm);
+    assert_eq!(inspect(b"MZ", &caps, Wasi::Refused).kind, Kind::NotWasm);
 }
 
 /// Cuts and changed bytes of real files, and bytes that only begin like one:
@@ -447,12 +447,12 @@ fn any_bytes_are_looked_at_without_a_panic() {
     let component = load::prepare(&module, &caps, Wasi::Refused).expect("prepared").bytes;
     for whole in [module, component] {
         for cut in (0..whole.len()).step_by(7) {
-            assert!(!inspect(&whole[..cut], &caps).loadable);
+            assert!(!inspect(&whole[..cut], &caps, Wasi::Refused).loadable);
         }
         for at in (8..whole.len()).step_by(11) {
             let mut changed = whole.clone();
             changed[at] ^= 0x55;
-            let seen = inspect(&changed, &caps);
+            let seen = inspect(&changed, &caps, Wasi::Refused);
             assert_ne!(seen.problem.as_deref(), Some("the tool that reads it failed"));
         }
     }
