@@ -231,6 +231,16 @@ impl InputBlock {
         &self.words[start..end]
     }
 
+    /// Checks that event `index` is within what the engine can count with.
+    ///
+    /// # Errors
+    /// What is out of range.
+    pub fn check(&self, index: usize) -> Result<(), String> {
+        let start = self.offsets[index] as usize;
+        let end = self.offsets.get(index + 1).map_or(self.exact.len(), |&o| o as usize);
+        check_range(self.header(index), &self.exact[start..end], self.ts_exchange[index])
+    }
+
     /// Event `index`.
     #[must_use]
     pub fn get(&self, index: usize) -> EventRef<'_> {
@@ -329,6 +339,7 @@ impl InputBlock {
             if header.kind() != words::TIMER && header.symbol().index() >= self.scales.len() {
                 return Err(format!("unknown symbol number {}", header.symbol().0));
             }
+            check_range(header, event, *time)?;
             self.offsets.push(self.exact.len() as u32);
             self.ts_exchange.push(*time);
             self.exact.extend_from_slice(event);
@@ -390,6 +401,40 @@ impl InputBlock {
     }
 }
 
+/// The largest price and quantity in their units: sums and doubles of two stay
+/// far from overflow.
+const UNITS_MAX: u64 = i64::MAX as u64 / 4;
+/// The latest time, in the year 2200: intervals added to it do not overflow.
+const TS_MAX: u64 = 7_258_118_400_000_000_000;
+
+/// What no venue sends and the engine's arithmetic does not expect.
+fn check_range(header: Header, event: &[u64], ts_exchange: i64) -> Result<(), String> {
+    // Negative numbers are large here, so one comparison finds both.
+    if event[1] > TS_MAX || ts_exchange as u64 > TS_MAX {
+        return Err(format!("its time {} is not between 1970 and 2200", event[1] as i64));
+    }
+    let price = |word: u64| match word {
+        1..=UNITS_MAX => Ok(()),
+        _ => Err(format!("its price {} is out of range", word as i64)),
+    };
+    let qty = |word: u64| match word {
+        0..=UNITS_MAX => Ok(()),
+        _ => Err(format!("its quantity {} is out of range", word as i64)),
+    };
+    match (header.kind(), &event[2..]) {
+        (words::TRADE, &[p, q, _]) => price(p).and_then(|()| qty(q)),
+        (words::CANDLE, &[_, open_ts, o, h, l, c, volume, _]) => {
+            if open_ts > TS_MAX {
+                return Err(format!("its start {} is out of range", open_ts as i64));
+            }
+            [o, h, l, c].into_iter().try_for_each(price).and_then(|()| qty(volume))
+        }
+        (_, levels) => {
+            levels.chunks_exact(2).try_for_each(|l| price(l[0]).and_then(|()| qty(l[1])))
+        }
+    }
+}
+
 /// Reads one event's exact words. They were checked when they were pushed.
 fn decode(event: &[u64]) -> EventRef<'_> {
     let header = Header(event[0]);
@@ -427,5 +472,30 @@ fn decode(event: &[u64]) -> EventRef<'_> {
             status: TradingStatus::from_u8(header.flags()).unwrap_or(TradingStatus::Stale),
         },
         _ => EventRef::Timer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Instrument;
+
+    #[test]
+    fn events_that_the_engine_cannot_count_with_are_refused_whole() {
+        let table = InstrumentTable::new(vec![Instrument::plain("X/USD", 2, 2)]);
+        let header = Header::new(words::TRADE, 0, SymbolId(0), 0, 0).0;
+        let cases: [(&str, [u64; 5], bool); 6] = [
+            ("sound", [header, 1, 100, 1, 0], true),
+            ("no price", [header, 1, 0, 1, 0], false),
+            ("a negative price", [header, 1, -5_i64 as u64, 1, 0], false),
+            ("a price beyond the range", [header, 1, i64::MAX as u64, 1, 0], false),
+            ("a negative quantity", [header, 1, 100, -1_i64 as u64, 0], false),
+            ("a time beyond the range", [header, i64::MAX as u64, 100, 1, 0], false),
+        ];
+        for (name, event, fits) in cases {
+            let mut block = InputBlock::new(&table, 1);
+            assert_eq!(block.extend_exact(&event, &[1]).is_ok(), fits, "{name}");
+            assert_eq!(block.len(), usize::from(fits), "{name}");
+        }
     }
 }

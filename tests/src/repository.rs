@@ -90,6 +90,12 @@ pub fn wasi_guest(name: &str) -> Option<PathBuf> {
 #[allow(clippy::print_stderr, reason = "a test that is skipped must say so")]
 fn present(path: PathBuf) -> Option<PathBuf> {
     let found = path.is_file();
+    // What the test command itself builds must be there: a test that checks
+    // nothing must not pass for want of it.
+    let built =
+        path.extension().is_some_and(|e| e == "wasm") && !path.ends_with("wasi-strategy.wasm");
+    let required = std::env::var_os("SANDPAPER_BUILT").is_some() && built;
+    assert!(found || !required, "{} is not built: run make test", path.display());
     if !found {
         eprintln!("skipped: {} is not there", path.display());
     }

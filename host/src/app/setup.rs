@@ -131,7 +131,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
     EngineConfig {
         run: run.to_owned(),
         seed: config.run.seed,
-        batch: if config.engine.strict { 1 } else { config.engine.batch as usize },
+        batch: config.engine.batch as usize,
         market: MarketLimits {
             candles: market.candle_history as usize,
             trades: market.trade_history as usize,
@@ -149,6 +149,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
         },
         effects: effects(config),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
+        strict: config.engine.strict,
     }
 }
 

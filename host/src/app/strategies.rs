@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::Exit;
 use crate::config::{Config, Determinism as ConfigDeterminism};
-use crate::lockfile::{self, Approved, Candidate, Lock, Wasi};
+use crate::lockfile::{self, Approved, Candidate, Lock, Verdict, Wasi};
 use crate::sandbox::{
     Caps, DeadlineLimits, Determinism, FuelLimits, Guest, Limits, LoadError, Module, Runtime,
     RuntimeOptions,
@@ -183,6 +183,13 @@ fn approve(
         named || (enabled && (only.is_empty() || only.iter().any(|o| o == name)))
     };
     if selection.unsigned {
+        // What was denied stays denied: skipping a missing permission is not
+        // skipping a refusal.
+        if matches!(lock.lookup(&candidate.sha256(), Timestamp::now()), Verdict::Revoked(_)) {
+            let refused = lock.approve(candidate, Timestamp::now());
+            let message = refused.err().map(|refusal| refusal.to_string());
+            return Err(Failure::new(Exit::NotAllowed, message.unwrap_or_default()));
+        }
         // Bypassing the lock grants nothing: WASI needs an entry all the same.
         let wasi = lock.wasi(&candidate.sha256());
         let approved = Approved::unsigned(candidate, wasi);
@@ -224,6 +231,8 @@ fn compile(
     let faulty = |fault| Failure::new(Exit::Incompatible, format!("{shown}: {fault}"));
     let mut guest = module.instantiate(limits).map_err(faulty)?;
     let descriptor = guest.describe().map_err(faulty)?;
+    crate::engine::check_descriptor(&descriptor)
+        .map_err(|what| Failure::new(Exit::Incompatible, format!("{shown}: {what}")))?;
     let sha256 = module.sha256().to_string();
     tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
     let unsigned = approved.is_unsigned();
@@ -235,6 +244,14 @@ fn compile(
 fn add(loaded: &mut Vec<Loaded>, mut one: Loaded) -> Result<(), Failure> {
     let taken = |name: &str, loaded: &[Loaded]| loaded.iter().any(|l| l.name == name);
     if taken(&one.name, loaded) {
+        // The same bytes twice are one strategy.
+        if loaded.iter().any(|l| l.name == one.name && l.sha256 == one.sha256) {
+            tracing::warn!(
+                "{} is the same module as another file: it runs once",
+                one.path.display()
+            );
+            return Ok(());
+        }
         if !one.unsigned {
             let message = format!("'{}' is given twice: {}", one.name, one.path.display());
             return Err(Failure::new(Exit::Usage, message));
@@ -246,8 +263,21 @@ fn add(loaded: &mut Vec<Loaded>, mut one: Loaded) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every name that a filter asks for must be there.
+/// Every name that a filter asks for must be there, and every `[strategy.NAME]`
+/// must be somebody's.
 fn check_names(config: &Config, lock: &Lock, loaded: &[Loaded]) -> Result<(), Failure> {
+    for name in config.strategy.keys() {
+        let known = || {
+            let allowed = lock.entries().iter().map(|e| e.name.as_str());
+            allowed.chain(loaded.iter().map(|l| l.name.as_str()))
+        };
+        if known().all(|k| k != name) {
+            let near = known().min_by_key(|k| strsim::damerau_levenshtein(k, name));
+            let near = near.map(|k| format!("; did you mean '{k}'?")).unwrap_or_default();
+            let message = format!("[strategy.{name}] is no strategy's section{near}");
+            return Err(Failure::new(Exit::Config, message));
+        }
+    }
     for name in &config.strategies.only {
         if loaded.iter().all(|l| l.name != *name) {
             let known: Vec<&str> = lock.entries().iter().map(|e| e.name.as_str()).collect();

@@ -10,6 +10,7 @@ mod target;
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -26,7 +27,7 @@ Exit codes:
   2    wrong usage
   3    wrong configuration
   4    module not allowed, or not the one that was allowed
-  5    module incompatible or hostile
+  5    module missing, incompatible or hostile
   6    market data cannot be had
   7    findings of a check
   8    data damaged
@@ -117,7 +118,10 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Allow modules to run, by their hash
     Allow(AllowArgs),
-    /// Take the permission back
+    /// Deny a module for ever
+    ///
+    /// Its hash cannot be allowed again, not even with --unsigned. To run another
+    /// build under the same name, allow that one.
     Deny(DenyArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
@@ -146,7 +150,7 @@ pub enum Verb {
 #[derive(Clone, Debug, Default, Args)]
 pub struct StrategyArgs {
     /// Run only these strategies, by their name in the lock file
-    #[arg(short, long, value_name = "NAME", value_delimiter = ',', aliases = ["strategy"])]
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',', aliases = ["strategy"], value_parser = NonEmptyStringValueParser::new())]
     pub strategies: Vec<String>,
     /// Look for modules in this folder
     #[arg(long, value_name = "DIR")]
@@ -158,7 +162,7 @@ pub struct StrategyArgs {
     #[arg(long)]
     pub unsigned: bool,
     /// Trade these symbols, with commas between them
-    #[arg(long, value_name = "SYMBOL", value_delimiter = ',', aliases = ["symbol", "pair", "pairs"])]
+    #[arg(long, value_name = "SYMBOL", value_delimiter = ',', aliases = ["symbol", "pair", "pairs"], value_parser = NonEmptyStringValueParser::new())]
     pub symbols: Vec<String>,
     /// Start each strategy with this much cash
     #[arg(long, value_name = "AMOUNT", aliases = ["cash", "starting-balance", "dry-run-wallet"])]

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::app::strategies::{Loaded, Selection, caps, limits, load_one, read_lock};
+use crate::app::strategies::{Loaded, caps, limits, load_one, read_lock};
 use crate::app::{Failure, live, setup};
 use crate::cli::{CheckArgs, Exit};
 use crate::config::Config;
 use crate::engine::{LaneReport, LaneState};
-use crate::feed::sim::Simulator;
+use crate::feed::sim::{SimSymbol, Simulator};
 use crate::input::InputBlock;
-use crate::lockfile;
+use crate::lockfile::{self, Candidate, Wasi};
 use crate::output;
 use crate::sandbox;
 
@@ -120,12 +120,12 @@ impl Look<'_> {
         if !self.note("world", inspection.loadable, detail) {
             return (Some(sha256), Exit::Incompatible);
         }
-        match load_one(self.config, candidate, wasi) {
+        match load_one(self.config, candidate.clone(), wasi) {
             Ok(loaded) => {
                 let descriptor = &loaded.descriptor;
                 let detail = format!("{} {}", descriptor.name, descriptor.version);
                 self.note("describe", true, detail);
-                (Some(sha256), self.behavior(loaded, file))
+                (Some(sha256), self.behavior(loaded, candidate, wasi))
             }
             Err(failure) => {
                 self.note("describe", false, failure.message);
@@ -135,10 +135,8 @@ impl Look<'_> {
     }
 
     /// Runs it twice over the same synthetic market.
-    fn behavior(&mut self, loaded: Loaded, file: &Path) -> Exit {
-        let again = Selection { files: vec![file.to_owned()], unsigned: true };
-        let second = crate::app::strategies::load(self.config, &again)
-            .and_then(|mut all| all.pop().ok_or_else(|| Failure::new(Exit::Incompatible, "gone")));
+    fn behavior(&mut self, loaded: Loaded, candidate: Candidate, wasi: Wasi) -> Exit {
+        let second = load_one(self.config, candidate, wasi);
         let runs = [Ok(loaded), second].map(|loaded| loaded.and_then(|l| smoke(self.config, l)));
         let [first, second] = runs;
         let (first, second) = match (first, second) {
@@ -190,7 +188,11 @@ fn smoke(config: &Config, loaded: Loaded) -> Result<LaneReport, Failure> {
     // A symbol that the simulator does not know is simulated at a made-up price:
     // whether it exists is not this module's fault.
     let wanted = setup::union(config, &symbols);
-    let simulated = live::sim_config(config, &wanted)?;
+    let mut simulated = live::sim_config(config, &wanted)?;
+    for symbol in wanted.iter().filter(|s| !config.sim.prices.contains_key(*s)) {
+        let made_up = SimSymbol::new(symbol, "100");
+        simulated.symbols.extend(made_up.ok());
+    }
     symbols.iter_mut().for_each(|s| s.truncate(64));
     let mut simulator = Simulator::new(simulated)
         .map_err(|what| Failure::new(Exit::Config, format!("feed.sim: {what}")))?;

@@ -10,6 +10,13 @@ use crate::output;
 use super::Context;
 
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
+    let same = |a: &std::path::Path, b: &std::path::Path| {
+        a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
+    };
+    if same(&args.file, &args.out) {
+        let message = format!("{} is both the recording and the tape", args.out.display());
+        return Err(Failure::new(Exit::Usage, message).hint("--out another file"));
+    }
     let options = ImportOptions {
         format: args.format.map(|format| match format {
             ImportFormat::Binance => Format::Binance,
@@ -36,7 +43,11 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
     let symbols: Vec<String> = summary
         .instruments
         .iter()
-        .map(|i| format!("{} ({}/{} decimals)", i.symbol, i.price_decimals, i.qty_decimals))
+        .map(|i| {
+            let symbol = output::printable(&i.symbol, 40);
+            let (price, qty) = (i.price_decimals, i.qty_decimals);
+            format!("{symbol} (price to {price} decimals, quantity to {qty})")
+        })
         .collect();
     let mut text = format!(
         "{} from {} of {}: {}",
@@ -55,6 +66,12 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
             output::plural(counts.trade_id_gaps, "gap"),
             output::count(counts.tickers_equal),
             output::count(counts.tickers_compared),
+        ));
+    }
+    if summary.out_of_order > 0 {
+        text.push_str(&format!(
+            "\n{} recorded before the one above: the engine takes them at its time",
+            output::plural(summary.out_of_order, "event")
         ));
     }
     text.push_str(&format!("\n{} ({})", args.out.display(), output::bytes(summary.tape.bytes)));

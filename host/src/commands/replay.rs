@@ -124,15 +124,18 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
         };
         context.output.print_json("sandpaper.replay/1", &result)?;
     } else {
-        context.output.note(&format!(
-            "{} in {:.2} s ({:.2} s of engine time)",
-            output::plural(replayed.events, "event"),
-            replayed.wall_s,
-            replayed.engine_cpu_s,
-        ));
+        if !context.output.quiet {
+            context.output.note(&format!(
+                "{} in {:.2} s ({:.2} s of engine time)",
+                output::plural(replayed.events, "event"),
+                replayed.wall_s,
+                replayed.engine_cpu_s,
+            ));
+        }
         let table = report_table(&replayed.identities, &replayed.reports);
         context.output.print_table(&table)?;
-        for (identity, report) in replayed.identities.iter().zip(&replayed.reports) {
+        let chains = replayed.identities.iter().zip(&replayed.reports);
+        for (identity, report) in chains.filter(|_| !context.output.quiet) {
             context.output.note(&format!("chain of {}: {}", identity.name, report.chain));
         }
     }

@@ -1,7 +1,5 @@
 //! `sandpaper run`.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use crate::app::console::{Console, report_table};
@@ -52,14 +50,29 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         };
         context.output.print_json("sandpaper.run/1", &result)?;
     } else {
-        context.output.note(&format!(
-            "\n{} of simulated market, {}; again: sandpaper run --seed {} --duration {}",
-            output::duration(ran.span),
-            output::plural(ran.events, "event"),
-            config.run.seed,
-            crate::config::format_duration(Duration::from_secs(ran.span.as_secs().max(1))),
-        ));
+        if !context.output.quiet {
+            context.output.note(&format!(
+                "\n{} of simulated market, {}; the same again: {}",
+                output::duration(ran.span),
+                output::plural(ran.events, "event"),
+                command_line(),
+            ));
+        }
         context.output.print_table(&report_table(&ran.identities, &ran.reports))?;
     }
     Ok(Exit::Done)
+}
+
+/// The command line as a shell would take it.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    let quoted = |argument: String| {
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
+    };
+    let arguments = std::env::args_os().skip(1).map(|a| quoted(a.to_string_lossy().into_owned()));
+    std::iter::once("sandpaper".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }

@@ -28,8 +28,9 @@ pub(super) fn new(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
         let message = format!("{} exists already", dir.display());
         return Err(Failure::new(Exit::Usage, message).hint("choose another with --dir"));
     }
+    let manifest = manifest(name)?;
     fs::create_dir_all(dir.join("src"))?;
-    fs::write(dir.join("Cargo.toml"), manifest(name))?;
+    fs::write(dir.join("Cargo.toml"), manifest)?;
     fs::write(dir.join("src/lib.rs"), TEMPLATE)?;
     fs::write(dir.join(".gitignore"), "/target\n")?;
     let shown = dir.display();
@@ -42,21 +43,23 @@ pub(super) fn new(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
 
 /// A manifest that stands on its own: strategies are built for size and speed,
 /// and overflow is a fault, not a wrong number.
-fn manifest(name: &str) -> String {
+fn manifest(name: &str) -> Result<String, Failure> {
+    // The sources that this host was built from. A package of that name from a
+    // registry could be anybody's.
     let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../strategy-sdk");
-    // The sources that this host was built from, while they are there.
-    let sdk = sdk.canonicalize().map_or_else(
-        |_| "version = \"0.1\"".to_owned(),
-        |path| format!("path = {:?}", path.display().to_string()),
-    );
-    format!(
+    let sdk = sdk.canonicalize().map_err(|_| {
+        Failure::new(Exit::Runtime, format!("the SDK's sources are not at {}", sdk.display()))
+            .hint("building the host again where its sources are now")
+    })?;
+    let sdk = format!("path = {:?}", sdk.display().to_string());
+    Ok(format!(
         "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
          [lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n\n\
          [dependencies]\nserde = {{ version = \"1\", features = [\"derive\"] }}\n\
          strategy-sdk = {{ {sdk} }}\n\n\
          [profile.release]\nopt-level = 3\nlto = \"fat\"\ncodegen-units = 1\npanic = \"abort\"\n\
          strip = \"debuginfo\"\noverflow-checks = true\n\n[workspace]\n"
-    )
+    ))
 }
 
 pub(super) fn build(context: &Context, args: &BuildArgs) -> Result<Exit, Failure> {

@@ -62,7 +62,7 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
         }
     }
     if changes.iter().any(|c| c.change != "unchanged") {
-        confirm(context, args.yes)?;
+        confirm(context, args.yes, &changes)?;
         lock.write(Path::new(&context.config.strategies.lock))?;
     }
     show(context, &changes)
@@ -178,10 +178,17 @@ fn explain(context: &Context, lock: &Lock, entry: &Entry) {
     }
 }
 
-/// Asks a person at a terminal; a script has said what it wants.
-fn confirm(context: &Context, yes: bool) -> Result<(), Failure> {
-    if yes || context.output.json || !std::io::stdin().is_terminal() {
+/// Asks a person at a terminal; a script says `--yes`.
+fn confirm(context: &Context, yes: bool, changes: &[Change]) -> Result<(), Failure> {
+    if yes {
         return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(Exit::Usage, "nobody is there to confirm").hint("--yes"));
+    }
+    for change in changes.iter().filter(|c| c.change != "unchanged") {
+        let file = change.file.as_deref().unwrap_or("no file yet");
+        context.output.note(&format!("{} ({file})\n  sha256 {}", change.name, change.sha256));
     }
     context.output.note("allow this to run? [y/N]");
     let mut answer = String::new();

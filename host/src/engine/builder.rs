@@ -38,6 +38,8 @@ pub struct EngineConfig {
     pub effects: EffectLimits,
     /// shortest time between two calls of a strategy in nanoseconds, 0 for none
     pub interval_ns: i64,
+    /// one event a call: nothing to read ahead in
+    pub strict: bool,
 }
 
 impl Default for EngineConfig {
@@ -51,6 +53,7 @@ impl Default for EngineConfig {
             execution: ExecutionConfig::default(),
             effects: EffectLimits::default(),
             interval_ns: 0,
+            strict: false,
         }
     }
 }
@@ -142,14 +145,23 @@ impl EngineBuilder {
             return Err(BuildError::Duplicate(spec.name));
         }
         let number = u16::try_from(self.lanes.len()).map_err(|_| BuildError::TooMany)?;
+        check_descriptor(&spec.descriptor)
+            .map_err(|detail| BuildError::Parameter { strategy: spec.name.clone(), detail })?;
         let symbols = self.symbols(&spec)?;
         let instruments: Vec<_> =
             symbols.iter().map(|&symbol| self.instruments.at(symbol).clone()).collect();
         let instruments = InstrumentTable::new(instruments);
         let parameters = resolve(&spec)?;
+        let mut quotes: Vec<&str> = instruments.iter().map(|(_, i)| i.quote.as_str()).collect();
+        quotes.sort_unstable();
+        quotes.dedup();
+        if quotes.len() + spec.account.assets.len() > QUOTES_MAX {
+            let detail = format!("more than {QUOTES_MAX} quote assets");
+            return Err(BuildError::Parameter { strategy: spec.name, detail });
+        }
         let account = Account::open(&spec.account, &instruments)
             .map_err(|source| BuildError::Account { strategy: spec.name.clone(), source })?;
-        let class = self.class(&spec, &symbols)?;
+        let class = self.class(&spec, &symbols);
         let info = StartInfo {
             run: self.config.run.clone(),
             seed: self.config.seed,
@@ -158,6 +170,9 @@ impl EngineBuilder {
             parameters,
             account: account_info(&account, &instruments),
         };
+        let wanted = self.classes[class].key.wants.iter().flatten();
+        let mut intervals = self.config.candles.clone();
+        intervals.extend(wanted.flat_map(|wants| wants.candles.iter()));
         let mut local = vec![None; self.instruments.len()];
         for (own, symbol) in (0_u16..).map(SymbolId).zip(&symbols) {
             local[symbol.index()] = Some(own);
@@ -176,6 +191,7 @@ impl EngineBuilder {
             execution: self.config.execution,
             limits: LaneLimits {
                 intents_per_event: self.config.effects.intents,
+                events_per_call: if self.config.strict { 1 } else { u32::MAX },
                 interval_ns: self.config.interval_ns,
             },
             chain: Chain::default(),
@@ -187,6 +203,8 @@ impl EngineBuilder {
             next_fill: 1,
             indicators: Vec::new(),
             throttle: Throttle::default(),
+            intervals: intervals.into(),
+            logs_held: 0,
         };
         self.lanes.push((lane, info));
         Ok(())
@@ -207,7 +225,7 @@ impl EngineBuilder {
     }
 
     /// The class of a lane, shared with lanes that want exactly the same.
-    fn class(&mut self, spec: &LaneSpec, symbols: &[SymbolId]) -> Result<usize, BuildError> {
+    fn class(&mut self, spec: &LaneSpec, symbols: &[SymbolId]) -> usize {
         let mut subscriptions = Vec::new();
         for subscription in &spec.descriptor.subscriptions {
             let only = match &subscription.symbol {
@@ -218,14 +236,14 @@ impl EngineBuilder {
                     None => continue,
                 },
             };
-            subscriptions.push((only, checked(&spec.name, subscription.channel)?));
+            subscriptions.push((only, subscription.channel));
         }
         let key = ClassKey::new(self.instruments.len(), symbols, &subscriptions);
         if let Some(index) = self.classes.iter().position(|class| class.key == key) {
-            return Ok(index);
+            return index;
         }
         self.classes.push(Class::new(key));
-        Ok(self.classes.len() - 1)
+        self.classes.len() - 1
     }
 
     /// Starts every strategy, at engine time `now`. One that fails is
@@ -285,7 +303,7 @@ impl Lane {
         self.effects.begin(self.next_order, 0);
         match self.strategy.start(info, view, &mut self.effects) {
             Ok(()) => self.publish(now, outputs),
-            Err(fault) => self.quarantine(fault, 0, 0, now, outputs),
+            Err(fault) => self.quarantine(fault, now, outputs),
         }
     }
 }
@@ -307,18 +325,46 @@ const TIMER_MS_MIN: u32 = 100;
 /// The deepest book that may be asked for, the deepest that a venue offers.
 const BOOK_DEPTH_MAX: u32 = 5_000;
 
-fn checked(strategy: &str, channel: Channel) -> Result<Channel, BuildError> {
-    let fits = match channel {
-        Channel::Trades | Channel::Status => true,
-        Channel::Book(depth) => (1..=BOOK_DEPTH_MAX).contains(&depth),
-        Channel::Candles(interval_s) => (1..=CANDLE_S_MAX).contains(&interval_s),
-        Channel::Timer(interval_ms) => (TIMER_MS_MIN..=TIMER_MS_MAX).contains(&interval_ms),
-    };
-    if fits {
-        return Ok(channel);
+/// The most cash assets of one account, which numbers them in a byte.
+const QUOTES_MAX: usize = 200;
+
+/// The most different candle intervals, and timers, of one strategy: each is
+/// work of the host at every event, outside of the strategy's fuel.
+const INTERVALS_MAX: usize = 16;
+
+/// Checks what a strategy asks for, before it is added.
+///
+/// # Errors
+/// What is out of range.
+pub fn check_descriptor(descriptor: &Descriptor) -> Result<(), String> {
+    let (mut candles, mut timers) = (Vec::new(), Vec::new());
+    for subscription in &descriptor.subscriptions {
+        let channel = subscription.channel;
+        let fits = match channel {
+            Channel::Trades | Channel::Status => true,
+            Channel::Book(depth) => (1..=BOOK_DEPTH_MAX).contains(&depth),
+            Channel::Candles(interval_s) => {
+                candles.push(interval_s);
+                (1..=CANDLE_S_MAX).contains(&interval_s)
+            }
+            Channel::Timer(interval_ms) => {
+                timers.push(interval_ms);
+                (TIMER_MS_MIN..=TIMER_MS_MAX).contains(&interval_ms)
+            }
+        };
+        if !fits {
+            return Err(format!("it asks for {channel:?}, which is out of range"));
+        }
     }
-    let detail = format!("asks for {channel:?}, which is out of range");
-    Err(BuildError::Parameter { strategy: strategy.to_owned(), detail })
+    for (mut intervals, what) in [(candles, "candle intervals"), (timers, "timers")] {
+        intervals.sort_unstable();
+        intervals.dedup();
+        if intervals.len() > INTERVALS_MAX {
+            let asked = intervals.len();
+            return Err(format!("it asks for {asked} {what}; {INTERVALS_MAX} are allowed"));
+        }
+    }
+    Ok(())
 }
 
 /// Every declared parameter with its value for this run.
@@ -354,6 +400,15 @@ fn nearest(name: &str, known: &[&str]) -> String {
     }
 }
 
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Flag(_) => "true or false",
+        Value::Integer(_) => "a whole number",
+        Value::Number(_) => "a number",
+        Value::Text(_) => "a text",
+    }
+}
+
 /// A given value as the declared type, within the declared range.
 #[allow(clippy::float_arithmetic, reason = "parameters are the strategy's floats")]
 fn fit(declared: &Parameter, value: &Value) -> Result<Value, String> {
@@ -365,7 +420,8 @@ fn fit(declared: &Parameter, value: &Value) -> Result<Value, String> {
         | (Value::Text(_), Value::Text(_)) => value.clone(),
         (Value::Number(_), Value::Integer(whole)) => Value::Number(*whole as f64),
         (default, _) => {
-            return Err(format!("parameter '{name}' is {value:?}, but must be like {default:?}"));
+            let (got, want) = (kind_of(value), kind_of(default));
+            return Err(format!("parameter '{name}' is {got}, but must be {want}"));
         }
     };
     let number = match fitted {

@@ -68,13 +68,15 @@ impl Lane {
         moment: u32,
         symbol: u16,
     ) -> Result<(), InvariantBroken> {
-        match self.symbols.get(usize::from(symbol)) {
-            Some(&run) => {
+        // The ordered symbol, and those that convert other assets.
+        let rates: Vec<SymbolId> = self.account.rates().collect();
+        for symbol in rates.into_iter().chain([SymbolId(symbol)]) {
+            if let Some(&run) = self.symbols.get(symbol.index()) {
                 let mark = batch.timeline.top_at(moment, run).mark2();
-                self.account.mark(SymbolId(symbol), mark)
+                self.account.mark(symbol, mark)?;
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
     fn accept(
@@ -140,7 +142,10 @@ impl Lane {
                 format!("{} of {}", instrument.qty_text(taken.qty), instrument.qty_text(asked));
             return Err(no(RejectReason::NoLiquidity, format!("fill or kill: only {detail}")));
         }
-        self.check_funds(symbol, request.action, &taken)
+        check_size(&taken, held).map_err(|reason| {
+            no(reason, format!("{} is worth nothing", instrument.qty_text(taken.qty)))
+        })?;
+        self.check_funds(symbol, request.action, &taken, venue.top.mark2())
             .map_err(|(reason, detail)| no(reason, detail))?;
         Ok(Accepted { symbol, asked, taken, stop, target })
     }
@@ -151,7 +156,12 @@ impl Lane {
         symbol: SymbolId,
         action: Action,
         taken: &Taken,
+        mark2: i64,
     ) -> Result<(), (RejectReason, String)> {
+        // Whoever has lost everything opens nothing more.
+        if let Some(equity) = self.account.equity().filter(|e| action.opens() && !e.is_positive()) {
+            return Err((RejectReason::RiskLimit, format!("equity is {equity}")));
+        }
         match action {
             Action::Buy => {
                 let (cost, cash) = (taken.amount + taken.fee, self.account.spendable(symbol));
@@ -161,7 +171,10 @@ impl Lane {
             Action::Short => {
                 let unknown = (RejectReason::NoMarketData, "equity is not known yet".to_owned());
                 let shorts = self.account.short_notional();
-                let added = self.account.in_currency(symbol, taken.amount);
+                // What it will owe at the mark, where that is more than it fetched.
+                let owed = self.instruments.at(symbol).value_at(mark2, taken.qty);
+                let owed = owed.map_or(taken.amount, |owed| owed.max(taken.amount));
+                let added = self.account.in_currency(symbol, owed);
                 let (Some(shorts), Some(added), Some(base)) =
                     (shorts, added, self.account.start_equity())
                 else {
@@ -447,6 +460,16 @@ struct About {
     action: Action,
     cause: Cause,
     asked: Qty,
+}
+
+/// What cannot be counted is not filled: a quantity below the smallest amount of
+/// money, or a position beyond the integers.
+fn check_size(taken: &Taken, held: Qty) -> Result<(), RejectReason> {
+    if !taken.qty.is_zero() && taken.amount <= Money::ZERO {
+        return Err(RejectReason::BelowMinimumCost);
+    }
+    let grown = held.magnitude().checked_add(taken.qty);
+    if grown.is_none() { Err(RejectReason::InvalidNumber) } else { Ok(()) }
 }
 
 /// What this host executes so far: market orders, immediate by nature.

@@ -51,6 +51,8 @@ pub struct LaneLimits {
     /// orders, cancels and amends that one event may cause, answers to order
     /// news included
     pub intents_per_event: u32,
+    /// the most events in one call; 1 leaves a strategy nothing to read ahead
+    pub events_per_call: u32,
     /// shortest time between two calls in nanoseconds, 0 for none
     pub interval_ns: i64,
 }
@@ -94,6 +96,10 @@ pub struct Lane {
     pub(super) next_fill: u64,
     pub(super) indicators: Vec<(String, f64)>,
     pub(super) throttle: Throttle,
+    /// candle intervals, in seconds, that it may look back at
+    pub(super) intervals: Arc<[u32]>,
+    /// bytes of log text since the engine was drained
+    pub(super) logs_held: usize,
 }
 
 /// Events held back until the strategy may be called again.
@@ -107,6 +113,20 @@ pub(super) struct Throttle {
 /// The most words that are held back; a full buffer is delivered early. Two
 /// mebibytes, some ten seconds of a very busy market.
 const HELD_WORDS_MAX: usize = 1 << 18;
+
+/// The most bytes of log text of one lane that wait to be drained: a strategy
+/// that floods every event of a large block loses its own lines, counted.
+const LOGS_HELD_MAX: usize = 1 << 20;
+
+/// How many words the first `events` events take.
+fn length_of(words: &[u64], events: u32) -> usize {
+    let mut length = 0;
+    for _ in 0..events {
+        let Some(&header) = words.get(length) else { break };
+        length += crate::words::Header(header).words().unwrap_or(words.len() - length);
+    }
+    length.min(words.len())
+}
 
 /// The most indicator names of one lane: more than a person can watch, and a
 /// bound on what a strategy can make the host keep.
@@ -156,7 +176,9 @@ impl Lane {
         }
         let moments = &timeline.moments()[from as usize..end as usize];
         let acts = moments.iter().position(|moment| {
-            moment.kind != MomentKind::Timer
+            // Only these tell a new price or status. The others exist because
+            // some lane asked for them, which must not move this one.
+            matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status)
                 && self.local[moment.symbol.index()].is_some_and(|symbol| {
                     let qty = self.account.qty(symbol);
                     self.brackets.get(symbol).acts(qty, &moment.top).is_some()
@@ -171,7 +193,9 @@ impl Lane {
             return Ok(());
         }
         for moment in &timeline.moments()[from as usize..to as usize] {
-            if moment.kind == MomentKind::Timer {
+            // History is no market: an account is worth what it is at the first
+            // event, not at a price of hours ago.
+            if matches!(moment.kind, MomentKind::Timer | MomentKind::WarmUp) {
                 continue;
             }
             if let Some(symbol) = self.local[moment.symbol.index()] {
@@ -189,7 +213,7 @@ impl Lane {
             return None;
         }
         let class = &batch.classes[self.class];
-        let upto = class.before(stop);
+        let upto = class.before(stop).min(told + self.limits.events_per_call as usize);
         if told >= upto {
             return None;
         }
@@ -223,7 +247,7 @@ impl Lane {
             }
             Err(fault) => {
                 let place = &batch_outputs.timeline.moments()[moment as usize];
-                self.quarantine(fault, place.seq, place.phase, place.ts, batch_outputs.outputs);
+                self.quarantine(fault, place.ts, batch_outputs.outputs);
                 None
             }
         }
@@ -258,15 +282,14 @@ impl Lane {
         let mut rest = words.as_slice();
         while events > 0 && self.state == LaneState::Running {
             self.effects.begin(self.next_order, self.limits.intents_per_event);
-            let answer = self.strategy.handle(rest, events, &mut self.effects);
-            let Some(consumed) = self.consumed(answer, events, batch, moment) else {
+            let part = events.min(self.limits.events_per_call);
+            let (words, _) = rest.split_at(length_of(rest, part));
+            let answer = self.strategy.handle(words, part, &mut self.effects);
+            let Some(consumed) = self.consumed(answer, part, batch, moment) else {
                 return Ok(());
             };
             events -= consumed;
-            for _ in 0..consumed {
-                let length = rest.first().and_then(|&w| crate::words::Header(w).words());
-                rest = rest.get(length.unwrap_or(rest.len())..).unwrap_or_default();
-            }
+            rest = &rest[length_of(rest, consumed)..];
             self.settle(batch, moment)?;
         }
         Ok(())
@@ -305,7 +328,7 @@ impl Lane {
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
         if let Err(fault) = self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
-            self.quarantine(fault, place.seq, place.phase, place.ts, batch.outputs);
+            self.quarantine(fault, place.ts, batch.outputs);
         }
         Ok(())
     }
@@ -364,6 +387,11 @@ impl Lane {
     /// Logs, indicators and counters of a call.
     pub(super) fn publish(&mut self, ts: Ts, outputs: &mut Vec<Output>) {
         for (level, text) in self.effects.logs.drain(..) {
+            self.logs_held += text.len();
+            if self.logs_held > LOGS_HELD_MAX {
+                self.counters.logs_dropped += 1;
+                continue;
+            }
             outputs.push(Output { lane: self.number, ts, body: LaneOutput::Log { level, text } });
         }
         for (name, value) in self.effects.indicators.drain(..) {
@@ -391,18 +419,13 @@ impl Lane {
 
     /// Ends a strategy for a fault. What it asked for in the failed call is
     /// dropped; its log lines are kept, because they often say why.
-    pub(super) fn quarantine(
-        &mut self,
-        fault: Fault,
-        seq: u64,
-        phase: u32,
-        ts: Ts,
-        outputs: &mut Vec<Output>,
-    ) {
+    pub(super) fn quarantine(&mut self, fault: Fault, ts: Ts, outputs: &mut Vec<Output>) {
         self.effects.intents.clear();
         self.publish(ts, outputs);
         self.updates.clear();
-        let record = Record::new(RecordKind::Fault, seq, phase).text(fault.kind.name());
+        // Without its place: inside a batch the host knows only that the call
+        // failed, and the chain must not depend on the batch's size.
+        let record = Record::new(RecordKind::Fault, 0, 0).text(fault.kind.name());
         self.chain.absorb(&record);
         let body = LaneOutput::Fault(fault.clone());
         outputs.push(Output { lane: self.number, ts, body });
@@ -436,11 +459,13 @@ impl Lane {
                     self.publish(ts, outputs);
                     self.state = LaneState::Stopped;
                 }
-                Err(fault) => self.quarantine(fault, seq, 0, ts, outputs),
+                Err(fault) => self.quarantine(fault, ts, outputs),
             }
         }
+        // A call that failed has consumed nothing, however far it came.
+        let events = if self.state == LaneState::Stopped { self.counters.events } else { 0 };
         let mut record = Record::new(RecordKind::End, seq, 0)
-            .int(i128::from(self.counters.events))
+            .int(i128::from(events))
             .int(self.account.cash().0)
             .int(self.account.equity().map_or(i128::MIN, |e| e.0));
         for (symbol, position) in self.account.open_positions() {

@@ -26,7 +26,7 @@ use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
 
-pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec};
+pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
@@ -130,6 +130,9 @@ impl Engine {
 
     /// Takes the news since the last call.
     pub fn drain(&mut self) -> std::vec::Drain<'_, Output> {
+        for lane in &mut self.lanes {
+            lane.logs_held = 0;
+        }
         self.outputs.drain(..)
     }
 

@@ -308,11 +308,13 @@ impl Timeline {
 
     fn history(&mut self, at: At, input: &CandleInput, market: &mut Market, classes: &mut [Class]) {
         let symbol = input.symbol;
-        let seeded = market
-            .series_mut(symbol)
-            .iter_mut()
-            .find(|s| s.interval_s() == input.interval_s)
-            .and_then(|s| s.seed(input));
+        let series =
+            market.series_mut(symbol).iter_mut().find(|s| s.interval_s() == input.interval_s);
+        let mut seeded = None;
+        if let Some(series) = series {
+            seeded = series.seed(input);
+            self.deadline = self.deadline.min(series.deadline());
+        }
         market.apply_history_price(symbol, input.close.0);
         if let Some(candle) = seeded {
             self.candle(at, symbol, input.interval_s, &candle, Some(input.vwap), market, classes);

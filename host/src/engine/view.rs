@@ -18,6 +18,7 @@ pub struct LaneView {
     moment: u64,
     symbols: Arc<[SymbolId]>,
     instruments: InstrumentTable,
+    intervals: Arc<[u32]>,
     account: AccountInfo,
 }
 
@@ -30,6 +31,7 @@ impl LaneView {
             moment,
             symbols: Arc::clone(&lane.symbols),
             instruments: lane.instruments.clone(),
+            intervals: Arc::clone(&lane.intervals),
             account: account_info(&lane.account, &lane.instruments),
         }
     }
@@ -43,6 +45,10 @@ impl LaneView {
 impl History for LaneView {
     fn candles(&self, symbol: u16, interval_s: u32, newest: u32) -> Vec<CandleInfo> {
         let Some((run, instrument)) = self.find(symbol) else { return Vec::new() };
+        // What only a neighbor asked for is not there for this lane.
+        if !self.intervals.contains(&interval_s) {
+            return Vec::new();
+        }
         let price = |units| instrument.price_f64(Price(units));
         self.market
             .candles(run, interval_s, self.moment, newest as usize)

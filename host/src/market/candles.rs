@@ -225,10 +225,14 @@ impl CandleSeries {
 
     /// Adds a closed candle to the history.
     pub fn remember(&mut self, closed: ClosedCandle) {
-        if self.closed.len() >= self.keep {
-            self.closed.pop_front();
-        }
         self.closed.push_back(closed);
+    }
+
+    /// Lets go of what is older than the history that is kept. Within a batch
+    /// nothing goes, so that a look back finds the same at every batch size.
+    pub fn trim(&mut self) {
+        let excess = self.closed.len().saturating_sub(self.keep);
+        self.closed.drain(..excess);
     }
 
     /// The newest `n` candles that were known at `moment`, oldest of them first.

@@ -52,11 +52,17 @@ pub struct Top {
 }
 
 impl Top {
-    /// Twice the mark price: the mid where there is a book with both sides, the
-    /// last trade elsewhere. Twice, because a mid can fall between two units.
+    /// Twice the mark price: the mid where there is a book with both sides, else
+    /// the last trade, else the one side that there is; 0 without any. Twice, because a mid can fall between two units.
     #[must_use]
     pub fn mark2(&self) -> i64 {
-        if self.bid > 0 && self.ask > 0 { self.bid + self.ask } else { 2 * self.last }
+        if self.bid > 0 && self.ask > 0 {
+            self.bid + self.ask
+        } else if self.last > 0 {
+            2 * self.last
+        } else {
+            2 * self.bid.max(self.ask)
+        }
     }
 }
 
@@ -122,7 +128,7 @@ impl Market {
 
     /// Keeps candles of an interval for a symbol.
     pub fn track_candles(&mut self, symbol: SymbolId, interval_s: u32) {
-        let keep = self.limits.candles + self.slack;
+        let keep = self.limits.candles;
         let series = &mut self.states[symbol.index()].series;
         if series.iter().all(|s| s.interval_s() != interval_s) {
             series.push(CandleSeries::new(interval_s, keep, self.limits.fill_gaps));
@@ -211,11 +217,12 @@ impl Market {
         self.states[symbol.index()].top.status = status;
     }
 
-    /// Takes a candle's close as the last price where no trade is known yet.
+    /// Takes the close of a candle of history as the last price, until a trade is
+    /// known.
     pub fn apply_history_price(&mut self, symbol: SymbolId, close: i64) {
-        let top = &mut self.states[symbol.index()].top;
-        if top.last == 0 {
-            top.last = close;
+        let state = &mut self.states[symbol.index()];
+        if state.trades.is_empty() {
+            state.top.last = close;
         }
     }
 
@@ -297,6 +304,9 @@ impl Market {
         }
         self.undo.clear();
         self.committed = self.applied;
+        for series in self.states.iter_mut().flat_map(|state| &mut state.series) {
+            series.trim();
+        }
     }
 
     /// Begins a new block, whose indices start at zero.

@@ -21,6 +21,9 @@ pub use table::{Align, Table};
 
 use crate::cli::ColorChoice;
 
+/// The longest line of a note.
+const NOTE_CHARS_MAX: usize = 4_000;
+
 /// The environment variables that decide on color.
 #[derive(Clone, Debug, Default)]
 pub struct ColorEnv {
@@ -143,8 +146,13 @@ impl Output {
 
     /// Says something on standard error. That it cannot be said is no reason to
     /// stop.
+    ///
+    /// It often names a file or quotes a stranger, so each line is made safe.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let mut stderr = io::stderr().lock();
+        for line in text.split('\n') {
+            let _ = writeln!(stderr, "{}", printable(line, NOTE_CHARS_MAX));
+        }
     }
 
     /// A progress display on standard error for `total` units of work.

@@ -2,6 +2,9 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 
+/// The longest cell; a hash has 64 characters.
+const CELL_CHARS_MAX: usize = 300;
+
 /// Where the text of a column stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -28,7 +31,8 @@ impl Table {
 
     /// Adds a row; cells that are missing are empty.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        // A file's name or a strategy's text must not steer the terminal.
+        self.rows.push(cells.iter().map(|cell| super::printable(cell, CELL_CHARS_MAX)).collect());
     }
 
     /// True without rows.

@@ -208,6 +208,11 @@ impl Account {
         self.to_currency(self.quote[symbol.index()], amount)
     }
 
+    /// The symbols whose marks convert other assets to the currency.
+    pub fn rates(&self) -> impl Iterator<Item = SymbolId> {
+        self.assets.iter().filter_map(|asset| asset.rate)
+    }
+
     /// A symbol's position.
     #[must_use]
     pub fn position(&self, symbol: SymbolId) -> &Position {
@@ -283,7 +288,8 @@ impl Account {
     /// can have changed.
     pub fn mark(&mut self, symbol: SymbolId, twice_price: i64) -> Result<(), InvariantBroken> {
         let index = symbol.index();
-        if self.marks[index] == twice_price {
+        // No price is known: the last one that was stays.
+        if self.marks[index] == twice_price || twice_price <= 0 {
             return Ok(());
         }
         self.marks[index] = twice_price;

@@ -28,6 +28,8 @@ pub struct Guest {
     fault: Option<Fault>,
     limits: Limits,
     usage: Usage,
+    /// Fuel that the last call used.
+    last_call: u64,
     /// Keeps the wall-clock backstop ticking for as long as the guest lives.
     _runtime: Runtime,
 }
@@ -84,7 +86,7 @@ impl Guest {
         usage.fuel -= store.get_fuel().unwrap_or(0).min(usage.fuel);
         usage.memory_bytes = store.data().limiter.memory_bytes();
         let live = Some(Live { store, world });
-        Ok(Self { live, fault: None, limits, usage, _runtime: runtime.clone() })
+        Ok(Self { live, fault: None, limits, usage, last_call: 0, _runtime: runtime.clone() })
     }
 
     /// Makes one call: budgets in, effects and history lent for its duration,
@@ -111,7 +113,7 @@ impl Guest {
             Ok(Ok(result)) => {
                 let left = live.store.get_fuel().unwrap_or(0);
                 self.usage.memory_bytes = live.store.data().limiter.memory_bytes();
-                self.count(fuel.saturating_sub(left), events);
+                self.count(fuel.saturating_sub(left));
                 return Ok(result);
             }
             Ok(Err(error)) => fault_of(&error, last_error.as_deref()),
@@ -119,15 +121,14 @@ impl Guest {
         };
         // After an access out of bounds or a refused growth the counter may show
         // nothing used, so a failed call costs all that it was given.
-        self.count(fuel, events);
+        self.count(fuel);
         Err(self.fail(fault, effects))
     }
 
-    fn count(&mut self, fuel: u64, events: u32) {
+    fn count(&mut self, fuel: u64) {
         self.usage.calls += 1;
         self.usage.fuel = self.usage.fuel.saturating_add(fuel);
-        let per_event = fuel / u64::from(events.max(1));
-        self.usage.fuel_max_per_event = self.usage.fuel_max_per_event.max(per_event);
+        self.last_call = fuel;
     }
 
     /// Ends the guest: nothing that the failed call asked for happens, its logs
@@ -232,7 +233,15 @@ impl Strategy for Guest {
         };
         let consumed = self.call(budget, |world, store| world.call_handle(store, words))?;
         if (1..=events).contains(&consumed) {
-            return Ok(consumed);
+            // Fuel is granted per event: what was meant for events that it hands
+            // back is not its to burn.
+            let per_event = self.last_call / u64::from(consumed);
+            self.usage.fuel_max_per_event = self.usage.fuel_max_per_event.max(per_event);
+            if per_event <= self.limits.fuel.event {
+                return Ok(consumed);
+            }
+            let detail = format!("{per_event} fuel an event over {consumed} events");
+            return Err(self.fail(Fault::new(FaultKind::OutOfFuel, detail), Some(effects)));
         }
         let detail = format!("`handle` says that it consumed {consumed} of {events} events");
         Err(self.fail(Fault::new(FaultKind::Protocol, detail), Some(effects)))

@@ -202,3 +202,100 @@ fn cash_from_a_short_cannot_be_spent() {
     let (_, outputs) = run(sends(orders), "100", &block);
     assert_eq!(rejects(&outputs), ["insufficient-cash"]);
 }
+
+#[test]
+fn whoever_has_lost_everything_opens_nothing_more() {
+    let orders = vec![
+        market(Action::Short, Size::Base(2.0)),
+        market(Action::Short, Size::Base(0.01)),
+        market(Action::Cover, Size::All),
+        market(Action::Buy, Size::Base(0.01)),
+    ];
+    let (report, outputs) = run(sends(orders), "100", &trades(&[10_000, 20_000, 20_000, 20_000]));
+    assert_eq!(rejects(&outputs), ["risk-limit", "risk-limit"]);
+    assert_eq!(report.equity, Some(usd("-100")), "a debt stays one");
+}
+
+#[test]
+fn starting_assets_are_valued_at_the_first_event_and_not_at_history() {
+    use crate::domain::{Price, Qty, Side, SymbolId, Ts};
+    use crate::engine::{EngineBuilder, LaneSpec};
+    use crate::input::{CandleInput, InputBlock, Trade};
+    use crate::strategy::Strategy as _;
+    let mut strategy = sends(vec![]);
+    let mut builder = EngineBuilder::new(free(), instruments()).unwrap();
+    builder
+        .add(LaneSpec {
+            name: "a".into(),
+            descriptor: strategy.describe().unwrap(),
+            strategy: Box::new(strategy),
+            symbols: vec!["X/USD".into()],
+            parameters: Vec::new(),
+            account: AccountConfig { assets: vec![("X".into(), usd("1"))], ..account("100") },
+        })
+        .unwrap();
+    let mut engine = builder.start(Ts(0));
+    let mut block = InputBlock::new(&instruments(), 1);
+    let price = Price(24_500);
+    let candle = CandleInput {
+        symbol: SymbolId(0),
+        interval_s: 60,
+        open_ts: Ts(0),
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: Qty(1),
+        vwap: 245.0,
+    };
+    block.push_candle(Ts(60 * Ts::SECOND), &candle);
+    let ts = Ts(61 * Ts::SECOND);
+    let trade =
+        Trade { symbol: SymbolId(0), side: Side::Buy, price: Price(23_500), qty: Qty(1), id: 0 };
+    block.push_trade(ts, ts, &trade);
+    engine.step(&block).unwrap();
+    assert_eq!(engine.reports()[0].start_equity, Some(usd("335")));
+}
+
+#[test]
+fn a_fill_that_is_worth_nothing_is_refused() {
+    let orders =
+        vec![market(Action::Short, Size::Base(0.01)), market(Action::Buy, Size::Base(0.01))];
+    let table = InstrumentTable::new(vec![Instrument::plain("X/USD", 8, 8)]);
+    let mut engine = {
+        use crate::engine::{EngineBuilder, LaneSpec};
+        use crate::strategy::Strategy as _;
+        let tiny = orders
+            .into_iter()
+            .map(|o| crate::strategy::OrderRequest { size: Size::Base(1e-8), ..o });
+        let mut strategy = sends(tiny.collect());
+        let mut builder = EngineBuilder::new(free(), table.clone()).unwrap();
+        builder
+            .add(LaneSpec {
+                name: "a".into(),
+                descriptor: strategy.describe().unwrap(),
+                strategy: Box::new(strategy),
+                symbols: vec!["X/USD".into()],
+                parameters: Vec::new(),
+                account: account("100"),
+            })
+            .unwrap();
+        builder.start(crate::domain::Ts(0))
+    };
+    let mut block = crate::input::InputBlock::new(&table, 1);
+    for second in 1..3 {
+        let ts = crate::domain::Ts(second);
+        let trade = crate::input::Trade {
+            symbol: crate::domain::SymbolId(0),
+            side: crate::domain::Side::Buy,
+            price: crate::domain::Price(5),
+            qty: crate::domain::Qty(1),
+            id: 0,
+        };
+        block.push_trade(ts, ts, &trade);
+    }
+    engine.step(&block).unwrap();
+    engine.finish().unwrap();
+    let outputs: Vec<_> = engine.drain().collect();
+    assert_eq!(rejects(&outputs)[0], "below-minimum-cost");
+}

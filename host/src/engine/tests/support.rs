@@ -37,6 +37,11 @@ pub(super) struct Scripted {
     pub(super) calls: u64,
     /// what `handle` says it consumed, of what it did
     pub(super) consumes: fn(u32) -> u32,
+    /// fails at this event, counted from 1
+    pub(super) fails_at: Option<u64>,
+    /// the most events of one call
+    pub(super) most: std::sync::Arc<std::sync::atomic::AtomicU32>,
+    seen: u64,
 }
 
 impl Scripted {
@@ -50,6 +55,9 @@ impl Scripted {
             on_order: Box::new(|_, _, _| ()),
             calls: 0,
             consumes: |events| events,
+            fails_at: None,
+            most: std::sync::Arc::default(),
+            seen: 0,
         }
     }
 
@@ -79,11 +87,16 @@ impl Strategy for Scripted {
 
     fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
         self.calls += 1;
+        self.most.fetch_max(events, std::sync::atomic::Ordering::SeqCst);
         let mut rest = words;
         for consumed in 1..=events {
             let header = Header(rest[0]);
             let (event, tail) = rest.split_at(header.words().expect("a known event"));
             rest = tail;
+            self.seen += 1;
+            if self.fails_at == Some(self.seen) {
+                return Err(Fault::new(crate::strategy::FaultKind::Trap, "as told"));
+            }
             let asked = effects.intents.len();
             (self.on_event)(&Event { header, ts: event[1], payload: &event[2..] }, effects);
             if effects.intents.len() > asked {

@@ -143,6 +143,10 @@ impl TapeWriter {
     pub fn commit(&mut self) -> Result<(), TapeError> {
         for index in self.checked..self.block.len() {
             let ts = self.block.ts(index);
+            if let Err(what) = self.block.check(index) {
+                let seq = self.block.first_seq() + index as u64;
+                return Err(self.fail(TapeFault::Event { seq, what }));
+            }
             if ts < self.last_ts {
                 let what = format!("its time {} is before {}", ts.0, self.last_ts.0);
                 let seq = self.block.first_seq() + index as u64;
