@@ -1,0 +1,1 @@
+//! The protocol on recorded frames and on frames made by hand.
