@@ -216,6 +216,8 @@ pub enum ImportFormat {
     Binance,
     /// trades with the columns ts_ns,symbol,price,qty,side
     Csv,
+    /// raw frames of Kraken's public channels (API v2), one a line, plain or gzip
+    Kraken,
 }
 
 /// What `import` takes.

@@ -21,6 +21,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         format: args.format.map(|format| match format {
             ImportFormat::Binance => Format::Binance,
             ImportFormat::Csv => Format::Csv,
+            ImportFormat::Kraken => Format::Kraken,
         }),
         depth: args.depth,
         note: format!("imported from {}", file_name(&args.file)),
@@ -72,6 +73,18 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         text.push_str(&format!(
             "\n{} recorded before the one above: the engine takes them at its time",
             output::plural(summary.out_of_order, "event")
+        ));
+    }
+    if let Some(counts) = &summary.kraken {
+        text.push_str(&format!(
+            "\n{}, {}, {}, {}; {} verified, {} failed; {} in trade ids",
+            output::plural(counts.trades, "trade"),
+            output::plural(counts.updates, "book change"),
+            output::plural(counts.snapshots, "snapshot"),
+            output::plural(counts.candles, "candle"),
+            output::plural(counts.checksums_verified, "checksum"),
+            output::count(counts.checksums_failed),
+            output::plural(counts.trade_id_gaps, "gap"),
         ));
     }
     text.push_str(&format!("\n{} ({})", args.out.display(), output::bytes(summary.tape.bytes)));

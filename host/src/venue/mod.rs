@@ -1,13 +1,16 @@
 //! Exchange protocols without I/O: text in, market events out.
 //!
-//! A protocol never reads a clock or a socket. Text and the time at which it
-//! came go in by [`Protocol::handle_text`], events come out in the block that
-//! the caller passes, and what the protocol needs from the outside is asked for
-//! by [`Protocol::poll_request`]. The contract is: hand in one text, drain all
-//! requests, only then hand in the next.
+//! A protocol never reads a clock or a socket. What happens to the connection
+//! and the time at which it happens go in by the methods `handle_*`, events come
+//! out in the block that the caller passes, and what the protocol wants from the
+//! outside is asked for by [`Protocol::poll_frame`] and
+//! [`Protocol::poll_request`]. The contract is: hand in one thing, drain all
+//! frames and requests, only then hand in the next; and hand in the time when
+//! [`Protocol::next_deadline`] has come.
 
 pub mod binance;
 pub(crate) mod depth;
+pub mod kraken;
 
 use std::collections::BTreeMap;
 
@@ -18,13 +21,35 @@ use crate::input::InputBlock;
 
 /// An exchange's public protocol for one connection.
 pub trait Protocol {
+    /// The connection stands; what is wanted is to be subscribed. A venue whose
+    /// subscriptions are in its address has nothing to do.
+    fn handle_connected(&mut self, _now: Ts, _out: &mut InputBlock) {}
+
+    /// The connection is gone: nothing that it brought is current any more.
+    fn handle_disconnected(&mut self, now: Ts, out: &mut InputBlock);
+
     /// Takes a frame that arrived at `now` and appends what it means to `out`,
     /// a block of the instruments that the protocol was made for.
     ///
     /// # Errors
-    /// Why the frame was refused; it then changed nothing, and the error is
-    /// also counted.
+    /// Why the frame, or a part of it, was refused; that part then changed
+    /// nothing but the freshness of a book that it would have changed. The error
+    /// is also counted.
     fn handle_text(&mut self, text: &str, now: Ts, out: &mut InputBlock) -> Result<(), FrameError>;
+
+    /// Time has come to [`next_deadline`](Self::next_deadline), or passed it.
+    fn handle_deadline(&mut self, _now: Ts, _out: &mut InputBlock) {}
+
+    /// When [`handle_deadline`](Self::handle_deadline) is to be called even if
+    /// nothing else happens.
+    fn next_deadline(&self) -> Option<Ts> {
+        None
+    }
+
+    /// The next frame to send; ask until it is `None`.
+    fn poll_frame(&mut self) -> Option<String> {
+        None
+    }
 
     /// What the shell must do next; ask until it is `None`.
     fn poll_request(&mut self) -> Option<Request>;
@@ -36,6 +61,8 @@ pub enum Request {
     /// Fetch the whole book of this symbol by the venue's other channel and
     /// hand it in: the deltas alone do not say what it is.
     Snapshot(SymbolId),
+    /// Close the connection and make a new one: nothing comes on this one.
+    Reconnect,
 }
 
 /// Why a frame was refused.
@@ -66,6 +93,12 @@ pub enum FrameError {
         /// its value
         value: i64,
     },
+    /// A time is not one.
+    #[error("'{0}' is not a time")]
+    Time(String),
+    /// A side is neither buy nor sell.
+    #[error("'{0}' is neither buy nor sell")]
+    Side(String),
     /// The ids of a delta's first and last change contradict each other.
     #[error("update ids run backwards from {first} to {last}")]
     UpdateIds {
@@ -86,6 +119,8 @@ impl FrameError {
             Self::NoSymbol(_) => "no-symbol",
             Self::Number { .. } => "number",
             Self::Range { .. } => "range",
+            Self::Time(_) => "time",
+            Self::Side(_) => "side",
             Self::UpdateIds { .. } => "update-ids",
         }
     }

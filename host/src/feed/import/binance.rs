@@ -45,6 +45,7 @@ pub(super) fn import_binance(
         out_of_order: clock.out_of_order,
         instruments,
         binance: Some(session.counts().clone()),
+        kraken: None,
         tape: writer.finish()?,
     })
 }

@@ -57,6 +57,7 @@ pub(super) fn import_csv(
         out_of_order: clock.out_of_order,
         instruments,
         binance: None,
+        kraken: None,
         tape: writer.finish()?,
     })
 }

@@ -11,6 +11,7 @@
 
 mod binance;
 mod csv;
+mod kraken;
 mod source;
 
 #[cfg(test)]
@@ -27,7 +28,7 @@ use thiserror::Error;
 use crate::domain::{DecimalError, Instrument, Ts};
 use crate::feed::tape::{TapeError, TapeSummary};
 use crate::venue::FrameError;
-use crate::venue::binance::Counts;
+use crate::venue::{binance::Counts, kraken as kraken_venue};
 
 use source::Source;
 
@@ -39,6 +40,8 @@ pub enum Format {
     Binance,
     /// trades with the header `ts_ns,symbol,price,qty,side`
     Csv,
+    /// lines `JSON` or `RECEIVED_NS JSON` of Kraken's public channels, API v2
+    Kraken,
 }
 
 impl fmt::Display for Format {
@@ -46,6 +49,7 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Binance => "binance",
             Self::Csv => "csv",
+            Self::Kraken => "kraken",
         })
     }
 }
@@ -72,8 +76,10 @@ pub struct ImportSummary {
     pub out_of_order: u64,
     /// what is traded, with the decimals that the recording needs
     pub instruments: Vec<Instrument>,
-    /// what the venue's protocol said; `None` for CSV
+    /// what Binance's protocol said
     pub binance: Option<Counts>,
+    /// what Kraken's protocol said
+    pub kraken: Option<kraken_venue::Counts>,
     /// the tape
     pub tape: TapeSummary,
 }
@@ -103,8 +109,8 @@ pub enum ImportError {
     },
     /// The content is of no known format.
     #[error(
-        "{path}: neither Binance lines (RECEIVED_NS JSON) nor CSV (ts_ns,symbol,price,qty,side): \
-         it begins with '{start}'", path = path.display()
+        "{path}: neither Binance lines (RECEIVED_NS JSON) nor Kraken lines (JSON, or RECEIVED_NS JSON) \
+         nor CSV (ts_ns,symbol,price,qty,side): it begins with '{start}'", path = path.display()
     )]
     UnknownFormat {
         /// which file
@@ -193,6 +199,7 @@ pub fn import(
     match format {
         Format::Binance => binance::import_binance(path, out, options, progress),
         Format::Csv => csv::import_csv(path, out, options, progress),
+        Format::Kraken => kraken::import_kraken(path, out, options, progress),
     }
 }
 
@@ -203,6 +210,9 @@ pub fn import(
 pub fn detect(path: &Path) -> Result<Format, ImportError> {
     let mut source = Source::open(path)?;
     let line = source.next_line()?.map(String::from_utf8_lossy).unwrap_or_default();
+    if kraken::is_line(&line) {
+        return Ok(Format::Kraken);
+    }
     let after_digits = line.trim_start_matches(|c: char| c.is_ascii_digit());
     if after_digits.len() < line.len() && after_digits.starts_with(" {") {
         return Ok(Format::Binance);

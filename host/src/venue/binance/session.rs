@@ -363,6 +363,21 @@ fn exchange_time(field: &'static str, time: u64) -> Result<Ts, FrameError> {
 }
 
 impl Protocol for Session {
+    fn handle_disconnected(&mut self, now: Ts, out: &mut InputBlock) {
+        self.requests.clear();
+        for (stream, number) in self.streams.iter_mut().zip(0_u16..) {
+            let was_live = matches!(stream.splice, Splice::Live(_));
+            stream.splice.restart();
+            stream.book.clear();
+            stream.tickers.clear();
+            stream.snapshot_requested = false;
+            if was_live && !stream.stale {
+                stream.stale = true;
+                out.push_status(now, SymbolId(number), TradingStatus::Stale);
+            }
+        }
+    }
+
     fn handle_text(&mut self, text: &str, now: Ts, out: &mut InputBlock) -> Result<(), FrameError> {
         self.counts.frames += 1;
         let result = self.handle(text, now, out);

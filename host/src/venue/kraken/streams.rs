@@ -1,0 +1,153 @@
+//! One symbol's state.
+
+use super::book::Book;
+use super::checksum::{Precision, Units};
+use super::instruments::{Pair, stricter};
+use super::session::Wanted;
+use crate::domain::Instrument;
+use crate::input::TradingStatus;
+
+/// Ids this far below the last one mean that the venue counts anew, and not that
+/// a trade is repeated: snapshots reach back 50 trades. Without this a restart
+/// would silence the channel for good.
+const RESTART_DISTANCE: u64 = 100_000;
+
+/// What is known of a symbol.
+pub(super) struct Stream {
+    /// the venue's present rules
+    pub(super) rules: Instrument,
+    pub(super) precision: Precision,
+    /// whether the run's units can hold the venue's numbers
+    pub(super) representable: bool,
+    pub(super) pair_status: TradingStatus,
+    pub(super) listed: bool,
+    pub(super) depth: Option<u32>,
+    pub(super) book: Option<Book>,
+    pub(super) book_ready: bool,
+    pub(super) trades_wanted: bool,
+    pub(super) trades_ready: bool,
+    pub(super) last_trade: Option<u64>,
+    pub(super) candle_minutes: Option<u32>,
+    pub(super) warm: bool,
+    announced: TradingStatus,
+}
+
+/// What a trade's id says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TradeOrder {
+    /// it follows
+    Next,
+    /// it follows, but some are missing in between
+    Gap {
+        /// the last id before
+        after: u64,
+    },
+    /// it came before
+    Repeated,
+    /// the venue counts anew
+    Restarted {
+        /// the last id before
+        after: u64,
+    },
+}
+
+impl Stream {
+    /// The state before any frame, in units of `instrument`.
+    pub(super) fn new(instrument: &Instrument) -> Self {
+        let (price, qty) = (instrument.price_decimals, instrument.qty_decimals);
+        Self {
+            rules: instrument.clone(),
+            precision: Precision { price, qty },
+            representable: true,
+            pair_status: TradingStatus::Trading,
+            listed: true,
+            depth: None,
+            book: None,
+            book_ready: false,
+            trades_wanted: false,
+            trades_ready: false,
+            last_trade: None,
+            candle_minutes: None,
+            warm: false,
+            announced: TradingStatus::Trading,
+        }
+    }
+
+    /// Prepares what is wanted of the symbol, at this depth of the book.
+    pub(super) fn want(&mut self, wanted: &Wanted, depth: Option<u32>) {
+        let units = Units { price: self.rules.price_decimals, qty: self.rules.qty_decimals };
+        let shown = wanted.shown.unwrap_or(u32::MAX) as usize;
+        self.depth = depth;
+        self.book = depth.map(|depth| Book::new(depth as usize, shown, units));
+        self.trades_wanted = wanted.trades;
+        self.candle_minutes = wanted.candle_minutes;
+    }
+
+    /// The status to announce, when it is another than before.
+    pub(super) fn status_change(&mut self, system: TradingStatus) -> Option<TradingStatus> {
+        let fresh = self.representable
+            && (self.book.is_none() || self.book_ready)
+            && (!self.trades_wanted || self.trades_ready);
+        let data = if fresh { TradingStatus::Trading } else { TradingStatus::Stale };
+        let listed = if self.listed { TradingStatus::Trading } else { TradingStatus::Paused };
+        let venue = stricter(stricter(system, self.pair_status), listed);
+        let status = stricter(data, venue);
+        (std::mem::replace(&mut self.announced, status) != status).then_some(status)
+    }
+
+    /// Forgets the book.
+    pub(super) fn lose_book(&mut self) {
+        self.book_ready = false;
+        if let Some(book) = &mut self.book {
+            book.clear();
+        }
+    }
+
+    /// Takes a pair's new rules, still in the run's units; true when they
+    /// differ from the old ones.
+    pub(super) fn take_rules(&mut self, pair: &Pair) -> bool {
+        let units = (self.rules.price_decimals, self.rules.qty_decimals);
+        let theirs = (pair.instrument.price_decimals, pair.instrument.qty_decimals);
+        self.precision = Precision { price: theirs.0, qty: theirs.1 };
+        self.listed = true;
+        let rescaled = rescale(&pair.instrument, units);
+        self.representable = rescaled.is_some();
+        let rules = rescaled.unwrap_or_else(|| self.rules.clone());
+        let changed = rules != self.rules || pair.status != self.pair_status;
+        (self.rules, self.pair_status) = (rules, pair.status);
+        changed
+    }
+
+    /// Places a trade's id behind those before it.
+    pub(super) fn place_trade(&mut self, id: u64, snapshot: bool) -> TradeOrder {
+        let Some(after) = self.last_trade else {
+            self.last_trade = Some(id);
+            return TradeOrder::Next;
+        };
+        if id > after {
+            self.last_trade = Some(id);
+            return if id - after == 1 { TradeOrder::Next } else { TradeOrder::Gap { after } };
+        }
+        if !snapshot && after - id > RESTART_DISTANCE {
+            self.last_trade = Some(id);
+            return TradeOrder::Restarted { after };
+        }
+        TradeOrder::Repeated
+    }
+}
+
+/// The same rules in units of so many decimals; `None` when those are too few.
+fn rescale(theirs: &Instrument, (price, qty): (u8, u8)) -> Option<Instrument> {
+    let factor = |ours: u8, theirs: u8| {
+        let factor = crate::domain::decimal::pow10(u32::from(ours.checked_sub(theirs)?))?;
+        i64::try_from(factor).ok()
+    };
+    let price_factor = factor(price, theirs.price_decimals)?;
+    let qty_factor = factor(qty, theirs.qty_decimals)?;
+    let mut rules = theirs.clone();
+    (rules.price_decimals, rules.qty_decimals) = (price, qty);
+    rules.price_increment.0 = theirs.price_increment.0.checked_mul(price_factor)?;
+    rules.qty_increment.0 = theirs.qty_increment.0.checked_mul(qty_factor)?;
+    rules.qty_min.0 = theirs.qty_min.0.checked_mul(qty_factor)?;
+    Some(rules)
+}

@@ -1,0 +1,180 @@
+//! Subscriptions, deadlines and pace, on injected time.
+
+use super::*;
+use crate::venue::Request;
+
+const SECOND: i64 = Ts::SECOND;
+
+/// Sends heartbeats up to `at`, one a second, and gives the frames sent.
+fn beat_to(fixture: &mut Fixture, at: i64) -> Vec<(i64, String)> {
+    let mut sent = Vec::new();
+    while fixture.now < at {
+        let next = (fixture.now + SECOND).min(at);
+        sent.extend(fixture.run_to(next));
+        fixture.ok(r#"{"channel":"heartbeat"}"#);
+    }
+    sent
+}
+
+fn id_of(frame: &str) -> u64 {
+    let value: serde_json::Value = serde_json::from_str(frame).expect("a frame is JSON");
+    value["req_id"].as_u64().expect("a number")
+}
+
+/// A live book of BTC/USD.
+fn live_book() -> Fixture {
+    let mut fixture = Fixture::live(&[wanted(0)]);
+    let frames = fixture.frames();
+    fixture.ok(&ack("subscribe", "book", "BTC/USD", id_of(&frames[1])));
+    fixture.ok(&snapshot("BTC/USD", "99.5x1", "100.5x2"));
+    assert_eq!(fixture.events()[0], "0 Stale");
+    assert_eq!(fixture.events()[2], "0 Trading");
+    fixture
+}
+
+#[test]
+fn subscriptions_carry_many_symbols_and_name_their_depth() {
+    let want = |symbol| Wanted { trades: true, levels: Some(11), ..wanted(symbol) };
+    let mut fixture = Fixture::live(&[want(0), want(1)]);
+    let expected = [
+        r#"{"method":"subscribe","params":{"channel":"instrument","snapshot":true},"req_id":1}"#,
+        r#"{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD","ETH/USD"],"depth":25,"snapshot":true},"req_id":2}"#,
+        r#"{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USD","ETH/USD"],"snapshot":true},"req_id":3}"#,
+    ];
+    assert_eq!(fixture.frames(), expected);
+    let deep = Wanted { levels: Some(1_001), ..wanted(0) };
+    let error = Session::new(table(), &[deep], Timing::default()).err().expect("no such depth");
+    assert_eq!(error.to_string(), "BTC/USD: a book has 1 to 1000 levels, not 1001");
+    assert_eq!([1, 10, 11, 500, 1_000].map(depth_for), [10, 10, 25, 500, 1_000].map(Some));
+}
+
+#[test]
+fn high_005_a_desync_renews_one_book_once_after_its_end_was_answered() {
+    let mut fixture = live_book();
+    let bad = snapshot("BTC/USD", "99.5x1", "100.5x2").replace("\"checksum\":", "\"checksum\":1");
+    fixture.ok(&bad);
+    fixture.ok(&bad);
+    let frames = fixture.frames();
+    assert_eq!(frames.len(), 1, "ended once, not on each wrong message: {frames:?}");
+    assert!(frames[0].starts_with(
+        r#"{"method":"unsubscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":10}"#
+    ));
+    // A book that still comes from the old subscription is not taken.
+    fixture.ok(&snapshot("BTC/USD", "99.5x1", "100.5x2"));
+    assert_eq!(fixture.events().last().map(String::as_str), Some("0 Stale"));
+    fixture.ok(&ack("unsubscribe", "book", "BTC/USD", id_of(&frames[0])));
+    let frames = fixture.frames();
+    assert!(frames[0].starts_with(r#"{"method":"subscribe""#), "{frames:?}");
+    fixture.ok(&ack("subscribe", "book", "BTC/USD", id_of(&frames[0])));
+    fixture.ok(&snapshot("BTC/USD", "99.5x3", "100.5x2"));
+    assert_eq!(fixture.events().last().map(String::as_str), Some("0 Trading"));
+    // The second time soon after, the venue is given a pause.
+    fixture.ok(&bad);
+    let frames = fixture.frames();
+    fixture.ok(&ack("unsubscribe", "book", "BTC/USD", id_of(&frames[0])));
+    assert!(fixture.frames().is_empty());
+    let sent = fixture.run_to(SECOND);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].0, 1_000, "after the back-off");
+}
+
+#[test]
+fn high_005_a_missing_answer_is_asked_for_again_with_growing_pauses() {
+    let mut fixture = Fixture::live(&[wanted(0)]);
+    assert_eq!(fixture.frames().len(), 2);
+    let sent = beat_to(&mut fixture, 25 * SECOND);
+    let times: Vec<i64> =
+        sent.iter().filter(|(_, f)| f.contains("\"book\"")).map(|(at, _)| *at).collect();
+    // Five seconds for the answer, then pauses of one, two and four seconds.
+    assert_eq!(times, [6_000, 13_000, 22_000]);
+    assert!(fixture.notices().iter().any(|n| matches!(n, Notice::AckOverdue(_))));
+}
+
+#[test]
+fn add_09_granted_but_silent_feeds_stay_stale_and_are_renewed() {
+    let mut fixture = Fixture::live(&[wanted(0)]);
+    let frames = fixture.frames();
+    fixture.ok(&ack("subscribe", "book", "BTC/USD", id_of(&frames[1])));
+    let sent = beat_to(&mut fixture, 11 * SECOND);
+    assert!(sent.iter().any(|(at, f)| *at == 10_000 && f.contains("unsubscribe")), "{sent:?}");
+    assert_eq!(fixture.events(), ["0 Stale"]);
+    assert!(fixture.notices().iter().any(|n| matches!(n, Notice::SnapshotOverdue(_))));
+}
+
+#[test]
+fn add_09_a_silent_book_becomes_stale_in_spite_of_heartbeats() {
+    let mut fixture = live_book();
+    let sent = beat_to(&mut fixture, 61 * SECOND);
+    assert_eq!(fixture.events().last().map(String::as_str), Some("0 Stale"));
+    assert!(sent.iter().any(|(at, f)| *at == 60_000 && f.contains("unsubscribe")), "{sent:?}");
+    let pings = sent.iter().filter(|(_, f)| f.contains("\"ping\"")).count();
+    assert_eq!(pings, 2);
+}
+
+#[test]
+fn high_005_a_connection_without_any_frame_is_given_up() {
+    let mut fixture = live_book();
+    fixture.run_to(10 * SECOND);
+    assert_eq!(fixture.session.poll_request(), Some(Request::Reconnect));
+    assert_eq!(fixture.session.poll_request(), None, "once");
+    assert_eq!(fixture.events().last().map(String::as_str), Some("0 Stale"));
+    assert_eq!(fixture.session.next_deadline(), None);
+    fixture.session.handle_connected(Ts(fixture.now), &mut fixture.out);
+    assert_eq!(fixture.frames().len(), 2, "everything is subscribed anew");
+    fixture.ok(&snapshot("BTC/USD", "99.5x1", "100.5x2"));
+    assert_eq!(fixture.events().last().map(String::as_str), Some("0 Trading"));
+}
+
+#[test]
+fn refusals_by_kind() {
+    let mut fixture = Fixture::live(&[wanted(0), wanted(1)]);
+    let id = id_of(&fixture.frames()[1]);
+    fixture.ok(&nack("Currency pair not supported BTC/USD", "BTC/USD", id));
+    fixture.ok(&nack("Exceeded msg rate", "ETH/USD", id));
+    fixture.ok(&nack("Currency pair not supported XBT/USD", "XBT/USD", id));
+    let refusals: Vec<(bool, bool)> = fixture
+        .notices()
+        .into_iter()
+        .filter_map(|notice| match notice {
+            Notice::Refused { feed, permanent, .. } => Some((feed.is_some(), permanent)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(refusals, [(true, true), (true, false), (false, false)]);
+    let sent = beat_to(&mut fixture, 3 * SECOND);
+    let books: Vec<_> = sent.iter().filter(|(_, f)| f.contains("\"book\"")).collect();
+    assert_eq!(books.len(), 1);
+    assert!(books[0].1.contains(r#"["ETH/USD"]"#), "only the one that can succeed: {books:?}");
+    // A second subscription to the same book is in the way: it is ended first.
+    fixture.ok(&nack("Already subscribed", "ETH/USD", id_of(&books[0].1)));
+    let frames = fixture.frames();
+    assert!(frames[0].contains("unsubscribe"), "{frames:?}");
+}
+
+#[test]
+fn answers_may_come_in_any_order_among_data() {
+    let mut fixture = Fixture::live(&[wanted(0), wanted(1)]);
+    let id = id_of(&fixture.frames()[1]);
+    fixture.ok(&ack("subscribe", "book", "ETH/USD", id));
+    fixture.ok(&snapshot("BTC/USD", "99.5x1", "100.5x2"));
+    fixture.ok(&ack("subscribe", "book", "BTC/USD", id));
+    fixture.ok(&snapshot("ETH/USD", "99.5x1", "100.5x2"));
+    assert_eq!(fixture.events().iter().filter(|e| e.ends_with("Trading")).count(), 2);
+    let sent = beat_to(&mut fixture, 9 * SECOND);
+    assert!(sent.iter().all(|(_, f)| f.contains("instrument")), "{sent:?}");
+}
+
+#[test]
+fn frames_are_paced_after_a_burst() {
+    let names: Vec<String> = (0..1_500).map(|n| format!("A{n}/USD")).collect();
+    let table = InstrumentTable::new(names.iter().map(|n| Instrument::plain(n, 1, 8)).collect());
+    let wanted: Vec<Wanted> = (0..1_500).map(wanted).collect();
+    let session = Session::new(table.clone(), &wanted, Timing::default()).expect("a session");
+    let mut fixture = Fixture { session, out: InputBlock::new(&table, 1), now: 0 };
+    fixture.session.handle_connected(Ts(0), &mut fixture.out);
+    // The list of pairs, and 15 requests of 100 symbols each.
+    let sent = fixture.run_to(SECOND);
+    let times: Vec<i64> = sent.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times[..10], [0; 10]);
+    assert_eq!(times[10..], [50, 100, 150, 200, 250, 300]);
+}
