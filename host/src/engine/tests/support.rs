@@ -40,7 +40,7 @@ pub(super) struct Scripted {
     /// fails at this event, counted from 1
     pub(super) fails_at: Option<u64>,
     /// the most events of one call
-    pub(super) most: std::sync::Arc<std::sync::atomic::AtomicU32>,
+    pub(super) most: Arc<std::sync::atomic::AtomicU32>,
     seen: u64,
 }
 
@@ -56,7 +56,7 @@ impl Scripted {
             calls: 0,
             consumes: |events| events,
             fails_at: None,
-            most: std::sync::Arc::default(),
+            most: Arc::default(),
             seen: 0,
         }
     }
