@@ -101,7 +101,7 @@ fn gambler(seed: u64) -> Scripted {
             let _full = effects.submit(random_order(answer));
         }
     });
-    strategy.fails_at = (seed % 5 == 0).then_some(1 + seed % 97);
+    strategy.fails_at = seed.is_multiple_of(5).then_some(1 + seed % 97);
     strategy
 }
 

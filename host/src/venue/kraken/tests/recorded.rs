@@ -100,26 +100,26 @@ fn add_08_without_truncation_the_shared_kraken_recording_fails_at_message_61() {
 #[test]
 fn add_08_each_flipped_digit_of_the_shared_kraken_recording_is_caught_at_its_message() {
     let Some(lines) = recording(SDK) else { return };
-    let mut all = messages(&lines);
+    let all = messages(&lines);
     let (mut book, mut flipped, mut harmless) = (empty(), 0, 0);
-    for index in 0..all.len() {
+    for (index, mut message) in all.into_iter().enumerate() {
         let mut right = book.clone();
-        assert!(step(&mut right, &all[index]), "message {index} as it is");
-        let sides = [all[index].0.bids.len(), all[index].0.asks.len()];
+        assert!(step(&mut right, &message), "message {index} as it is");
+        let sides = [message.0.bids.len(), message.0.asks.len()];
         for (side, count) in sides.into_iter().enumerate() {
             for place in 0..count {
                 let change = |message: &mut (BookUpdate, bool, u32), by: i64| {
                     let levels = if side == 0 { &mut message.0.bids } else { &mut message.0.asks };
                     levels[place].1.0 += by;
                 };
-                change(&mut all[index], 1);
+                change(&mut message, 1);
                 let mut wrong = book.clone();
-                let caught = !step(&mut wrong, &all[index]);
+                let caught = !step(&mut wrong, &message);
                 let same = wrong.bids() == right.bids() && wrong.asks() == right.asks();
                 assert!(caught || same, "message {index}, level {place}");
                 flipped += u32::from(caught);
                 harmless += u32::from(!caught);
-                change(&mut all[index], -1);
+                change(&mut message, -1);
             }
         }
         book = right;
