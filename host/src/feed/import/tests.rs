@@ -209,6 +209,90 @@ fn progress_ends_at_the_whole_and_can_cancel() {
     assert!(!recording.out().exists());
 }
 
+const KRAKEN: &str = r#"{"channel":"status","type":"update","data":[{"system":"online"}]}
+{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"buy","price":68500.0,"qty":0.01044926,"ord_type":"limit","trade_id":7,"timestamp":"2024-05-27T12:43:11.798009Z"}]}
+
+{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":99.5,"qty":1.5}],"asks":[],"checksum":CRC0}]}
+{"channel":"heartbeat"}
+{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":99.5,"qty":0.00000000},{"price":99.0,"qty":2.0}],"asks":[],"checksum":CRC1,"timestamp":"2024-05-27T12:43:12.000000Z"}]}
+{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"sell","price":68500.5,"qty":1.0,"ord_type":"limit","trade_id":9,"timestamp":"2024-05-27T12:43:11.000000Z"}]}
+"#;
+
+fn kraken(stamped: bool) -> String {
+    let crc = |text: &str| crc32fast::hash(text.as_bytes()).to_string();
+    let text = KRAKEN.replace("CRC0", &crc("995150000000")).replace("CRC1", &crc("990200000000"));
+    if !stamped {
+        return text;
+    }
+    let stamp = |(number, line): (usize, &str)| format!("{} {line}\n", 100 + number);
+    text.lines().filter(|line| !line.is_empty()).enumerate().map(stamp).collect()
+}
+
+#[test]
+fn high_005_kraken_lines_are_read_with_and_without_receive_times() {
+    for stamped in [false, true] {
+        let recording = Recording::new(kraken(stamped).as_bytes());
+        let summary = recording.import(&ImportOptions::default()).expect("a tape");
+        assert_eq!(summary.format, Format::Kraken);
+        let counts = summary.kraken.expect("the protocol's counts");
+        assert_eq!((counts.checksums_verified, counts.checksums_failed), (2, 0));
+        assert_eq!((counts.trades, counts.trade_id_gaps, counts.trades_missed), (2, 1, 1));
+        let btc = &summary.instruments[0];
+        assert_eq!((btc.price_decimals, btc.qty_decimals), (1, 8));
+        let events = recording.events();
+        let kinds: Vec<&str> = (0..events.len())
+            .map(|index| match events.get(index) {
+                EventRef::Trade(_) => "trade",
+                EventRef::Book { snapshot: true, .. } => "snapshot",
+                EventRef::Book { .. } => "delta",
+                EventRef::Status { .. } => "status",
+                _ => "other",
+            })
+            .collect();
+        // Stale until the snapshot, then trading.
+        assert_eq!(kinds, ["status", "trade", "snapshot", "status", "delta", "trade"]);
+        let traded = Ts(1_716_813_791_798_009_000);
+        assert_eq!(events.ts_exchange(1), traded);
+        let (delta, last) = if stamped {
+            (Ts(104), Ts(105))
+        } else {
+            // The last trade is older than the book before it.
+            (Ts(1_716_813_792_000_000_000), Ts(1_716_813_792_000_000_000))
+        };
+        assert_eq!((events.ts(4), events.ts(5)), (delta, last));
+        let tape = Tape::open(&recording.out()).expect("a tape");
+        assert_eq!((tape.header().venue.as_str(), tape.header().depth), ("kraken", Some(10)));
+    }
+}
+
+#[test]
+fn add_09_a_kraken_book_that_fails_its_checksum_is_stale_in_the_tape() {
+    let damaged = kraken(false).replace("\"price\":99.0,\"qty\":2.0", "\"price\":99.0,\"qty\":2.1");
+    let recording = Recording::new(damaged.as_bytes());
+    let summary = recording.import(&ImportOptions::default()).expect("a tape");
+    let counts = summary.kraken.expect("the protocol's counts");
+    assert_eq!((counts.checksums_verified, counts.checksums_failed), (1, 1));
+    let events = recording.events();
+    let status = crate::input::TradingStatus::Stale;
+    assert!(matches!(events.get(4), EventRef::Status { status: seen, .. } if seen == status));
+}
+
+#[test]
+fn kraken_errors_name_the_line() {
+    for (line, expected) in [
+        ("{\"channel\":\"trade\"", "line 8: not a valid message"),
+        ("x {}", "line 8: it does not begin with a receive time"),
+    ] {
+        let recording = Recording::new(format!("{}{line}\n", kraken(false)).as_bytes());
+        let error = recording.import(&ImportOptions::default()).expect_err(line);
+        assert!(error.contains(expected), "{error}");
+        assert!(!recording.out().exists());
+    }
+    let beats = Recording::new(b"{\"channel\":\"heartbeat\"}\n");
+    let error = beats.import(&ImportOptions::default()).expect_err("no data");
+    assert!(error.contains("no trade, no book and no candle in it"), "{error}");
+}
+
 /// The folder of recordings, which are not part of the project.
 fn data_folder() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
@@ -236,5 +320,34 @@ fn binance_recording_from_shared_data_splices_without_a_gap() {
         // Every update id that both streams name.
         assert_eq!((counts.tickers_compared, counts.tickers_equal), (564, 564));
         assert_eq!(summary.instruments[0].price_decimals, 2);
+    }
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
+fn high_005_kraken_recordings_from_shared_data_import_with_every_checksum() {
+    for (name, updates) in [
+        ("kraken_v2__tickvault_book10_btcusd.jsonl", 3),
+        ("kraken_v2__python-kraken-sdk_book10_btcusd.jsonl", 509),
+    ] {
+        let path = data_folder().join("kraken").join(name);
+        if !path.exists() {
+            eprintln!("skipped: {} is absent", path.display());
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = folder.path().join("out.tape");
+        for depth in [None, Some(5)] {
+            let quiet = &mut |_| ControlFlow::Continue(());
+            let options = ImportOptions { depth, ..Default::default() };
+            let summary = import(&path, &out, &options, quiet).expect("a tape");
+            let counts = summary.kraken.expect("the protocol's counts");
+            assert_eq!((counts.snapshots, counts.updates), (1, updates), "{name}");
+            assert_eq!((counts.checksums_verified, counts.checksums_failed), (updates + 1, 0));
+            let btc = &summary.instruments[0];
+            assert_eq!((btc.price_decimals, btc.qty_decimals), (1, 8));
+            let tape = Tape::open(&out).expect("a tape");
+            assert_eq!(tape.header().depth, depth.or(Some(10)));
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::{Price, Qty, decimal};
 use crate::venue::depth::Level;
 
 fn levels(text: &str, price: u8, qty: u8) -> Vec<Level> {
-    let number = |text, decimals| decimal::parse_i64(text, decimals).expect("a number");
+    let number = |text: &str, decimals| decimal::parse_i64(text, decimals).expect("a number");
     let level = |level: &str| {
         let (p, q) = level.split_once('x').expect("PRICExQTY");
         (Price(number(p, price)), Qty(number(q, qty)))
