@@ -273,6 +273,23 @@ fn add_09_a_lost_delta_makes_the_symbol_stale_until_the_next_snapshot() {
 }
 
 #[test]
+fn add_09_a_lost_connection_makes_a_joined_book_stale_until_the_next_snapshot() {
+    let mut fixture = Fixture::new(None);
+    fixture.session.handle_disconnected(Ts(1), &mut fixture.out);
+    assert!(fixture.out.is_empty(), "there was no book yet");
+    fixture.ok(&snapshot(5, "99x1", "101x1"));
+    fixture.session.handle_disconnected(Ts(2), &mut fixture.out);
+    fixture.session.handle_disconnected(Ts(3), &mut fixture.out);
+    assert_eq!(fixture.session.best(SymbolId(0)), None);
+    assert_eq!(fixture.session.poll_request(), None, "a snapshot now would be too old");
+    fixture.delta(9, 10, "99x2", "");
+    assert_eq!(fixture.session.poll_request(), Some(Request::Snapshot(SymbolId(0))));
+    fixture.ok(&snapshot(9, "99x2", "101x1"));
+    assert_eq!(fixture.events()[1..3], ["Stale", "snapshot 9900x200000 | 10100x100000"]);
+    assert_eq!(fixture.events()[3], "Trading");
+}
+
+#[test]
 fn add_08_a_crossed_book_is_not_shown() {
     let mut fixture = Fixture::new(None);
     fixture.ok(&snapshot(5, "99x1", "101x1"));

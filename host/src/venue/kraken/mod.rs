@@ -15,6 +15,7 @@ mod messages;
 mod notice;
 mod parse;
 mod session;
+mod setup;
 mod streams;
 mod subscriptions;
 
@@ -30,7 +31,8 @@ pub use messages::{
 };
 pub use notice::{Counts, Notice};
 pub use parse::{number_text, time};
-pub use session::{Session, SetupError, Timing, Wanted, depth_for};
+pub use session::Session;
+pub use setup::{SetupError, Timing, Wanted, depth_for};
 pub use subscriptions::{Channel, FeedKey};
 
 pub(crate) use checksum::snapshot_precision;

@@ -3,7 +3,7 @@
 use super::book::Book;
 use super::checksum::{Precision, Units};
 use super::instruments::{Pair, stricter};
-use super::session::Wanted;
+use super::setup::Wanted;
 use crate::domain::Instrument;
 use crate::input::TradingStatus;
 
