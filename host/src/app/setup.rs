@@ -176,7 +176,9 @@ fn account(
     if !quotes.contains(&currency.as_str())
         && let Some(first) = quotes.first()
     {
-        tracing::warn!("{name}: no symbol is quoted in {currency}, so its capital counts in {first}");
+        tracing::warn!(
+            "{name}: no symbol is quoted in {currency}, so its capital counts in {first}"
+        );
         currency = (*first).to_owned();
     }
     let own = config.strategy.get(name).and_then(|s| s.capital);

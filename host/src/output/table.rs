@@ -32,7 +32,10 @@ impl Table {
     /// Adds a row; cells that are missing are empty.
     pub fn row(&mut self, cells: Vec<String>) {
         // A file's name or a strategy's text must not steer the terminal.
-        self.rows.push(cells.iter().map(|cell| super::printable(cell, CELL_CHARS_MAX)).collect());
+        let clean = |cell: &String| {
+            super::printable(&cell.replace(['\t', '\n', '\r'], " "), CELL_CHARS_MAX)
+        };
+        self.rows.push(cells.iter().map(clean).collect());
     }
 
     /// True without rows.
