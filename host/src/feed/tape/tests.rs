@@ -232,7 +232,7 @@ fn invariant_1_holds_across_blocks_and_threads() {
     let mut tape = Tape::open(&folder.path()).expect("a tape");
     assert_eq!(tape.header(), &header());
     assert_eq!(tape.totals(), summary.totals);
-    assert_eq!(tape.span(), Some((Ts(0), Ts(9_999))));
+    assert_eq!(tape.span(), Some((Ts(1_000_000_000), Ts(1_000_009_999))));
     assert_eq!(tape.sha256().expect("a hash"), summary.sha256);
     assert_eq!(fs::metadata(folder.path()).expect("the file").len(), summary.bytes);
     let table = tape.instruments().clone();
