@@ -31,6 +31,8 @@ fn add_21_wrong_input_ends_in_its_exit_code_and_a_clear_message() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["fly"], 2, "unrecognized subcommand"),
         (&["replay"], 2, "required"),
+        (&["run", "--strategies", ""], 2, "--strategies"),
+        (&["run", "--symbols", ""], 2, "--symbols"),
         (&["run", "-c", "typo.toml"], 3, "fee_rate"),
         (&["run", "-c", "typo.toml"], 3, "typo.toml:2"),
         (&["run", "--capital", "0"], 3, "above 0"),

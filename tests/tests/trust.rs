@@ -52,6 +52,11 @@ fn crit_001_denied_is_for_ever() {
     folder.run(&["deny", "mm", "--reason", "lost a bet"]).expect(0);
     let finished = folder.run(&RUN).expect(4);
     assert!(finished.stderr.contains("revoked"), "{}", finished.stderr);
+    // Skipping a missing permission is not skipping a refusal.
+    let mut unsigned = RUN.to_vec();
+    unsigned.push("--unsigned");
+    let finished = folder.run(&unsigned).expect(4);
+    assert!(finished.stderr.contains("revoked"), "{}", finished.stderr);
     let again = folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(4);
     assert!(again.stderr.contains("revoked"), "{}", again.stderr);
 }
