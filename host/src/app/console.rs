@@ -11,8 +11,9 @@ use crate::output::{self, Align, Table};
 use crate::portfolio::RoundTrip;
 use crate::strategy::LogLevel;
 
-use super::live::Watch;
+use super::Failure;
 use super::replay::Identity;
+use super::session::Watch;
 
 /// How many strategies a status line names.
 const BEST_SHOWN: usize = 5;
@@ -35,17 +36,6 @@ impl Console {
     #[allow(clippy::disallowed_methods, reason = "when to say something is for people")]
     pub fn new(status_every: Duration, fields: bool) -> Self {
         Self { fields, status_every, last_status: Instant::now(), names: Vec::new() }
-    }
-
-    /// Says the news since the last call.
-    pub fn news(&mut self, engine: &mut Engine) {
-        let news: Vec<Output> = engine.drain().collect();
-        if news.is_empty() {
-            return;
-        }
-        for one in news {
-            self.say(engine.lane(one.lane), &one.body);
-        }
     }
 
     /// Follows a replay: what failed is said, the rest is left to the report,
@@ -95,7 +85,7 @@ impl Console {
 }
 
 impl Watch for Console {
-    fn started(&mut self, engine: &Engine, identities: &[Identity]) {
+    fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
         self.names = identities.iter().map(|i| i.name.clone()).collect();
         for (identity, report) in identities.iter().zip(engine.reports()) {
             let symbols: Vec<&str> =
@@ -110,13 +100,17 @@ impl Watch for Console {
                 &identity.sha256[..identity.sha256.len().min(12)],
             );
         }
+        Ok(())
     }
 
-    fn stepped(&mut self, engine: &mut Engine) {
-        self.news(engine);
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
+        for one in news {
+            self.say(engine.lane(one.lane), &one.body);
+        }
         if self.last_status.elapsed() >= self.status_every {
             self.status(engine);
         }
+        Ok(())
     }
 }
 

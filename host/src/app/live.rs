@@ -4,25 +4,19 @@ use std::time::{Duration, Instant};
 
 use crate::cli::Exit;
 use crate::config::{Config, FeedKind};
-use crate::domain::{Rate, Ts};
-use crate::engine::{Engine, LaneReport};
+use crate::domain::{InstrumentTable, Rate, Ts};
+use crate::engine::LaneReport;
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
 use super::replay::{Identity, identities};
-use super::strategies::{self, Selection};
+use super::session::{Flow, Session, Source, Watch};
+use super::setup::Symbols;
+use super::strategies::{self, Loaded, Selection};
 use super::{Failure, Interrupt, setup};
 
 /// How often the simulator is asked for what has happened since.
 const TICK: Duration = Duration::from_millis(20);
-
-/// What a run is told about itself as it goes.
-pub trait Watch {
-    /// The engine is started.
-    fn started(&mut self, engine: &Engine, identities: &[Identity]);
-    /// The engine has taken inputs.
-    fn stepped(&mut self, engine: &mut Engine);
-}
 
 /// What a run gave.
 pub struct Ran {
@@ -45,93 +39,114 @@ pub fn run(
     config: &Config,
     selection: &Selection,
     interrupt: &Interrupt,
-    watch: &mut impl Watch,
+    watchers: Vec<&mut dyn Watch>,
 ) -> Result<Ran, Failure> {
-    let FeedKind::Sim = config.feed.kind;
     let loaded = strategies::load(config, selection)?;
-    let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
-    let wanted = setup::union(config, &symbols);
-    let known: Vec<String> = config.sim.prices.keys().cloned().collect();
-    setup::check_symbols(&wanted, &known, "the simulated market (feed.sim.prices)")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match config.feed.kind {
+        FeedKind::Sim => {
+            let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
+            let wanted = setup::union(config, &symbols);
+            let source = SimulatedSource::open(config, &wanted)?;
+            runtime.block_on(follow(config, loaded, symbols, source, interrupt, watchers))
+        }
+    }
+}
+
+/// Starts the engine on a source and follows it to the end.
+async fn follow(
+    config: &Config,
+    loaded: Vec<Loaded>,
+    symbols: Symbols,
+    mut source: impl Source,
+    interrupt: &Interrupt,
+    watchers: Vec<&mut dyn Watch>,
+) -> Result<Ran, Failure> {
     let intervals = setup::candle_intervals(config, &loaded);
     let identities = identities(&loaded);
-    let simulator = Simulator::new(sim_config(config, &wanted)?)
-        .map_err(|what| Failure::new(Exit::Config, format!("feed.sim: {what}")))?;
-    let instruments = simulator.instruments().clone();
-    let start = config.sim.start;
-    let mut engine = setup::engine(config, "run", instruments, loaded, symbols, start)?;
-    watch.started(&engine, &identities);
-    let warm_up = simulator.warm_up(&intervals, config.sim.warm_up_candles);
-    engine.step(&warm_up)?;
-    watch.stepped(&mut engine);
-    let mut market = SimulatedRun { simulator, next_seq: warm_up.next_seq(), start };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    runtime.block_on(market.follow(config, &mut engine, interrupt, watch))?;
-    engine.finish()?;
-    watch.stepped(&mut engine);
+    let (instruments, start) = (source.instruments().clone(), source.start());
+    let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
+    let mut session = Session::begin(engine, &identities, watchers)?;
+    let mut warm_up = InputBlock::new(&instruments, session.next_seq());
+    source.warm_up(&intervals, &mut warm_up);
+    session.step(&warm_up)?;
+    session.follow(&mut source, interrupt).await?;
+    let engine = session.finish()?;
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
     Ok(Ran { identities, reports: engine.reports(), events: engine.events(), span })
 }
 
-struct SimulatedRun {
+/// The simulated market at the pace of the wall clock.
+struct SimulatedSource {
     simulator: Simulator,
-    next_seq: u64,
+    warm_up_candles: u32,
     start: Ts,
+    end: Option<Ts>,
+    speed: Rate,
+    began: Option<Instant>,
+    tick: tokio::time::Interval,
+    caught_up: bool,
 }
 
-impl SimulatedRun {
-    /// Steps the engine as market time passes.
-    #[allow(clippy::disallowed_methods, reason = "simulated time follows the wall, in the shell")]
-    async fn follow(
-        &mut self,
-        config: &Config,
-        engine: &mut Engine,
-        interrupt: &Interrupt,
-        watch: &mut impl Watch,
-    ) -> Result<(), Failure> {
+impl SimulatedSource {
+    fn open(config: &Config, wanted: &[String]) -> Result<Self, Failure> {
+        let known: Vec<String> = config.sim.prices.keys().cloned().collect();
+        setup::check_symbols(wanted, &known, "the simulated market (feed.sim.prices)")?;
+        let simulator = Simulator::new(sim_config(config, wanted)?)
+            .map_err(|what| Failure::new(Exit::Config, format!("feed.sim: {what}")))?;
+        let start = config.sim.start;
         let end = (!config.run.duration.is_zero()).then(|| {
             let length = i64::try_from(config.run.duration.as_nanos()).unwrap_or(i64::MAX);
-            Ts(self.start.0.saturating_add(length))
+            Ts(start.0.saturating_add(length))
         });
-        let began = Instant::now();
-        let mut tick = tokio::time::interval(TICK);
-        let mut block = InputBlock::new(self.simulator.instruments(), self.next_seq);
-        while engine.is_running() && !interrupt.is_asked() {
-            let now = self.now(config.sim.speed, began);
-            let until = end.map_or(now, |end| now.min(end));
-            block.reset(self.next_seq);
-            let caught_up = self.simulator.advance(until, &mut block);
-            self.next_seq = block.next_seq();
-            engine.step(&block)?;
-            watch.stepped(engine);
-            if caught_up && end.is_some_and(|end| until >= end) {
-                break;
-            }
-            if caught_up {
-                tokio::select! {
-                    _ = tick.tick() => {}
-                    () = interrupt.asked() => {}
-                }
-            }
-        }
-        if interrupt.is_asked() {
-            tracing::info!("stopping; press Ctrl-C again to end at once");
-        }
-        if !engine.is_running() {
-            tracing::error!("every strategy has failed: the run ends");
-        }
-        Ok(())
+        Ok(Self {
+            simulator,
+            warm_up_candles: config.sim.warm_up_candles,
+            start,
+            end,
+            speed: config.sim.speed,
+            began: None,
+            tick: tokio::time::interval(TICK),
+            caught_up: false,
+        })
     }
 
-    /// Market time: wall time since the start times the speed, or, with speed 0,
-    /// as far as it goes.
-    fn now(&self, speed: Rate, began: Instant) -> Ts {
-        if speed.0 == 0 {
+    /// Market time: wall time since the first call times the speed, or, with
+    /// speed 0, as far as it goes.
+    #[allow(clippy::disallowed_methods, reason = "simulated time follows the wall, in the shell")]
+    fn now(&mut self) -> Ts {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        if self.speed.0 == 0 {
             return Ts(i64::MAX);
         }
         let wall = i128::try_from(began.elapsed().as_nanos()).unwrap_or(i128::MAX);
-        let market = wall.saturating_mul(i128::from(speed.0)) / i128::from(Rate::ONE.0);
+        let market = wall.saturating_mul(i128::from(self.speed.0)) / i128::from(Rate::ONE.0);
         Ts(self.start.0.saturating_add(i64::try_from(market).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Source for SimulatedSource {
+    fn instruments(&self) -> &InstrumentTable {
+        self.simulator.instruments()
+    }
+
+    fn start(&self) -> Ts {
+        self.start
+    }
+
+    fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock) {
+        *block = self.simulator.warm_up(intervals, self.warm_up_candles);
+    }
+
+    async fn next(&mut self, block: &mut InputBlock) -> Result<Flow, Failure> {
+        if self.caught_up {
+            self.tick.tick().await;
+        }
+        let now = self.now();
+        let until = self.end.map_or(now, |end| now.min(end));
+        self.caught_up = self.simulator.advance(until, block);
+        let ended = self.caught_up && self.end.is_some_and(|end| until >= end);
+        Ok(if ended { Flow::End } else { Flow::More })
     }
 }
 

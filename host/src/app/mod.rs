@@ -5,6 +5,7 @@ pub mod failure;
 pub mod interrupt;
 pub mod live;
 pub mod replay;
+pub mod session;
 pub mod setup;
 pub mod strategies;
 

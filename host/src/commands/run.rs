@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     );
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
-    let ran = live::run(config, &selection, &interrupt, &mut console)?;
+    let ran = live::run(config, &selection, &interrupt, vec![&mut console])?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));

@@ -1,0 +1,177 @@
+//! One run: a source of inputs, the engine, and those who watch.
+//!
+//! The order of a step is the same for every source: the watchers see the inputs
+//! before the engine takes them, so that one of them can write them down; then
+//! the engine steps; then the watchers see what came of it, in their order. The
+//! first of them keeps the record, so that nothing is shown before it is kept.
+
+use crate::domain::{InstrumentTable, Ts};
+use crate::engine::{Engine, Output};
+use crate::input::InputBlock;
+
+use super::replay::Identity;
+use super::{Failure, Interrupt};
+
+/// Whether a source has more to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// ask again
+    More,
+    /// that was all
+    End,
+}
+
+/// Where the inputs of a run come from: the simulator or a venue.
+pub trait Source {
+    /// What can be traded, in the run's order.
+    fn instruments(&self) -> &InstrumentTable;
+
+    /// The market's clock before the first input.
+    fn start(&self) -> Ts;
+
+    /// History before the first event: closed candles of these intervals, in
+    /// seconds, where the source has them. Called once, before `next`.
+    fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock);
+
+    /// Waits for inputs and appends them to `block`, which comes empty and knows
+    /// its first sequence number. It may return without any. Dropping the future
+    /// while it waits loses nothing.
+    ///
+    /// # Errors
+    /// When the source has failed for good: a run never goes on with another.
+    fn next(&mut self, block: &mut InputBlock) -> impl Future<Output = Result<Flow, Failure>>;
+}
+
+/// What a run tells of itself as it goes. An error ends the run.
+pub trait Watch {
+    /// The engine is started.
+    ///
+    /// # Errors
+    /// Whatever keeps it from watching.
+    fn started(&mut self, _engine: &Engine, _identities: &[Identity]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The engine is about to take these inputs.
+    ///
+    /// # Errors
+    /// As above.
+    fn inputs(&mut self, _block: &InputBlock) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The engine has taken them, and this came of it. Also called without
+    /// inputs, when time has passed.
+    ///
+    /// # Errors
+    /// As above.
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure>;
+
+    /// The run is over and the engine finished.
+    ///
+    /// # Errors
+    /// As above.
+    fn finished(&mut self, _engine: &Engine) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// A started engine with its watchers, the keeper of the record first.
+pub struct Session<'a> {
+    /// the engine
+    pub engine: Engine,
+    watchers: Vec<&'a mut dyn Watch>,
+    news: Vec<Output>,
+    next_seq: u64,
+}
+
+impl<'a> Session<'a> {
+    /// A session that begins: the watchers learn who runs.
+    ///
+    /// # Errors
+    /// Those of the watchers.
+    pub fn begin(
+        engine: Engine,
+        identities: &[Identity],
+        watchers: Vec<&'a mut dyn Watch>,
+    ) -> Result<Self, Failure> {
+        let mut session = Self { engine, watchers, news: Vec::new(), next_seq: 1 };
+        for watcher in &mut session.watchers {
+            watcher.started(&session.engine, identities)?;
+        }
+        Ok(session)
+    }
+
+    /// The sequence number of the next input.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Gives the engine a block of inputs, and the watchers what comes of it.
+    ///
+    /// # Errors
+    /// A broken invariant, or a watcher that cannot go on.
+    pub fn step(&mut self, block: &InputBlock) -> Result<(), Failure> {
+        for watcher in &mut self.watchers {
+            watcher.inputs(block)?;
+        }
+        self.engine.step(block)?;
+        self.next_seq = self.next_seq.max(block.next_seq());
+        self.publish()
+    }
+
+    /// Steps with what `source` gives until it ends, the user ends it, or no
+    /// strategy runs any more.
+    ///
+    /// # Errors
+    /// Those of the source and of [`Session::step`].
+    pub async fn follow(
+        &mut self,
+        source: &mut impl Source,
+        interrupt: &Interrupt,
+    ) -> Result<(), Failure> {
+        let mut block = InputBlock::new(source.instruments(), self.next_seq);
+        while self.engine.is_running() && !interrupt.is_asked() {
+            block.reset(self.next_seq);
+            let flow = tokio::select! {
+                biased;
+                () = interrupt.asked() => break,
+                flow = source.next(&mut block) => flow?,
+            };
+            self.step(&block)?;
+            if flow == Flow::End {
+                break;
+            }
+        }
+        if interrupt.is_asked() {
+            tracing::info!("stopping; press Ctrl-C again to end at once");
+        }
+        if !self.engine.is_running() {
+            tracing::error!("every strategy has failed: the run ends");
+        }
+        Ok(())
+    }
+
+    /// Ends the run and gives back the engine.
+    ///
+    /// # Errors
+    /// An account that does not add up, or a watcher that cannot go on.
+    pub fn finish(mut self) -> Result<Engine, Failure> {
+        self.engine.finish()?;
+        self.publish()?;
+        for watcher in &mut self.watchers {
+            watcher.finished(&self.engine)?;
+        }
+        Ok(self.engine)
+    }
+
+    fn publish(&mut self) -> Result<(), Failure> {
+        self.news.clear();
+        self.news.extend(self.engine.drain());
+        for watcher in &mut self.watchers {
+            watcher.stepped(&self.engine, &self.news)?;
+        }
+        Ok(())
+    }
+}
