@@ -43,6 +43,8 @@ pub fn run(
 ) -> Result<Ran, Failure> {
     let loaded = strategies::load(config, selection)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // A source may make its timers when it opens.
+    let _entered = runtime.enter();
     match config.feed.kind {
         FeedKind::Sim => {
             let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
