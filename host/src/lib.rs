@@ -17,6 +17,7 @@ pub mod execution;
 pub mod feed;
 pub mod input;
 pub mod lockfile;
+pub mod logs;
 pub mod market;
 pub mod output;
 pub mod portfolio;

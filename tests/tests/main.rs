@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod help;
+mod logs;
 mod program;
 mod recording;
 mod tidy;

@@ -38,6 +38,7 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("lockfile", Layer::Shell, &["domain", "strategy"]),
     ("sandbox", Layer::Shell, &["domain", "input", "lockfile", "strategy", "words"]),
     ("feed", Layer::Shell, &["domain", "input", "venue", "words"]),
+    ("logs", Layer::Shell, &[]),
     ("config", Layer::Shell, &["domain", "strategy"]),
     ("cli", Layer::Shell, &["config"]),
     ("output", Layer::Shell, &["cli", "domain"]),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -26,12 +27,16 @@ impl Interrupt {
         let interrupt = Self::default();
         let copy = interrupt.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (mut int, mut term) = {
+        let (mut int, mut term, too_large) = {
             let _guard = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            // Caught, a file-size limit is an ordinary error of the write that
+            // met it; left alone, it would end the process in the middle of it.
+            let xfsz = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, xfsz)
         };
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             runtime.block_on(async {
+                let _caught = too_large;
                 loop {
                     tokio::select! {
                         _ = int.recv() => {}

@@ -4,6 +4,7 @@ pub mod console;
 pub mod failure;
 pub mod interrupt;
 pub mod live;
+pub mod logs;
 pub mod replay;
 pub mod session;
 pub mod setup;

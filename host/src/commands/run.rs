@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::app::console::{Console, report_table};
 use crate::app::live;
+use crate::app::logs::RunLogs;
+use crate::app::session::Watch;
 use crate::app::strategies::Selection;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
@@ -38,7 +40,16 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     );
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
-    let ran = live::run(config, &selection, &interrupt, vec![&mut console])?;
+    let mut logs = match config.log_files.enabled {
+        true => Some(RunLogs::open(&config.log_files, &session_id()?)?),
+        false => None,
+    };
+    let mut watchers: Vec<&mut dyn Watch> = Vec::new();
+    if let Some(logs) = &mut logs {
+        watchers.push(logs);
+    }
+    watchers.push(&mut console);
+    let ran = live::run(config, &selection, &interrupt, watchers)?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));
@@ -61,6 +72,15 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         context.output.print_table(&report_table(&ran.identities, &ran.reports))?;
     }
     Ok(Exit::Done)
+}
+
+/// A name for this run that no other has: when it began, and a random part.
+fn session_id() -> Result<String, Failure> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(Exit::Runtime, format!("no random numbers: {error}")))?;
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    Ok(format!("{now}-{:08x}", u32::from_le_bytes(random)))
 }
 
 /// The command line as a shell would take it.

@@ -27,8 +27,8 @@ pub use json_schema::json_schema;
 pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
-    HistoryConfig, LogConfig, LogFormat, LogLevel, MarketConfig, PortfolioConfig, RunConfig,
-    SandboxConfig, SimConfig, StrategiesConfig, StrategyConfig,
+    HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, PortfolioConfig,
+    RunConfig, SandboxConfig, SimConfig, StrategiesConfig, StrategyConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
@@ -60,6 +60,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[log.files]`
+    pub log_files: LogFilesConfig,
     /// `[strategy.NAME]`, by name
     pub strategy: BTreeMap<String, StrategyConfig>,
     effective: BTreeMap<Path, Effective>,
@@ -79,6 +81,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         EngineConfig::KEYS,
         HistoryConfig::KEYS,
         LogConfig::KEYS,
+        LogFilesConfig::KEYS,
         StrategyConfig::KEYS,
     ]
     .into_iter()
@@ -118,6 +121,7 @@ impl Config {
         let engine = EngineConfig::read(reader, &at("engine"));
         let history = HistoryConfig::read(reader, &at("history"));
         let log = LogConfig::read(reader, &at("log"));
+        let log_files = LogFilesConfig::read(reader, &at("log.files"));
         let strategy = read_strategies(reader);
         let config = Self {
             run: run?,
@@ -131,6 +135,7 @@ impl Config {
             engine: engine?,
             history: history?,
             log: log?,
+            log_files: log_files?,
             strategy: strategy?,
             effective: BTreeMap::new(),
         };

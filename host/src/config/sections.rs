@@ -245,6 +245,26 @@ section! {
 }
 
 section! {
+    /// The logs of a run as JSON Lines.
+    pub struct LogFilesConfig at "log.files" {
+        /// Whether a run writes them.
+        enabled: bool = true,
+        /// Their folder.
+        dir: String = "logs",
+        /// A file that would grow beyond this goes to the archive.
+        rotate_size: ByteSize = "16MiB" from "1KiB" to "1GiB",
+        /// Archives kept of the host's own log.
+        keep_system: u32 = 10 to "100000",
+        /// Archives kept of each strategy's log.
+        keep_strategies: u32 = 10 to "100000",
+        /// Archives kept of the fills.
+        keep_trades: u32 = 100 to "100000",
+        /// Archives kept of everything together.
+        keep_aggregated: u32 = 20 to "100000",
+    }
+}
+
+section! {
     /// One strategy, by its name in the lock file.
     pub struct StrategyConfig at "strategy.NAME" {
         /// False keeps it from running.

@@ -1,0 +1,360 @@
+//! The run's logs: what happened, as records for machines.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::cli::Exit;
+use crate::config::LogFilesConfig;
+use crate::domain::{Fill, Money, Qty, SymbolId, Ts};
+use crate::engine::{Engine, LaneOutput, LaneRef, LaneReport, LaneState, Output};
+use crate::feed::tape::CONTRACT;
+use crate::logs::{Flush, Limits, Logs, StreamName};
+use crate::portfolio::RoundTrip;
+
+use super::Failure;
+use super::replay::Identity;
+use super::session::Watch;
+
+/// The longest that a record without haste waits in memory.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// A strategy's last words may be longer than any log wants.
+const FAULT_BYTES_MAX: usize = 16 << 10;
+
+/// Writes the logs of one run.
+///
+/// Every record carries the session and a number that rises by one over all
+/// streams, so that the stream of everything can be checked for completeness.
+/// `correlation` is the same for an order's decision, its fills and its end.
+pub struct RunLogs {
+    logs: Option<Logs>,
+    session: String,
+    next: u64,
+    identities: Vec<Identity>,
+    flushed: Instant,
+}
+
+/// One line: what all have first, then its own.
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+/// What every record begins with.
+#[derive(Serialize)]
+struct Head<'a> {
+    ts: String,
+    ts_ns: i64,
+    session: &'a str,
+    seq: u64,
+    kind: &'a str,
+    level: &'a str,
+}
+
+impl RunLogs {
+    /// Opens the folder of the configuration. The session is the run's own name
+    /// in every record.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or read.
+    #[allow(clippy::disallowed_methods, reason = "when to flush is no result")]
+    pub fn open(config: &LogFilesConfig, session: &str) -> Result<Self, Failure> {
+        let limits = Limits {
+            rotate_bytes: config.rotate_size.0,
+            keep_system: config.keep_system,
+            keep_strategies: config.keep_strategies,
+            keep_trades: config.keep_trades,
+            keep_aggregated: config.keep_aggregated,
+        };
+        let logs = Logs::open(Path::new(&config.dir), limits).map_err(|error| {
+            failure(&error).hint("choose another folder with --set log.files.dir=DIR, or write none with --set log.files.enabled=false")
+        })?;
+        Ok(Self {
+            logs: Some(logs),
+            session: session.to_owned(),
+            next: 1,
+            identities: Vec::new(),
+            flushed: Instant::now(),
+        })
+    }
+
+    /// Writes a record to its own stream and to the one of everything.
+    fn write(
+        &mut self,
+        stream: &StreamName,
+        ts: Ts,
+        (kind, level): (&str, &str),
+        fields: Map<String, Value>,
+    ) -> Result<(), Failure> {
+        let Some(logs) = &mut self.logs else { return Ok(()) };
+        let head = Head {
+            ts: rfc3339(ts),
+            ts_ns: ts.0,
+            session: &self.session,
+            seq: self.next,
+            kind,
+            level,
+        };
+        let line = serde_json::to_string(&Record { head, fields }).map_err(|error| {
+            Failure::new(Exit::Runtime, format!("a log record cannot be written: {error}"))
+        })?;
+        self.next += 1;
+        let flush = match kind {
+            "fill" | "round-trip" | "fault" => Flush::Now,
+            _ if level == "error" => Flush::Now,
+            _ => Flush::Later,
+        };
+        logs.append(&StreamName::Aggregated, &line, flush).map_err(|error| failure(&error))?;
+        if kind == "fill" || kind == "round-trip" {
+            logs.append(&StreamName::Trades, &line, flush).map_err(|error| failure(&error))?;
+        }
+        logs.append(stream, &line, flush).map_err(|error| failure(&error))
+    }
+
+    fn system(
+        &mut self,
+        engine: &Engine,
+        kind: &str,
+        fields: Map<String, Value>,
+    ) -> Result<(), Failure> {
+        self.write(&StreamName::System, engine.now(), (kind, "info"), fields)
+    }
+
+    /// What every record of a strategy says of it.
+    fn identity(&self, number: u16, lane: &LaneRef<'_>) -> Map<String, Value> {
+        let mut fields = object(json!({
+            "strategy": lane.name,
+            "version": lane.version,
+            "wit": CONTRACT,
+        }));
+        if let Some(identity) = self.identities.get(usize::from(number)) {
+            fields.insert("sha256".into(), identity.sha256.clone().into());
+            if identity.unsigned {
+                fields.insert("trust".into(), "UNSIGNED".into());
+            }
+        }
+        fields
+    }
+
+    fn news(
+        &mut self,
+        engine: &Engine,
+        one: &Output,
+        state: Option<&State>,
+    ) -> Result<(), Failure> {
+        let lane = engine.lane(one.lane);
+        let stream = StreamName::Strategy(lane.name.to_owned());
+        let mut fields = self.identity(one.lane, &lane);
+        let (kind, level, own) = describe(&lane, &one.body);
+        fields.extend(own);
+        if let (Some(state), LaneOutput::Fill { .. }) = (state, &one.body) {
+            fields.extend(state.fields(one.lane));
+        }
+        self.write(&stream, one.ts, (kind, level), fields)?;
+        if let LaneOutput::Fill { closed: Some(trip), .. } = &one.body {
+            let mut fields = self.identity(one.lane, &lane);
+            fields.extend(round_trip(&lane, trip));
+            self.write(&stream, one.ts, ("round-trip", "info"), fields)?;
+        }
+        // It writes no more, so its file is closed; a last line opens it again.
+        if let (LaneOutput::Fault(_), Some(logs)) = (&one.body, &mut self.logs) {
+            logs.close(&stream).map_err(|error| failure(&error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Watch for RunLogs {
+    fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
+        self.identities = identities.to_vec();
+        let strategies: Vec<Value> = (0_u16..)
+            .zip(identities)
+            .map(|(number, _)| Value::Object(self.identity(number, &engine.lane(number))))
+            .collect();
+        let symbols: Vec<&str> =
+            engine.instruments().iter().map(|(_, i)| i.symbol.as_str()).collect();
+        let fields = json!({
+            "host": env!("CARGO_PKG_VERSION"),
+            "symbols": symbols,
+            "strategies": strategies,
+        });
+        self.system(engine, "run-started", object(fields))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "when to flush is no result")]
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
+        // The state is costly to describe, and only fills say which it was.
+        let filled = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
+        let state = filled.then(|| State::of(engine));
+        for one in news {
+            self.news(engine, one, state.as_ref())?;
+        }
+        if self.flushed.elapsed() >= FLUSH_EVERY
+            && let Some(logs) = &mut self.logs
+        {
+            logs.flush().map_err(|error| failure(&error))?;
+            self.flushed = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, engine: &Engine) -> Result<(), Failure> {
+        for report in engine.reports() {
+            let fault = match &report.state {
+                LaneState::Quarantined(fault) => Some(fault.to_string()),
+                _ => None,
+            };
+            let fields = json!({
+                "strategy": &*report.name,
+                "fills": report.statistics.fill_count,
+                "trades": report.statistics.closed,
+                "equity": report.equity.map(|e| e.to_string()),
+                "fees": report.statistics.fees.to_string(),
+                "chain": report.chain,
+                "fault": fault,
+            });
+            self.system(engine, "strategy-ended", object(fields))?;
+        }
+        let fields = json!({ "events": engine.events(), "records": self.next });
+        self.system(engine, "run-ended", object(fields))?;
+        self.logs.take().map_or(Ok(()), Logs::finish).map_err(|error| failure(&error))
+    }
+}
+
+/// The state at the end of a step, for the fills of that step.
+struct State {
+    snapshot_sha256: String,
+    reports: Vec<LaneReport>,
+}
+
+impl State {
+    fn of(engine: &Engine) -> Self {
+        Self { snapshot_sha256: engine.snapshot().sha256(), reports: engine.reports() }
+    }
+
+    fn of_lane(&self, number: u16) -> Option<&LaneReport> {
+        self.reports.get(usize::from(number))
+    }
+
+    fn fields(&self, number: u16) -> Map<String, Value> {
+        let mut fields = object(json!({ "snapshot_sha256": self.snapshot_sha256 }));
+        if let Some(report) = self.of_lane(number) {
+            let indicators: Map<String, Value> = report
+                .indicators
+                .iter()
+                .map(|(name, value)| (name.clone(), json!(value)))
+                .collect();
+            fields.insert("indicators".into(), Value::Object(indicators));
+            fields.insert("fuel".into(), report.usage.fuel.into());
+            fields.insert("calls".into(), report.usage.calls.into());
+        }
+        fields
+    }
+}
+
+/// Kind, level and fields of a piece of news.
+fn describe(
+    lane: &LaneRef<'_>,
+    body: &LaneOutput,
+) -> (&'static str, &'static str, Map<String, Value>) {
+    let (kind, level, fields) = match body {
+        LaneOutput::Fill { fill, reason, position, .. } => {
+            ("fill", "info", fill_fields(lane, fill, reason, *position))
+        }
+        LaneOutput::Reject { order, symbol, reason, detail } => {
+            let fields = json!({
+                "correlation": correlation(lane, order.0),
+                "order": order.0,
+                "symbol": symbol.map(|s| symbol_name(lane, s)),
+                "reason": reason.name(),
+                "detail": detail,
+            });
+            ("reject", "warn", fields)
+        }
+        LaneOutput::Canceled { order, symbol, leaves } => {
+            let fields = json!({
+                "correlation": correlation(lane, order.0),
+                "order": order.0,
+                "symbol": symbol_name(lane, *symbol),
+                "leaves": lane.instruments.at(*symbol).qty_text(*leaves),
+            });
+            ("canceled", "info", fields)
+        }
+        LaneOutput::Dropped { orders } => ("dropped", "warn", json!({ "orders": orders })),
+        LaneOutput::Fault(fault) => {
+            let text = crate::strategy::clean_text(&fault.detail, FAULT_BYTES_MAX);
+            ("fault", "error", json!({ "fault": fault.kind.name(), "detail": text }))
+        }
+        LaneOutput::Log { level, text } => ("log", level.name(), json!({ "text": text })),
+    };
+    (kind, level, object(fields))
+}
+
+fn fill_fields(lane: &LaneRef<'_>, fill: &Fill, reason: &str, position: Qty) -> Value {
+    let instrument = lane.instruments.at(fill.symbol);
+    json!({
+        "correlation": correlation(lane, fill.order.0),
+        "order": fill.order.0,
+        "fill": fill.id,
+        "input": fill.seq,
+        "symbol": instrument.symbol,
+        "action": fill.action.name(),
+        "quantity": instrument.qty_text(fill.qty),
+        "amount": fill.amount.to_string(),
+        "best_price": instrument.price_text(fill.best_price),
+        "fee": fill.fee.to_string(),
+        "liquidity": fill.liquidity,
+        "cause": fill.cause.name(),
+        "reason": reason,
+        "position": instrument.qty_text(position),
+    })
+}
+
+fn round_trip(lane: &LaneRef<'_>, trip: &RoundTrip) -> Map<String, Value> {
+    let instrument = lane.instruments.at(trip.symbol);
+    let amount = |money: Money| money.to_string();
+    object(json!({
+        "trade": trip.id,
+        "symbol": instrument.symbol,
+        "side": if trip.short { "short" } else { "long" },
+        "quantity": instrument.qty_text(trip.qty_max),
+        "opened": rfc3339(trip.opened),
+        "closed": rfc3339(trip.closed),
+        "gross": amount(trip.gross),
+        "fees": amount(trip.fees),
+        "net": amount(trip.net()),
+        "exit": trip.exit.name(),
+    }))
+}
+
+/// The same for an order's decision, its fills and its end.
+fn correlation(lane: &LaneRef<'_>, order: u64) -> String {
+    format!("{}/{order}", lane.name)
+}
+
+fn symbol_name(lane: &LaneRef<'_>, symbol: SymbolId) -> String {
+    lane.instruments.at(symbol).symbol.clone()
+}
+
+fn rfc3339(ts: Ts) -> String {
+    Timestamp::from_nanosecond(i128::from(ts.0)).map(|t| t.to_string()).unwrap_or_default()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn failure(error: &std::io::Error) -> Failure {
+    let message = format!("{error}; trading stops here, so that nothing goes unrecorded");
+    Failure::new(Exit::Runtime, message)
+}
