@@ -39,6 +39,10 @@ run: host guests ## Build, allow and run the reference strategies on the simulat
 	$(HOST) run --simulated $(if $(DURATION),--duration $(DURATION)) \
 		$(foreach name,$(STRATEGIES),--strategies $(name)) $(ARGS)
 
+.PHONY: exchange
+exchange: setup ## Start a fake exchange on loopback to trade on (ARGS="--faults 20s")
+	$(CARGO) run $(PROFILE) -q -p sandpaper-tests --bin exchange -- $(if $(DURATION),--duration $(DURATION)) $(ARGS)
+
 .PHONY: test
 test: setup host guests workloads wasi-guest market ## Run every test
 	@scripts/test

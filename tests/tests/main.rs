@@ -2,6 +2,7 @@
 //! here.
 #![forbid(unsafe_code)]
 
+mod exchange;
 mod help;
 mod logs;
 mod program;

@@ -1,0 +1,4 @@
+//! The fake exchange, and the host's protocol on it.
+
+mod dialogue;
+mod socket;
