@@ -186,8 +186,21 @@ fn split_symbol(symbol: &str) -> (String, String) {
 }
 
 /// The run's instruments; a [`SymbolId`] is an index into it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Instrument>", into = "Vec<Instrument>")]
 pub struct InstrumentTable(Arc<[Instrument]>);
+
+impl From<Vec<Instrument>> for InstrumentTable {
+    fn from(instruments: Vec<Instrument>) -> Self {
+        Self::new(instruments)
+    }
+}
+
+impl From<InstrumentTable> for Vec<Instrument> {
+    fn from(table: InstrumentTable) -> Self {
+        table.0.to_vec()
+    }
+}
 
 impl InstrumentTable {
     /// A table in the given order.

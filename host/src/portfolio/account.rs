@@ -1,5 +1,6 @@
 //! A strategy's account: ledger, positions, equity, peak and drawdown.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ledger::{Entry, Ledger, Owner, Unit};
@@ -42,7 +43,7 @@ pub enum StartError {
 }
 
 /// A quote asset of the account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Asset {
     name: String,
     /// the symbol whose mark converts it to the currency; none for the currency
@@ -50,7 +51,7 @@ struct Asset {
 }
 
 /// One strategy's account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     instruments: InstrumentTable,
     assets: Vec<Asset>,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::InvariantBroken;
 use crate::domain::SymbolId;
 
 /// A unit of account: a quote asset in 10^-8, or a symbol's base asset in that
 /// symbol's quantity units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unit {
     /// a quote asset, by its number in the account
     Asset(u8),
@@ -16,7 +18,7 @@ pub enum Unit {
 }
 
 /// Whose balance it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Owner {
     /// the strategy: cash, or the position when the unit is a base asset
     Strategy,
@@ -48,7 +50,7 @@ impl Entry {
 }
 
 /// Balances by owner and unit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     balances: BTreeMap<(Owner, Unit), i128>,
     transactions: u64,

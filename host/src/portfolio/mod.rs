@@ -21,6 +21,9 @@ pub use ledger::Ledger;
 pub use position::Position;
 pub use statistics::{RoundTrip, Statistics};
 
+#[cfg(test)]
+mod tests;
+
 /// Something that cannot be true. The run ends; nothing goes on from a state
 /// that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,10 +1,12 @@
 //! A position in one symbol, and the round trip that it is part of.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::decimal;
 use crate::domain::{Action, Fill, Instrument, Money, Qty, Rounding, Ts};
 
 /// What is held (positive) or owed (negative) in one symbol.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// base units, negative when short
     pub qty: Qty,

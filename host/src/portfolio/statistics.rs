@@ -3,12 +3,14 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Cause, Fill, Money, Qty, SymbolId, Ts};
 
 use super::Position;
 
 /// A closed round trip: from flat to flat in one symbol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoundTrip {
     /// number within the lane, from 1
     pub id: u64,
@@ -58,7 +60,7 @@ impl RoundTrip {
 }
 
 /// Running totals and the newest fills and round trips.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statistics {
     fills_kept: usize,
     trips_kept: usize,
