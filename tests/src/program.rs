@@ -69,6 +69,7 @@ impl Folder {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(path());
         command.args(arguments).current_dir(self.0.path()).env_clear().env("LC_ALL", "C");
+        command.env("XDG_STATE_HOME", self.0.path().join(".state"));
         command
     }
 

@@ -2,6 +2,7 @@
 //! here.
 #![forbid(unsafe_code)]
 
+mod containment;
 mod exchange;
 mod help;
 mod logs;

@@ -2,15 +2,16 @@
 //! compiled, and asked what they are.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::cli::Exit;
-use crate::config::{Config, Determinism as ConfigDeterminism};
-use crate::lockfile::{self, Approved, Candidate, Lock, Verdict, Wasi};
+use crate::config::{Config, Determinism as ConfigDeterminism, ModuleProfile};
+use crate::lockfile::{self, Approved, Candidate, Lock, PrivateFolder, Verdict, Wasi};
 use crate::sandbox::{
     Caps, DeadlineLimits, Determinism, FuelLimits, Guest, Limits, LoadError, Module, Runtime,
-    RuntimeOptions,
+    RuntimeOptions, VetLimits, Vetting,
 };
 use crate::strategy::{Descriptor, EffectLimits, Strategy as _};
 
@@ -47,7 +48,11 @@ pub fn limits(config: &Config) -> Limits {
     let sandbox = &config.sandbox;
     let ms = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let defaults = Limits::default();
+    let mut defaults = Limits::default();
+    if sandbox.profile == ModuleProfile::Interpreter {
+        // CPython comes as more than a hundred modules that share one memory.
+        (defaults.instances, defaults.tables) = (256, 64);
+    }
     Limits {
         fuel: FuelLimits {
             instantiate: sandbox.fuel_describe,
@@ -96,14 +101,49 @@ pub fn runtime(config: &Config) -> Result<Runtime, Failure> {
         ConfigDeterminism::CrossArch => Determinism::CrossArch,
     };
     let stack_bytes = usize::try_from(config.sandbox.stack.0).unwrap_or(usize::MAX);
-    Runtime::new(RuntimeOptions { determinism, stack_bytes })
-        .map_err(|error| Failure::new(Exit::Runtime, error.to_string()))
+    let runtime = Runtime::new(RuntimeOptions { determinism, stack_bytes })
+        .map_err(|error| Failure::new(Exit::Runtime, error.to_string()))?;
+    let sandbox = &config.sandbox;
+    let limits = VetLimits {
+        memory_bytes: sandbox.compile_memory.0,
+        cpu_s: sandbox.compile_cpu_s.into(),
+        wall_ms: u64::try_from(sandbox.compile_wall.as_millis()).unwrap_or(u64::MAX),
+    };
+    let state = private_folder(config)?.map(Arc::new);
+    Ok(runtime.vetted(Vetting::of_this_program(limits, state)))
+}
+
+/// The folder of this installation's private state; none where the system names
+/// no place for it.
+///
+/// # Errors
+/// A folder that cannot be made, or that others may enter.
+pub fn private_folder(config: &Config) -> Result<Option<PrivateFolder>, Failure> {
+    let set = |name: &str| std::env::var_os(name).filter(|text| !text.is_empty());
+    let named = Some(config.strategies.state.as_str()).filter(|path| *path != "auto");
+    let usual = || {
+        let home = set("HOME").map(|home| Path::new(&home).join(".local/state"));
+        let base = set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        Some(base.or(home)?.join("sandpaper"))
+    };
+    let Some(path) = named.map(PathBuf::from).or_else(usual) else {
+        tracing::debug!("no folder for private state: strategies.state names none");
+        return Ok(None);
+    };
+    PrivateFolder::open(&path).map(Some).map_err(|error| {
+        let message = format!("the folder of private state cannot be used: {error}");
+        Failure::new(Exit::Runtime, message).hint("name another: --set strategies.state=DIR")
+    })
 }
 
 /// The caps on a file before it is compiled, as configured.
 #[must_use]
 pub fn caps(config: &Config) -> Caps {
-    Caps { file_bytes: config.sandbox.module_size.0, ..Caps::native() }
+    let caps = match config.sandbox.profile {
+        ModuleProfile::Native => Caps::native(),
+        ModuleProfile::Interpreter => Caps::interpreter(),
+    };
+    Caps { file_bytes: config.sandbox.module_size.0, ..caps }
 }
 
 /// Reads the lock file; a missing one allows nothing.

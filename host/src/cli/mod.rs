@@ -139,6 +139,12 @@ pub enum Verb {
     New(NewArgs),
     /// Compile a strategy to a module
     Build(BuildArgs),
+    /// Compile what comes on standard input, within limits
+    #[command(hide = true, name = "compile-child")]
+    CompileChild {
+        /// what to compile it with, as JSON
+        request: String,
+    },
     /// Print the completions of a shell
     Completions {
         /// Which shell

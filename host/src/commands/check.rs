@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::app::strategies::{Loaded, caps, limits, load_one, read_lock};
+use crate::app::strategies::{Loaded, caps, limits, load_one, read_lock, runtime};
 use crate::app::{Failure, live, setup};
 use crate::cli::{CheckArgs, Exit};
 use crate::config::Config;
 use crate::engine::{LaneReport, LaneState};
 use crate::feed::sim::{SimSymbol, Simulator};
 use crate::input::InputBlock;
-use crate::lockfile::{self, Candidate, Wasi};
+use crate::lockfile::{self, Approved, Candidate, Wasi};
 use crate::output;
 use crate::sandbox;
 
@@ -115,7 +115,15 @@ impl Look<'_> {
                 return (Some(sha256), failure.exit);
             }
         };
-        let inspection = sandbox::inspect(candidate.bytes(), &caps(self.config), wasi);
+        let runtime = match runtime(self.config) {
+            Ok(runtime) => runtime,
+            Err(failure) => {
+                self.note("world", false, failure.message);
+                return (Some(sha256), failure.exit);
+            }
+        };
+        let approved = Approved::unsigned(candidate.clone(), wasi);
+        let inspection = sandbox::inspect_vetted(&runtime, &approved, &caps(self.config));
         let detail = inspection.problem.clone().unwrap_or_else(|| lockfile::WORLD.to_owned());
         if !self.note("world", inspection.loadable, detail) {
             return (Some(sha256), Exit::Incompatible);

@@ -28,12 +28,12 @@ pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Fai
     let candidate = lockfile::read_named(&args.file, config.sandbox.module_size.0)
         .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
     let wasi = read_lock(config)?.wasi(&candidate.sha256());
-    let inspection = sandbox::inspect(candidate.bytes(), &caps(config), wasi);
+    let approved = Approved::unsigned(candidate, wasi);
+    let runtime = runtime(config)?;
+    let inspection = sandbox::inspect_vetted(&runtime, &approved, &caps(config));
     // Asking runs the module's code, in the sandbox and for this once: looking
     // at a file must not need trust in it.
     let descriptor = inspection.loadable.then(|| {
-        let approved = Approved::unsigned(candidate, wasi);
-        let runtime = runtime(config).ok()?;
         let module = Module::load(&runtime, &approved, &caps(config)).ok()?;
         module.instantiate(limits(config)).ok()?.describe().ok()
     });

@@ -35,6 +35,9 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let sources = cli.sources();
     match &cli.verb {
         Verb::Completions { shell } => return completions(*shell, &output),
+        Verb::CompileChild { request } => {
+            return crate::sandbox::compile_child(request).map(|()| Exit::Done).map_err(Into::into);
+        }
         Verb::Config(ConfigVerb::Schema) => return config::schema(&output),
         Verb::New(args) => return scaffold::new(args, &output),
         _ => {}
@@ -57,9 +60,10 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Config(ConfigVerb::Validate) => config::validate(&context),
         Verb::Doctor => doctor::doctor(&context),
         Verb::Build(args) => scaffold::build(&context, &args),
-        Verb::Completions { .. } | Verb::Config(ConfigVerb::Schema) | Verb::New(_) => {
-            Ok(Exit::Done)
-        }
+        Verb::Completions { .. }
+        | Verb::CompileChild { .. }
+        | Verb::Config(ConfigVerb::Schema)
+        | Verb::New(_) => Ok(Exit::Done),
     }
 }
 

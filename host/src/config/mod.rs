@@ -27,8 +27,8 @@ pub use json_schema::json_schema;
 pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
-    HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, PortfolioConfig,
-    RunConfig, SandboxConfig, SimConfig, StrategiesConfig, StrategyConfig,
+    HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
+    PortfolioConfig, RunConfig, SandboxConfig, SimConfig, StrategiesConfig, StrategyConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};

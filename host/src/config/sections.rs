@@ -37,6 +37,16 @@ choice! {
 }
 
 choice! {
+    /// What modules may look like before they are compiled.
+    pub enum ModuleProfile {
+        /// as compilers of Rust, C or Zig make them
+        Native = "native",
+        /// as an interpreter with a script inside makes them
+        Interpreter = "interpreter",
+    }
+}
+
+choice! {
     /// The least important log line that is shown.
     pub enum LogLevel {
         /// what failed
@@ -122,6 +132,10 @@ section! {
         dir: String = "strategies",
         /// The list of allowed hashes. Keep it outside the folder above.
         lock: String = "strategies.lock",
+        /// Folder of this installation's private state: the newest lock file that
+        /// was seen, and which modules a trial compilation has passed. "auto":
+        /// `sandpaper` in `$XDG_STATE_HOME`, else in `~/.local/state`.
+        state: String = "auto",
         /// Names of those that run. Empty: every allowed one.
         only: Vec<String> = [],
     }
@@ -166,6 +180,14 @@ section! {
         state: ByteSize = "1MiB" from "1KiB" to "64MiB",
         /// Largest file.
         module_size: ByteSize = "4MiB" from "1KiB" to "256MiB",
+        /// What modules may look like before they are compiled.
+        profile: ModuleProfile = "native",
+        /// Memory of the child process that compiles a module first.
+        compile_memory: ByteSize = "2GiB" from "256MiB" to "64GiB",
+        /// CPU time of that process, in seconds.
+        compile_cpu_s: u32 = 30 from "1" to "3600",
+        /// How long it may take.
+        compile_wall: Duration = "60s" from "1s" to "2h",
         /// Where results must be the same.
         determinism: Determinism = "native",
     }

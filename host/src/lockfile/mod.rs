@@ -15,6 +15,7 @@
 
 mod candidate;
 mod hash;
+mod private;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use candidate::{Candidate, CandidateError, read_candidate, read_named, scan};
+pub use candidate::{Candidate, CandidateError, read_beneath, read_candidate, read_named, scan};
 pub use hash::{NotSha256, Sha256};
+pub use private::PrivateFolder;
 pub use store::LockError;
 
 /// The only `version` that this host reads and writes.

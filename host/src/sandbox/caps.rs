@@ -5,12 +5,13 @@
 //! Rust's compiler makes. They are close to those of NEAR's contract runtime,
 //! which compiles strangers' modules with the same compiler.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     CanonicalFunction, CanonicalOption, Encoding, FunctionBody, Operator, Parser, Payload, TypeRef,
 };
 
 /// The largest of everything that a file may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
     /// bytes of the file
     pub file_bytes: u64,

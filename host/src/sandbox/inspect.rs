@@ -5,8 +5,9 @@ use wasmparser::{Parser, Payload, ProducersSectionReader, TypeRef};
 
 use super::caps::Caps;
 use super::load::{Layer, LoadError, layer, module_imports, prepare, surface};
+use super::runtime::Runtime;
 use super::wasi;
-use crate::lockfile::{Sha256, Wasi};
+use crate::lockfile::{Approved, Sha256, Wasi};
 use crate::strategy::clean_text;
 
 /// Names listed of each sort; a stranger's file can have millions.
@@ -80,6 +81,28 @@ pub struct Inspection {
 /// cannot be read is left out, and `problem` says why the file would not load.
 #[must_use]
 pub fn inspect(bytes: &[u8], caps: &Caps, wasi: Wasi) -> Inspection {
+    judged(look(bytes), prepare(bytes, caps, wasi).err())
+}
+
+/// As [`inspect`], with a child process to judge whether the file would load, and
+/// to bear what judging it costs.
+#[must_use]
+pub fn inspect_vetted(runtime: &Runtime, approved: &Approved, caps: &Caps) -> Inspection {
+    let bytes = approved.candidate().bytes();
+    let problem = match &runtime.vetting {
+        Some(vetting) => vetting.vet(runtime, approved, caps).err(),
+        None => prepare(bytes, caps, approved.wasi()).err(),
+    };
+    judged(look(bytes), problem)
+}
+
+fn judged(mut found: Inspection, problem: Option<LoadError>) -> Inspection {
+    found.loadable = problem.is_none();
+    found.problem = problem.map(|error| error.to_string());
+    found
+}
+
+fn look(bytes: &[u8]) -> Inspection {
     let mut found = Inspection {
         sha256: Sha256::of(bytes),
         size: bytes.len() as u64,
@@ -103,9 +126,6 @@ pub fn inspect(bytes: &[u8], caps: &Caps, wasi: Wasi) -> Inspection {
     if found.kind != Kind::NotWasm {
         contents(bytes, &mut found);
     }
-    let problem = prepare(bytes, caps, wasi).err();
-    found.loadable = problem.is_none();
-    found.problem = problem.map(|error: LoadError| error.to_string());
     for names in [&mut found.imports, &mut found.exports, &mut found.producers] {
         names.truncate(NAMES_MAX);
     }

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     BinaryReader, ComponentExternalKind, ComponentTypeRef, Parser, Payload, TypeBounds, Validator,
 };
@@ -23,7 +24,7 @@ use crate::strategy::{Fault, clean_text};
 const DETAIL_BYTES_MAX: usize = 1024;
 
 /// Why bytes cannot run as a strategy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum LoadError {
     /// Neither a core module nor a component. Precompiled code is not either.
     #[error("not a WebAssembly file: {0}")]
@@ -46,6 +47,9 @@ pub enum LoadError {
     /// wasmtime cannot compile it.
     #[error("does not compile: {0}")]
     Compile(String),
+    /// Compiling it takes more than a child process is given.
+    #[error("refused by the trial compilation: {0}")]
+    Limits(String),
     /// This machine cannot run strategies at all.
     #[error("the WebAssembly engine does not start: {0}")]
     Engine(String),
@@ -80,11 +84,15 @@ pub struct Module {
 }
 
 impl Module {
-    /// Checks and compiles approved bytes.
+    /// Checks and compiles approved bytes, where the runtime is vetted only after
+    /// a child process has done the same.
     ///
     /// # Errors
     /// [`LoadError`], naming what is wrong.
     pub fn load(runtime: &Runtime, approved: &Approved, caps: &Caps) -> Result<Self, LoadError> {
+        if let Some(vetting) = &runtime.vetting {
+            vetting.vet(runtime, approved, caps)?;
+        }
         let candidate = approved.candidate();
         let component = prepare(candidate.bytes(), caps, approved.wasi())?;
         let wasi = component.imports.iter().any(|name| wasi::is_wasi(name));
@@ -310,7 +318,7 @@ fn check_world(component: &[u8]) -> Result<(), LoadError> {
 
 /// Compiles a prepared component and resolves its imports. WASI is in the linker
 /// of those components alone that import it.
-fn compile(
+pub(super) fn compile(
     runtime: &Runtime,
     component: &[u8],
     wasi: bool,

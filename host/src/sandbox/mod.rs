@@ -13,10 +13,11 @@
 //! 6. A fault of one strategy, or of this host on behalf of one, is a value: it
 //!    reaches no other strategy.
 //!
-//! Known limitation: compilation runs in this process. The caps of [`Caps`]
-//! bound it, but a file within them can still take seconds.
+//! 7. A file is compiled here only after a child process has compiled it within
+//!    limits on memory and time ([`Vetting`]).
 
 mod caps;
+mod child;
 mod contract;
 mod fault;
 mod guest;
@@ -28,11 +29,14 @@ mod runtime;
 mod state;
 #[cfg(test)]
 mod tests;
+mod vet;
 mod wasi;
 
 pub use caps::Caps;
+pub use child::compile_child;
 pub use guest::Guest;
-pub use inspect::{Inspection, Kind, MemoryBounds, inspect};
+pub use inspect::{Inspection, Kind, MemoryBounds, inspect, inspect_vetted};
 pub use limits::{DeadlineLimits, FuelLimits, Limits};
 pub use load::{LoadError, Module};
 pub use runtime::{Determinism, Runtime, RuntimeOptions};
+pub use vet::{CHILD_VERB, VetLimits, Vetting};

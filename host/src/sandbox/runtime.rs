@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, OperatorCost, WasmBacktraceDetails,
@@ -17,12 +18,13 @@ use wasmparser::WasmFeatures;
 use super::imports;
 use super::load::LoadError;
 use super::state::State;
+use super::vet::Vetting;
 
 /// How far apart the ticks of the wall-clock backstop are.
 const TICK_MS: u64 = 10;
 
 /// For whom results must be equal to the last bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Determinism {
     /// For machines of the same architecture. What is not a number is made
     /// canonical where it crosses to the host.
@@ -34,7 +36,7 @@ pub enum Determinism {
 }
 
 /// What the engine is built with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeOptions {
     /// whether NaNs are canonical in every operation
     pub determinism: Determinism,
@@ -53,6 +55,8 @@ impl Default for RuntimeOptions {
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<State>>,
+    pub(super) options: RuntimeOptions,
+    pub(super) vetting: Option<Arc<Vetting>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -68,7 +72,22 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         imports::add_to(&mut linker).map_err(failed)?;
         let ticker = Ticker::start(engine.weak()).map_err(|e| LoadError::Engine(e.to_string()))?;
-        Ok(Self { engine, linker: Arc::new(linker), _ticker: Arc::new(ticker) })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            options,
+            vetting: None,
+            _ticker: Arc::new(ticker),
+        })
+    }
+
+    /// Lets a child process prove of every file that it can be compiled, before it
+    /// is compiled here. Without it the caps alone bound what a file can cost: for
+    /// tests, and for the child itself.
+    #[must_use]
+    pub fn vetted(mut self, vetting: Vetting) -> Self {
+        self.vetting = Some(Arc::new(vetting));
+        self
     }
 
     /// A number that changes whenever fuel may be counted differently: with
