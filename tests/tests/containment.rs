@@ -94,9 +94,9 @@ fn crit_001_compile_bombs_are_refused_by_their_structure() {
 #[test]
 fn crit_001_compile_bombs_are_refused_within_the_childs_limits() {
     let little = VetLimits { cpu_s: 1, ..VetLimits::default() };
-    check_refused(load(with(&locals(20_000)), &no_caps(), child(little)), "1 s of CPU time");
+    check_refused(load(with(&calls(500_000)), &no_caps(), child(little)), "1 s of CPU time");
     let little = VetLimits { wall_ms: 200, ..VetLimits::default() };
-    check_refused(load(with(&locals(20_000)), &no_caps(), child(little)), "more than 200 ms");
+    check_refused(load(with(&calls(500_000)), &no_caps(), child(little)), "more than 200 ms");
     let little = VetLimits { memory_bytes: 300 << 20, ..VetLimits::default() };
     check_refused(load(with(&calls(250_000)), &no_caps(), child(little)), "314572800 bytes");
     // The control: what is no bomb passes under the same caps and limits.
