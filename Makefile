@@ -23,7 +23,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run DURATION=60s ARGS=\"--seed 7\""
 
@@ -86,6 +86,14 @@ wasi-guest: setup ## Build the test strategy that imports WASI to target/guests
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
+
+.PHONY: vendor
+vendor: ## Fetch and bundle the dashboard's libraries anew (developers; needs Node)
+	@scripts/vendor
+
+.PHONY: vendor-check
+vendor-check: ## Compare the dashboard's libraries with their lock, without network
+	@scripts/vendor --check
 
 .PHONY: setup
 setup: ## Install what building needs
