@@ -11,4 +11,5 @@ mod recording;
 mod tidy;
 mod trust;
 mod wasi;
+mod web;
 mod workloads;

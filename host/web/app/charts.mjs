@@ -1,0 +1,178 @@
+// Charts: curves over time, and candles with what a strategy did. They read the
+// same colors as the page.
+
+import * as lwc from '../vendor/lwc.mjs';
+import { html, useEffect, useRef } from '../vendor/ui.mjs';
+import { priceDigits } from './format.mjs';
+import { savePng } from './parts.mjs';
+import { prefs, themeNow } from './store.mjs';
+
+/** The value of a color of the page. */
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+/** One color a line; told apart by a dash as well from the eighth on. */
+export const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6', 'line-7'];
+export const lineColor = (index) => color(LINES[index % LINES.length]);
+
+function options() {
+  const shift = prefs.value.zone === 'utc' ? 0 : 1;
+  const text = (seconds, withDate) => new Date(seconds * 1000).toLocaleString('sv-SE', {
+    timeZone: shift ? undefined : 'UTC', ...(withDate ? { dateStyle: 'short' } : {}), timeStyle: 'medium',
+  });
+  return {
+    autoSize: true,
+    layout: {
+      background: { color: 'transparent' }, textColor: color('muted'), attributionLogo: false,
+      fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 11,
+      panes: { separatorColor: color('edge'), enableResize: false },
+    },
+    grid: { vertLines: { color: color('grid') }, horzLines: { color: color('grid') } },
+    rightPriceScale: { borderColor: color('edge') },
+    timeScale: {
+      borderColor: color('edge'), timeVisible: true, secondsVisible: true, rightOffset: 2,
+      tickMarkFormatter: (seconds, kind) => (kind <= 2 ? text(seconds, true).slice(5, 10) : text(seconds).slice(0, kind === 4 ? 8 : 5)),
+    },
+    localization: { locale: 'en-US', timeFormatter: (seconds) => text(seconds, true) },
+    crosshair: { mode: lwc.CrosshairMode.Normal },
+  };
+}
+
+/** Creates a chart in a figure, makes it anew with the theme, and removes it. */
+function Chart({ build, update, label, name, version, className = '' }) {
+  const place = useRef(null);
+  const held = useRef(null);
+  useEffect(() => {
+    const chart = lwc.createChart(place.current, options());
+    held.current = { chart, parts: build(chart), touched: false };
+    update(held.current.parts, chart, true, true);
+    const touch = () => { if (held.current) held.current.touched = true; };
+    const kinds = ['wheel', 'pointerdown'];
+    kinds.forEach((kind) => place.current.addEventListener(kind, touch, { passive: true }));
+    return () => {
+      kinds.forEach((kind) => place.current?.removeEventListener(kind, touch));
+      chart.remove();
+      held.current = null;
+    };
+  }, [themeNow(), prefs.value.colors, prefs.value.zone, version]);
+  useEffect(() => { if (held.current) update(held.current.parts, held.current.chart, false, !held.current.touched); });
+  const png = () => savePng(name, held.current.chart.takeScreenshot());
+  return html`<figure class="chart ${className}" role="figure" aria-label=${label}>
+    <div class="canvas" ref=${place} /><button class="quiet png" onClick=${png} title="Save this chart as an image">PNG</button></figure>`;
+}
+
+const DASHED = 2;
+const DOTTED = 1;
+
+/** Points of one time a second, rising, as the library needs them. */
+function series(points, pick) {
+  const out = [];
+  for (const point of points) {
+    const time = Math.floor(point[0] / 1000);
+    const value = pick(point);
+    if (value === null || !Number.isFinite(value)) continue;
+    if (out.length > 0 && out.at(-1).time >= time) out.pop();
+    out.push({ time, value });
+  }
+  return out;
+}
+
+/**
+ * Equity of several strategies above, their drawdown below.
+ * `curves`: `{name, points: [[ms, equity, drawdown %]], index, dashed}`.
+ */
+export function EquityChart({ curves, rebased, label }) {
+  const names = curves.map(({ name }) => name).join('\n');
+  const build = (chart) => {
+    const parts = curves.map(({ index, dashed, name }) => {
+      const style = {
+        color: dashed ? color('muted') : lineColor(index), lineWidth: 2, priceLineVisible: false,
+        lineStyle: dashed || index >= LINES.length ? DASHED : 0, title: '',
+      };
+      const format = { type: 'price', precision: 2, minMove: 0.01 };
+      return [
+        chart.addSeries(lwc.LineSeries, { ...style, priceFormat: format }, 0),
+        chart.addSeries(lwc.LineSeries, { ...style, lineWidth: 1, lastValueVisible: false, priceFormat: { type: 'custom', minMove: 0.01, formatter: (v) => `${v.toFixed(1)} %` } }, 1),
+      ];
+    });
+    const [top, bottom] = chart.panes();
+    top?.setStretchFactor(3);
+    bottom?.setStretchFactor(1);
+    return parts;
+  };
+  const update = (parts, chart, _first, untouched) => {
+    curves.forEach(({ points }, index) => {
+      const base = points[0]?.[1] || 1;
+      parts[index]?.[0].setData(series(points, (p) => (rebased ? (p[1] / base) * 100 : p[1])));
+      parts[index]?.[1].setData(series(points, (p) => (p[2] === null ? null : -Math.abs(p[2]))));
+    });
+    // The whole run, until someone zooms.
+    if (untouched) chart.timeScale().fitContent();
+  };
+  const filled = curves.filter(({ points }) => points.length > 1).length;
+  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}`} className="tall" />`;
+}
+
+/** The library's format of a price of this size. */
+function priceFormat(price) {
+  const precision = priceDigits(price);
+  return { type: 'price', precision, minMove: 10 ** -precision };
+}
+
+/** Widens a scale to the lines that are near enough not to flatten the candles. */
+function around(info, prices) {
+  const range = info?.priceRange;
+  if (!range) return info;
+  const room = 2 * (range.maxValue - range.minValue);
+  const near = prices.filter((price) => price > range.minValue - room && price < range.maxValue + room);
+  return {
+    ...info,
+    priceRange: { minValue: Math.min(range.minValue, ...near), maxValue: Math.max(range.maxValue, ...near) },
+  };
+}
+
+/**
+ * Candles with volume. `fills`: markers; `lines`: `{price, title, kind}` where kind is
+ * entry, stop, target or order; `outages`: `[from_s, to_s]`, shaded.
+ */
+export function CandleChart({ candles, fills = [], lines = [], outages = [], focus = null, interval, label, name }) {
+  const up = color('gain');
+  const down = color('loss');
+  const build = (chart) => {
+    const shade = chart.addSeries(lwc.HistogramSeries, { color: color('shade'), priceScaleId: 'shade', priceLineVisible: false, lastValueVisible: false });
+    chart.priceScale('shade').applyOptions({ scaleMargins: { top: 0, bottom: 0 } });
+    const parts = { lines: [], shown: [], focus: null };
+    const bars = chart.addSeries(lwc.CandlestickSeries, {
+      upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false, priceLineVisible: false,
+      autoscaleInfoProvider: (original) => around(original(), parts.shown),
+    }, 0);
+    const volume = chart.addSeries(lwc.HistogramSeries, { color: color('volume'), priceFormat: { type: 'volume' }, priceScaleId: 'volume', lastValueVisible: false, priceLineVisible: false });
+    chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
+    return Object.assign(parts, { bars, volume, shade, markers: lwc.createSeriesMarkers(bars, []) });
+  };
+  const update = (parts, chart, fit) => {
+    parts.bars.setData(candles.map(([time, open, high, low, close]) => ({ time, open, high, low, close })));
+    parts.bars.applyOptions({ priceFormat: priceFormat(candles.at(-1)?.[4] ?? 1) });
+    parts.volume.setData(candles.map(([time, , , , , value]) => ({ time, value })));
+    parts.shade.setData(candles.filter(([time]) => outages.some(([from, to]) => time + interval > from && time <= to)).map(([time]) => ({ time, value: 1 })));
+    const first = candles[0]?.[0] ?? Infinity;
+    parts.markers.setMarkers(fills.filter((fill) => fill.time >= first).map((fill) => ({
+      time: Math.floor(fill.time / interval) * interval,
+      position: fill.side === 'buy' ? 'belowBar' : 'aboveBar', shape: fill.side === 'buy' ? 'arrowUp' : 'arrowDown',
+      color: fill.side === 'buy' ? up : down, text: fill.text,
+    })).sort((a, b) => a.time - b.time));
+    parts.shown = lines.map(({ price }) => price);
+    parts.lines.forEach((line) => parts.bars.removePriceLine(line));
+    const looks = { entry: ['accent', 0], stop: ['loss', DASHED], target: ['gain', DOTTED], order: ['muted', DOTTED] };
+    parts.lines = lines.map(({ price, title, kind }) => parts.bars.createPriceLine({
+      price, title, color: color(looks[kind][0]), lineStyle: looks[kind][1], lineWidth: 1, axisLabelVisible: true,
+    }));
+    if (fit && candles.length > 0) chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, candles.length - 120), to: candles.length + 2 });
+    if (focus !== parts.focus && focus !== null) {
+      const at = candles.findIndex(([time]) => time + interval > focus.time);
+      if (at >= 0) chart.timeScale().setVisibleLogicalRange({ from: at - 20, to: at + 20 });
+    }
+    parts.focus = focus;
+  };
+  const ready = candles.length > 0;
+  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} className="tall" />`;
+}

@@ -1,0 +1,123 @@
+// Talks to the host: REST requests and the one WebSocket, with topics that
+// several parts of a page may share.
+
+import { signal } from '../vendor/ui.mjs';
+import { Sequence, backOff } from './topics.mjs';
+
+/** `open` | `connecting` | `lost`, and since when in ms. */
+export const connection = signal({ state: 'connecting', since: Date.now() });
+/** `unknown` | `in` | `out` (never logged in) | `expired` (keep the view). */
+export const session = signal('unknown');
+/** What the host said when it took leave, or null. */
+export const farewell = signal(null);
+/** The run of this connection; another one means that the host was restarted. */
+export const runId = signal(null);
+
+/** A request to `/api/v1`. Throws an Error whose message is the host's own. */
+export async function api(path, { method = 'GET', body } = {}) {
+  const response = await fetch(`/api/v1${path}`, {
+    method,
+    credentials: 'same-origin',
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const answer = await response.json().catch(() => null);
+  if (response.ok) return answer;
+  if (response.status === 401 && path !== '/session') {
+    session.value = session.value === 'in' || session.value === 'expired' ? 'expired' : 'out';
+  }
+  const error = new Error(answer?.error?.message ?? `The host answered ${response.status}`);
+  throw Object.assign(error, { status: response.status, retryAfter: response.headers.get('retry-after') });
+}
+
+/** @type {Map<string, {sequence: Sequence, listeners: Set<Function>, last: object|null}>} */
+const topics = new Map();
+let socket = null;
+let attempt = 0;
+let timer = null;
+
+function send(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+/**
+ * Follows a topic. `listener(data, isSnapshot)`. Returns what ends it.
+ * @returns {() => void}
+ */
+export function follow(topic, listener) {
+  let entry = topics.get(topic);
+  if (!entry) {
+    entry = { sequence: new Sequence(), listeners: new Set() };
+    topics.set(topic, entry);
+    send({ t: 'sub', topics: [topic] });
+  } else {
+    // Only a new subscription brings a snapshot.
+    entry.sequence.reset();
+    send({ t: 'unsub', topics: [topic] });
+    send({ t: 'sub', topics: [topic] });
+  }
+  entry.listeners.add(listener);
+  return () => {
+    entry.listeners.delete(listener);
+    if (entry.listeners.size === 0 && topics.get(topic) === entry) {
+      topics.delete(topic);
+      send({ t: 'unsub', topics: [topic] });
+    }
+  };
+}
+
+function receive(message) {
+  if (message.t === 'hello') {
+    attempt = 0;
+    farewell.value = null;
+    connection.value = { state: 'open', since: Date.now() };
+    runId.value = message.run;
+    for (const { sequence } of topics.values()) sequence.reset();
+    if (topics.size > 0) send({ t: 'sub', topics: [...topics.keys()] });
+  } else if (message.t === 'snap' || message.t === 'upd') {
+    const entry = topics.get(message.topic);
+    const verdict = entry?.sequence.take(message);
+    if (verdict === 'apply') {
+      for (const listener of entry.listeners) listener(message.data, message.t === 'snap');
+    } else if (verdict === 'gap') {
+      send({ t: 'unsub', topics: [message.topic] });
+      send({ t: 'sub', topics: [message.topic] });
+    }
+  } else if (message.t === 'resync') {
+    topics.get(message.topic)?.sequence.reset();
+  } else if (message.t === 'shutdown') {
+    farewell.value = message.reason ?? 'The host was stopped';
+  }
+}
+
+function lost() {
+  socket = null;
+  if (connection.value.state !== 'lost') connection.value = { state: 'lost', since: Date.now() };
+  // A refused upgrade does not say why; a request does.
+  api('/me').catch(() => {});
+  if (session.value !== 'in') return;
+  timer = setTimeout(connect, backOff(attempt));
+  attempt += 1;
+}
+
+/** Opens the socket, and opens it again whenever it is lost. */
+export function connect() {
+  clearTimeout(timer);
+  if (socket !== null) return;
+  const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+  socket = new WebSocket(`${scheme}://${location.host}/api/v1/ws`, 'sandpaper.v1');
+  const opened = socket;
+  socket.onmessage = ({ data }) => {
+    if (socket === opened) receive(JSON.parse(data));
+  };
+  socket.onclose = () => {
+    if (socket === opened) lost();
+  };
+}
+/** Closes the socket for good. */
+export function disconnect() {
+  clearTimeout(timer);
+  const open = socket;
+  socket = null;
+  open?.close(1000);
+}

@@ -1,0 +1,47 @@
+// Whether the market data is well, and when it was not.
+
+import { html } from '../../vendor/ui.mjs';
+import * as f from '../format.mjs';
+import { Chip, Empty, Export, Facts, Panel, Skeleton, Table } from '../parts.mjs';
+import * as store from '../store.mjs';
+import { listOf } from '../topics.mjs';
+
+const SAYS = { ok: 'Market data arrives as it should.', stale: 'The connection stands, but nothing has arrived for too long. Prices are old.', down: 'There is no market data.' };
+const counted = (key, label, title) => ({ key, label, title, value: (s) => s[key], show: (s) => html`<span class=${s[key] > 0 && key !== 'messages' ? 'loss' : ''}>${f.count(s[key])}</span>` });
+/** The age may come in ms (`_age_ms`) or in seconds. */
+const age = (s) => s.last_message_age_ms ?? null;
+const COLUMNS = [
+  { key: 'symbol', label: 'Symbol', text: true, value: (s) => s.symbol, show: (s) => html`<b>${s.symbol}</b>` },
+  { key: 'status', label: 'Status', text: true, value: (s) => s.status, show: (s) => html`<${Chip} status=${s.status} />` },
+  { key: 'age', label: 'Last message', value: age, show: (s) => (age(s) === null ? f.UNKNOWN : `${f.duration(age(s) / 1000)} ago`) },
+  counted('messages', 'Messages'), counted('gaps', 'Gaps', 'Messages that were missed'), counted('checksum_failures', 'Checksum failures', 'The book was not as the exchange says'),
+];
+
+/** The run as a strip, with its outages. */
+function Strip({ outages }) {
+  const run = store.run.value;
+  const [from, to] = [f.millis(run?.started_ns), f.millis(run?.now_ns)];
+  if (from === null || to === null || to <= from) return null;
+  const place = (ms) => `${Math.max(0, Math.min(100, (100 * (ms - from)) / (to - from)))}%`;
+  return html`<div class="timeline" role="img" aria-label=${`${outages.length} outages since the start of the run`}>${outages.map((at, index) => {
+    const [begin, end] = [f.millis(at.from_ns), at.to_ns ? f.millis(at.to_ns) : to];
+    return html`<span key=${index} title=${at.why} style=${{ left: place(begin), width: `max(2px, ${(100 * Math.max(0, end - begin)) / (to - from)}%)` }} />`;
+  })}</div><div class="row spread muted"><small>${f.moment(from, store.prefs.value.zone)}</small><small>${f.moment(to, store.prefs.value.zone)}</small></div>`;
+}
+
+export function Feed() {
+  const feed = store.feed.value;
+  if (feed === null) return html`<h1>Feed health</h1><${Skeleton} rows=${6} />`;
+  const { zone } = store.prefs.value;
+  const outages = listOf(feed, 'outages');
+  const symbols = listOf(feed, 'symbols');
+  return html`<h1>Feed health</h1>
+    <section class="panel head"><p class="verdict"><${Chip} status=${feed.state} /> ${SAYS[feed.state] ?? ''}</p>
+      <${Facts} pairs=${[['Source', feed.kind], ['Since', f.moment(f.millis(feed.since_ns), zone)], ['Events', `${f.count(store.run.value?.events_per_s)} /s`], ['Reconnects', f.count(feed.reconnects)], ['Unreadable messages', f.count(feed.parse_errors)], ['Outages', f.count(outages.length)]]} /></section>
+    <${Panel} title="Symbols" className="span" tools=${html`<${Export} name="feed" rows=${symbols} />`}>${symbols.length === 0 ? html`<${Empty}>No symbol yet.<//>` : html`<${Table} name="Symbols" columns=${COLUMNS} rows=${symbols} keyOf=${(s) => s.symbol} />`}<//>
+    <${Panel} title="Outages" className="span" tools=${html`<${Export} name="outages" rows=${outages} />`}><${Strip} outages=${outages} />
+      ${outages.length === 0 ? html`<${Empty}>None in this run.<//>` : html`<${Table} name="Outages" rows=${outages.toReversed()} columns=${[
+        { key: 'from', label: 'From', show: (o) => f.moment(f.millis(o.from_ns), zone) }, { key: 'to', label: 'Until', show: (o) => (o.to_ns ? f.moment(f.millis(o.to_ns), zone) : 'now') },
+        { key: 'length', label: 'Lasted', show: (o) => f.duration(((o.to_ns ? f.millis(o.to_ns) : f.millis(store.run.value?.now_ns)) - f.millis(o.from_ns)) / 1000) },
+        { key: 'symbol', label: 'Symbol', text: true, show: (o) => o.symbol ?? 'all' }, { key: 'why', label: 'Why', text: true }]} />`}<//>`;
+}

@@ -1,0 +1,96 @@
+// What is shown of one instrument: candles, order book, trades of the market.
+
+import { html, useEffect, useState } from '../../vendor/ui.mjs';
+import { CandleChart } from '../charts.mjs';
+import * as f from '../format.mjs';
+import { api, follow } from '../net.mjs';
+import { Chip, Empty, Panel, Skeleton, useRequest } from '../parts.mjs';
+import * as store from '../store.mjs';
+import { listOf } from '../topics.mjs';
+
+const INTERVALS = [[60, '1 min'], [300, '5 min'], [900, '15 min'], [3600, '1 h']];
+const CANDLES_MOST = 1000;
+
+export function SymbolPicker({ symbols, symbol, interval, choose }) {
+  return html`${symbols.length > 1 && html`<select aria-label="Symbol" value=${symbol} onChange=${(e) => choose({ symbol: e.target.value })}>
+      ${symbols.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`}
+    <select aria-label="Candle length" value=${String(interval)} onChange=${(e) => choose({ interval: e.target.value })}>
+      ${INTERVALS.map(([seconds, label]) => html`<option key=${seconds} value=${String(seconds)}>${label}</option>`)}</select>`;
+}
+
+/** Times when no data came, in seconds, for one symbol. */
+function outages(symbol) {
+  return listOf(store.feed.value, 'outages').filter((at) => at.symbol === null || at.symbol === undefined || at.symbol === symbol)
+    .map(({ from_ns: from, to_ns: to }) => [f.millis(from) / 1000, to === null ? Infinity : f.millis(to) / 1000]);
+}
+
+/** Candles of a symbol, with a strategy's fills and lines. */
+export function Candles({ symbol, interval, fills = [], lines = [], focus = null }) {
+  const [candles, setCandles] = useState(null);
+  useEffect(() => {
+    if (!symbol) return undefined;
+    setCandles(null);
+    return follow(`candles:${symbol}:${interval}`, (data, isSnapshot) => {
+      const added = listOf(data, 'candles');
+      setCandles((at) => {
+        const kept = (isSnapshot ? [] : at ?? []).filter(([time]) => !(time >= (added[0]?.[0] ?? Infinity)));
+        return kept.concat(added).slice(-CANDLES_MOST);
+      });
+    });
+  }, [symbol, interval]);
+  if (candles === null) return html`<div class="chart tall"><${Skeleton} rows=${6} /></div>`;
+  const here = fills.filter((fill) => fill.symbol === symbol);
+  const marks = here.map((fill) => ({
+    time: f.millis(fill.ts_ns) / 1000, side: fill.side ?? (['buy', 'cover'].includes(fill.action) ? 'buy' : 'sell'),
+    text: here.length <= 8 ? `${f.quantity(fill.quantity)} @ ${f.price(fill.price)}` : '',
+  }));
+  if (candles.length === 0) return html`<div class="chart tall"><${Empty}>No candle of this length yet. The first appears with the first trade.<//></div>`;
+  return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} outages=${outages(symbol)} focus=${focus} interval=${interval}
+    name=${`candles ${symbol}`} label=${`Candles of ${symbol}, last ${f.price(candles.at(-1)[4])}, ${here.length} fills`} />`;
+}
+
+const LEVELS = 12;
+
+/** One side of the ladder, with sizes and what adds up to there. */
+function levels(side) {
+  let sum = 0;
+  return side.slice(0, LEVELS).map(([price, size]) => {
+    sum += Number(size);
+    return { price, size, sum };
+  });
+}
+
+function Side({ rows, most, kind }) {
+  return rows.map(({ price, size, sum }) => html`<tr key=${price} class=${kind}><td class=${kind}>${f.price(price)}</td>
+    <td>${f.quantity(Number(size).toPrecision(6))}</td><td class="sum">${f.quantity(Number(sum.toPrecision(6)))}<span class="bar" style=${{ width: `${(100 * sum) / most}%` }} aria-hidden="true" /></td></tr>`);
+}
+
+/** The order book: asks above, bids below, sizes as bars. */
+export function Book({ symbol }) {
+  const [book, setBook] = useState(null);
+  useEffect(() => {
+    setBook(null);
+    return symbol ? follow(`book:${symbol}`, setBook) : undefined;
+  }, [symbol]);
+  if (book === null) return html`<${Panel} title="Order book"><${Skeleton} rows=${10} /><//>`;
+  const [asks, bids] = [levels(listOf(book, 'asks')), levels(listOf(book, 'bids'))];
+  if (asks.length === 0 && bids.length === 0) return html`<${Panel} title="Order book"><${Empty}>The book is empty${book.status ? ` (${book.status})` : ''}.<//><//>`;
+  const most = Math.max(asks.at(-1)?.sum ?? 0, bids.at(-1)?.sum ?? 0);
+  const [ask, bid] = [Number(asks[0]?.price), Number(bids[0]?.price)];
+  const total = (asks.at(-1)?.sum ?? 0) + (bids.at(-1)?.sum ?? 0);
+  return html`<${Panel} title="Order book" className="book" tools=${html`<${Chip} status=${book.status} />`}>
+    <table><thead><tr><th scope="col">Price</th><th scope="col">Size</th><th scope="col">Sum</th></tr></thead><tbody>
+      ${Side({ rows: asks.toReversed(), most, kind: 'loss' })}
+      <tr class="spread"><td colspan="3">spread ${f.price((ask - bid).toPrecision(6))} · ${f.ratio(((ask - bid) / ((ask + bid) / 2)) * 1e4, 1)} bp · bids ${f.percent((100 * (bids.at(-1)?.sum ?? 0)) / total, 0)}</td></tr>
+      ${Side({ rows: bids, most, kind: 'gain' })}</tbody></table><//>`;
+}
+
+/** Trades of the market, newest first. */
+export function Tape({ symbol }) {
+  const { data, error } = useRequest(() => api(`/tape?symbol=${encodeURIComponent(symbol)}`), [symbol], 2000);
+  const trades = listOf(data, 'trades').slice(-40).sort((a, b) => f.millis(b.ts_ns) - f.millis(a.ts_ns));
+  return html`<${Panel} title="Trades of the market" className="book">
+    ${error ? html`<p class="problem">${error}</p>` : data === null ? html`<${Skeleton} />` : trades.length === 0 ? html`<${Empty}>No trade yet.<//>` : html`<table>
+    <thead><tr><th scope="col">Time</th><th scope="col">Price</th><th scope="col">Size</th></tr></thead><tbody>${trades.map((trade, index) => html`
+      <tr key=${`${trade.ts_ns}/${index}`}><td>${f.clock(f.millis(trade.ts_ns), store.prefs.value.zone)}</td><td class=${trade.side === 'buy' ? 'gain' : 'loss'}>${trade.side === 'buy' ? '▲' : '▼'} ${f.price(trade.price)}</td><td>${f.quantity(trade.quantity)}</td></tr>`)}</tbody></table>`}<//>`;
+}

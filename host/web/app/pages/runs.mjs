@@ -1,0 +1,52 @@
+// This run, and those before it, side by side.
+
+import { html, useState } from '../../vendor/ui.mjs';
+import * as f from '../format.mjs';
+import { api } from '../net.mjs';
+import { Chip, Empty, Export, Facts, Panel, Problem, Skeleton, Table, useRequest } from '../parts.mjs';
+import * as store from '../store.mjs';
+import { listOf } from '../topics.mjs';
+
+/** A field of a run that the page knows no more about. */
+function plain(key, value) {
+  if (value === null || value === undefined) return f.UNKNOWN;
+  if (key.endsWith('_ns')) return f.moment(f.millis(value), store.prefs.value.zone);
+  if (key.endsWith('_pct')) return f.percent(value);
+  if (key.endsWith('sha256')) return f.shortHash(value);
+  if (Array.isArray(value)) return value.every((item) => typeof item !== 'object') ? value.join(', ') : f.count(value.length);
+  if (typeof value === 'object') return JSON.stringify(value);
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return typeof value === 'number' ? f.count(value) : String(value);
+}
+
+function Compare({ runs }) {
+  const keys = [...new Set(runs.flatMap((run) => Object.keys(run)))];
+  return html`<${Panel} title="Compared" className="span"><div class="scroll"><table><thead><tr><th scope="col" class="text">Field</th>${runs.map((run) => html`<th scope="col" key=${run.run}>${run.run}</th>`)}</tr></thead>
+    <tbody>${keys.map((key) => {
+      const cells = runs.map((run) => plain(key, run[key]));
+      return html`<tr key=${key} class=${new Set(cells).size > 1 ? 'differs' : ''}><th scope="row" class="text">${f.words(key)}</th>${cells.map((value, index) => html`<td key=${index}>${value}</td>`)}</tr>`;
+    })}</tbody></table></div><p class="note">Rows that differ stand out.</p><//>`;
+}
+
+export function Runs() {
+  const { data, error } = useRequest(() => api('/runs'), [], 10_000);
+  const [chosen, setChosen] = useState([]);
+  const run = store.run.value;
+  const { zone } = store.prefs.value;
+  const rows = listOf(data, 'runs');
+  const keys = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => key !== 'run').slice(0, 10);
+  const toggle = (id) => setChosen((at) => (at.includes(id) ? at.filter((other) => other !== id) : [...at, id].slice(-6)));
+  const columns = [
+    { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
+    { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <${Chip} status="running" title="This run" />` : ''}` },
+    ...keys.map((key) => ({ key, label: f.words(key.replace(/_ns$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
+  ];
+  return html`<h1>Runs</h1>
+    ${run && html`<${Panel} title="This run" className="span"><${Facts} pairs=${[
+      ['Run', run.run], ['State', html`<${Chip} status=${run.state} />`], ['Source', run.mode], ['Started', f.moment(f.millis(run.started_ns), zone)], ['Clock of the engine', f.moment(f.millis(run.now_ns), zone)],
+      ['Events', f.count(run.events)], ['Seed', run.seed], ['Symbols', (run.symbols ?? []).join(', ')], ['Version', run.version], ['Contract', run.wit], ['Configuration', f.shortHash(run.config_sha256), run.config_sha256],
+    ]} /><//>`}
+    <${Panel} title="All runs" className="span" tools=${html`<${Export} name="runs" rows=${rows} />`}><${Problem} text=${error} />
+      ${data === null && !error ? html`<${Skeleton} />` : rows.length === 0 ? html`<${Empty}>No stored run yet. Each run leaves one behind when it ends.<//>` : html`<${Table} name="Runs" columns=${columns} rows=${rows} keyOf=${(row) => row.run} />`}<//>
+    ${chosen.length > 1 && html`<${Compare} runs=${rows.filter((row) => chosen.includes(row.run))} />`}`;
+}

@@ -1,0 +1,117 @@
+// One strategy: its market with what it did there, and everything that is known of it.
+
+import { html, useEffect, useState } from '../../vendor/ui.mjs';
+import { EquityChart } from '../charts.mjs';
+import * as f from '../format.mjs';
+import { api, follow } from '../net.mjs';
+import { Chip, Confirm, Empty, Facts, Panel, Problem, Skeleton, Toned, useRequest } from '../parts.mjs';
+import { address } from '../route.mjs';
+import * as store from '../store.mjs';
+import { appendPoints, listOf } from '../topics.mjs';
+import { Book, Candles, SymbolPicker } from './instrument.mjs';
+import { TABS } from './tabs.mjs';
+
+const ACTIONS = {
+  pause: ['Pause', 'It is not called any more and sends no orders until it is resumed. Its positions stay.'],
+  resume: ['Resume', 'It is called again from the next event on.'],
+  flatten: ['Flatten', 'Every order is canceled and every position is closed at the market.'],
+  kill: ['Kill', 'It is stopped for the rest of this run, and its orders are canceled.'],
+};
+
+function Controls({ row }) {
+  const [asked, setAsked] = useState(null);
+  if (store.me.value?.role !== 'admin') return html`<span class="muted">viewer: read only</span>`;
+  const fits = (action) => (action === 'resume' ? row.status === 'paused' : action !== 'pause' || ['running', 'warming'].includes(row.status));
+  return html`<div class="row">${Object.keys(ACTIONS).filter(fits).map((action) => html`
+      <button key=${action} class=${action === 'kill' ? 'danger' : ''} onClick=${() => setAsked(action)}>${ACTIONS[action][0]}</button>`)}</div>
+    ${asked && html`<${Confirm} title=${`${ACTIONS[asked][0]} ${row.name}?`} text=${ACTIONS[asked][1]} action=${ACTIONS[asked][0]} onClose=${() => setAsked(null)}
+      onDone=${(reason) => api(`/strategies/${encodeURIComponent(row.name)}/${asked}`, { method: 'POST', body: { reason } })} />`}`;
+}
+
+function Head({ row, detail }) {
+  const copy = () => navigator.clipboard?.writeText(row.sha256).catch(() => {});
+  return html`<section class="panel head" aria-label="Strategy"><div class="row spread">
+      <h1>${row.name} <small class="muted">${row.version ?? ''}</small></h1>
+      <div class="row"><${Chip} status=${row.status} title=${row.status_detail} /><${Chip} status=${row.trust ?? 'unknown'} title="Whether its hash is in strategies.lock" /></div>
+      <${Controls} row=${row} /></div>
+    ${row.status_detail && html`<p class="problem">${row.status_detail}</p>`}
+    <${Facts} pairs=${[
+      ['Return', html`<${Toned} value=${row.return_pct} text=${f.signedPercent(row.return_pct)} />`],
+      ['Equity', f.money(row.equity, row.currency)], ['PnL', html`<${Toned} value=${row.pnl} text=${f.signedMoney(row.pnl)} />`],
+      ['Cash', f.money(row.cash)], ['Max drawdown', f.percent(row.max_drawdown_pct)], ['Trades', f.count(row.trades)],
+      ['Win rate', f.percent(row.win_rate_pct, 0)], ['Fees', f.money(row.fees)], ['Rejected', f.count(row.rejected)],
+    ]} />
+    <div class="row meta"><span>sha256 <code title=${row.sha256 ?? ''}>${f.shortHash(row.sha256, 16)}</code> ${row.sha256 && html`<button class="quiet" onClick=${copy}>Copy</button>`}</span>
+      <span>contract <code>${row.wit ?? f.UNKNOWN}</code></span>
+      ${(detail?.parameters ?? []).map(({ name, value }) => html`<span key=${name}>${name} <code>${String(value)}</code></span>`)}
+      ${(detail?.indicators ?? []).map(({ name, value }) => html`<span key=${name} class="muted">${name} <code>${f.ratio(value, 4)}</code></span>`)}</div></section>`;
+}
+
+/** The newest fill, with its reason: why did it trade? */
+function LastFill({ fills }) {
+  const fill = fills.at(-1);
+  if (!fill) return null;
+  return html`<p class="last"><b>Last trade</b> ${f.clock(f.millis(fill.ts_ns), store.prefs.value.zone)}: ${fill.action ?? fill.side} ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
+    fill.reason ? html` because “${fill.reason}”` : html`<span class="muted"> (no reason given)</span>`}${fill.cause && html`<span class="muted"> · ${fill.cause}</span>`}</p>`;
+}
+
+function Curve({ name }) {
+  const [points, setPoints] = useState([]);
+  useEffect(() => follow(`equity:${name}`, (data, isSnapshot) => setPoints((at) => appendPoints(isSnapshot ? [] : at, listOf(data, 'points'), 4000))), [name]);
+  return html`<${Panel} title="Equity and drawdown"><${EquityChart} curves=${[{ name, index: 0, points }]} rebased=${false} label=${`Equity and drawdown of ${name}`} /><//>`;
+}
+
+function useFills(name) {
+  const [fills, setFills] = useState([]);
+  useEffect(() => follow(`fills:${name}`, (data, isSnapshot) => {
+    const added = listOf(data, 'fills');
+    setFills((at) => {
+      const known = new Set(isSnapshot ? [] : at.map(({ id }) => id));
+      return (isSnapshot ? [] : at).concat(added.filter(({ id }) => !known.has(id))).slice(-2000);
+    });
+  }), [name]);
+  return fills;
+}
+
+export function Strategy({ route }) {
+  const rows = (store.strategies.value ?? []).filter((row) => !row.benchmark);
+  const row = rows.find(({ name }) => name === route.subject);
+  if (store.strategies.value === null) return html`<${Skeleton} rows=${8} />`;
+  if (route.subject === null) return html`<${Chooser} rows=${rows} />`;
+  if (!row) return html`<h1>No such strategy</h1><${Empty}>This run has no strategy named “${route.subject}”. <a href="#/">Overview</a><//>`;
+  return html`<${Shown} row=${row} route=${route} />`;
+}
+
+function Chooser({ rows }) {
+  return html`<h1>Strategies</h1>${rows.length === 0 ? html`<${Empty}>No strategy runs.<//>` : html`<div class="cards">${rows.map((row) => html`
+    <a class="panel card" key=${row.name} href=${address('strategy', row.name)}><b>${row.name}</b> <small class="muted">${row.version}</small><${Chip} status=${row.status} />
+      <strong><${Toned} value=${row.return_pct} text=${f.signedPercent(row.return_pct)} /></strong><small class="muted">${f.money(row.equity, row.currency)} · ${f.count(row.trades)} trades · drawdown ${f.percent(row.max_drawdown_pct)}</small></a>`)}</div>`}`;
+}
+
+function Shown({ row, route }) {
+  const { name } = row;
+  const path = `/strategies/${encodeURIComponent(name)}`;
+  const { data: detail, error } = useRequest(() => api(path), [name], 3000);
+  const fills = useFills(name);
+  const [focus, setFocus] = useState(null);
+  const symbols = detail?.symbols?.length ? detail.symbols : store.run.value?.symbols ?? [];
+  const symbol = symbols.includes(route.query.symbol) ? route.query.symbol : row.positions?.[0]?.symbol ?? fills.at(-1)?.symbol ?? symbols[0];
+  const tab = TABS.find(({ key }) => key === route.query.tab) ?? TABS[0];
+  const interval = Number(route.query.interval ?? 60);
+  const choose = (change) => store.go(address('strategy', name, { ...route.query, ...change }), true);
+  const position = (row.positions ?? []).find((at) => at.symbol === symbol);
+  const lines = [
+    position && ['entry', position.entry_price, position.side], position && ['stop', position.stop, 'stop'], position && ['target', position.target, 'target'],
+    ...(detail?.orders_open ?? []).filter((order) => order.symbol === symbol).map((order) => ['order', order.price, order.action]),
+  ].filter((line) => line && f.number(line[1]) !== null).map(([kind, price, title]) => ({ kind, price: Number(price), title }));
+  return html`<${Head} row=${row} detail=${detail} /><${Problem} text=${error} /><${LastFill} fills=${fills} />
+    <div class="market">
+      <${Panel} title=${`${symbol ?? 'Market'} with fills`} tools=${html`<${SymbolPicker} symbols=${symbols} symbol=${symbol} interval=${interval} choose=${choose} />`}>
+        <${Candles} symbol=${symbol} interval=${interval} fills=${fills} lines=${lines} focus=${focus} /><//>
+      <${Book} symbol=${symbol} /></div>
+    <section class="panel" aria-label="Details"><div class="tabs" role="tablist">${TABS.map(({ key, label }) => html`
+        <button key=${key} role="tab" id="tab-${key}" aria-selected=${tab.key === key} aria-controls="tab-panel" onClick=${() => choose({ tab: key })}>${label}</button>`)}</div>
+      <div role="tabpanel" id="tab-panel" aria-labelledby="tab-${tab.key}"><${tab.View} key=${tab.key} path=${path} row=${row} detail=${detail} fills=${fills}
+        show=${(trade) => { choose({ symbol: trade.symbol }); setFocus({ time: f.millis(trade.entry_ns) / 1000 }); scrollTo({ top: 0, behavior: 'smooth' }); }} /></div></section>
+    <${Curve} name=${name} />`;
+}

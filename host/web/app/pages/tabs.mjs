@@ -1,0 +1,107 @@
+// The tabs of a strategy's page.
+
+import { html } from '../../vendor/ui.mjs';
+import * as f from '../format.mjs';
+import { api } from '../net.mjs';
+import { Chip, Empty, Export, Facts, Problem, Skeleton, Table, Toned, useRequest } from '../parts.mjs';
+import * as store from '../store.mjs';
+import { listOf } from '../topics.mjs';
+import { EventList } from './events.mjs';
+import { POSITION_COLUMNS } from './overview.mjs';
+
+const at = (ns) => html`<span title=${f.fullTime(f.millis(ns), store.prefs.value.zone)}>${f.moment(f.millis(ns), store.prefs.value.zone)}</span>`;
+const time = (key, label) => ({ key, label, value: (row) => f.millis(row[key]), show: (row) => at(row[key]) });
+const text = (key, label) => ({ key, label, text: true, value: (row) => row[key] });
+const shown = (key, label, show, title) => ({ key, label, title, value: (row) => row[key], show: (row) => show(row[key]) });
+
+const TRADES = [
+  shown('n', '#', f.count), time('exit_ns', 'Closed'), text('symbol', 'Symbol'), text('side', 'Side'),
+  shown('quantity', 'Quantity', f.quantity), shown('entry_price', 'Entry', f.price), shown('exit_price', 'Exit', f.price),
+  { key: 'pnl', label: 'PnL', value: (t) => t.pnl, show: (t) => html`<${Toned} value=${t.pnl} text=${f.signedMoney(t.pnl)} />` },
+  { key: 'pnl_pct', label: 'PnL %', value: (t) => t.pnl_pct, show: (t) => html`<${Toned} value=${t.pnl_pct} text=${f.signedPercent(t.pnl_pct)} />` },
+  shown('mae_pct', 'MAE', (v) => f.percent(v), 'How far it stood against the position at worst'), shown('mfe_pct', 'MFE', (v) => f.percent(v), 'How far it stood in favor at best'),
+  shown('fees', 'Fees', f.money), shown('duration_s', 'Held', f.duration), text('exit_reason', 'Exit because'),
+];
+const ORDERS = [
+  time('ts_ns', 'Time'), shown('order', 'Order', (v) => String(v)), text('symbol', 'Symbol'), text('action', 'Action'), text('kind', 'Kind'),
+  shown('quantity', 'Quantity', f.quantity), shown('filled', 'Filled', f.quantity), shown('price', 'Price', f.price),
+  { key: 'status', label: 'Status', text: true, value: (o) => o.status, show: (o) => html`<${Chip} status=${o.status} />` }, text('reason', 'Reason'), text('detail', 'Why'),
+];
+const FILLS = [
+  time('ts_ns', 'Time'), shown('order', 'Order', (v) => String(v)), text('symbol', 'Symbol'), text('action', 'Action'), shown('quantity', 'Quantity', f.quantity),
+  shown('price', 'Price', f.price), shown('fee', 'Fee', f.money), text('liquidity', 'Liquidity'), text('cause', 'Cause'), text('reason', 'Reason'), shown('position', 'Position after', f.quantity),
+];
+
+/** A tab that asks for a list every few seconds. */
+function listed(name, what, columns, empty, sort) {
+  return ({ path, show }) => {
+    const { data, error } = useRequest(() => api(`${path}/${what}`), [path], 3000);
+    if (data === null) return error ? html`<${Problem} text=${error} />` : html`<${Skeleton} />`;
+    const rows = listOf(data, what);
+    return html`<${Problem} text=${error} /><div class="row end"><${Export} name=${name} rows=${rows} /></div>
+      ${rows.length === 0 ? html`<${Empty}>${empty}<//>` : html`<${Table} name=${name} columns=${columns} rows=${rows} first=${sort}
+        open=${what === 'trades' ? show : undefined} />`}`;
+  };
+}
+
+function Fills({ fills }) {
+  return html`<div class="row end"><${Export} name="fills" rows=${fills} /></div>${fills.length === 0 ? html`<${Empty}>Nothing was filled yet.<//>`
+    : html`<${Table} name="Fills" columns=${FILLS} rows=${fills} keyOf=${(fill) => fill.id} first=${{ key: 'ts_ns', direction: 'descending' }} />`}`;
+}
+
+function Positions({ row }) {
+  const held = row.positions ?? [];
+  return html`<${Facts} pairs=${[['Cash', f.money(row.cash, row.currency)], ['Equity', f.money(row.equity, row.currency)], ['Exposure', f.percent(row.exposure_pct)], ['Drawdown now', f.percent(row.drawdown_pct)]]} />
+    ${held.length === 0 ? html`<${Empty}>It holds nothing now.<//>` : html`<${Table} name="Positions" columns=${POSITION_COLUMNS} rows=${held} keyOf=${(p) => p.symbol} />`}`;
+}
+
+function Statistics({ detail }) {
+  const entries = Object.entries(detail?.statistics ?? {});
+  if (detail === null) return html`<${Skeleton} />`;
+  if (entries.length === 0) return html`<${Empty}>No statistics yet: they begin with the first closed trade.<//>`;
+  const write = (label, value) => {
+    if (value === null || typeof value === 'object') return f.UNKNOWN;
+    if (f.number(value) === null || typeof value === 'boolean') return String(value);
+    return /%|_pct$/.test(label) ? f.percent(value) : Number.isInteger(Number(value)) ? f.count(value) : f.ratio(value, 4);
+  };
+  return html`<${Facts} pairs=${entries.map(([label, value]) => [f.words(label), write(label, value)])} />`;
+}
+
+function Logs({ path }) {
+  const { data, error } = useRequest(() => api(`${path}/logs`), [path], 2000);
+  const logs = listOf(data, 'logs').toSorted((a, b) => b.seq - a.seq);
+  return html`<${Problem} text=${error} /><div class="row end"><${Export} name="logs" rows=${logs} /></div><${EventList} events=${logs.slice(0, 300)} loading=${data === null && error === null} />`;
+}
+
+/** How much of a limit is used, as a number and a bar. */
+function Meter({ used, limit, text }) {
+  const share = f.number(used) === null || !f.number(limit) ? null : (100 * used) / limit;
+  return html`<span>${text}${share !== null && html` <meter min="0" max="100" high="80" value=${share} title=${f.percent(share, 1)} />`}</span>`;
+}
+
+function Sandbox({ path }) {
+  const { data, error } = useRequest(() => api(`${path}/sandbox`), [path], 2000);
+  if (data === null) return error ? html`<${Problem} text=${error} />` : html`<${Skeleton} />`;
+  const { fuel, latency_us: latency } = data;
+  const hostCalls = data.host_calls && typeof data.host_calls === 'object' ? Object.entries(data.host_calls).map(([name, n]) => `${name} ${f.count(n)}`).join(', ') : f.count(data.host_calls);
+  return html`<${Facts} pairs=${[
+      ['Fuel in all', f.count(fuel?.total)], ['Fuel per event, most', html`<${Meter} used=${fuel?.per_event_max} limit=${fuel?.limit} text=${`${f.count(fuel?.per_event_max)} of ${f.count(fuel?.limit)}`} />`],
+      ['Memory', html`<${Meter} used=${data.memory_bytes} limit=${data.memory_limit} text=${`${f.bytes(data.memory_bytes)} of ${f.bytes(data.memory_limit)}`} />`],
+      ['Calls', f.count(data.calls)], ['Call p50', f.micros(latency?.p50)], ['Call p99', f.micros(latency?.p99)], ['Call, longest', f.micros(latency?.max)],
+      ['Traps', html`<span class=${data.traps > 0 ? 'loss' : ''}>${f.count(data.traps)}</span>`], ['Host calls', hostCalls], ['Log lines dropped', f.count(data.logs_dropped)], ['Orders dropped', f.count(data.dropped_orders)],
+      ['Module size', f.bytes(data.size)],
+    ]} />
+    <p class="meta">sha256 <code>${data.sha256 ?? f.UNKNOWN}</code></p>
+    <p class="meta">Imports: ${listOf(data, 'imports').length === 0 ? 'none known' : listOf(data, 'imports').map((name) => html`<code key=${name}>${name}</code> `)}</p>
+    <p class="note">A strategy can reach what is listed here and nothing else: no file, no socket, no clock.</p>`;
+}
+
+const newest = (key) => ({ key, direction: 'descending' });
+
+export const TABS = [
+  { key: 'trades', label: 'Trades', View: listed('trades', 'trades', TRADES, 'No trade was closed yet. Open positions are in their own tab.', newest('exit_ns')) },
+  { key: 'fills', label: 'Fills', View: Fills },
+  { key: 'orders', label: 'Orders', View: listed('orders', 'orders', ORDERS, 'It sent no order yet.', newest('ts_ns')) },
+  { key: 'positions', label: 'Positions', View: Positions }, { key: 'statistics', label: 'Statistics', View: Statistics },
+  { key: 'logs', label: 'Logs', View: Logs }, { key: 'sandbox', label: 'Sandbox', View: Sandbox },
+];

@@ -1,0 +1,96 @@
+// What the pages show: the host's state as it arrives, and the user's choices.
+
+import { effect, signal } from '../vendor/ui.mjs';
+import { api, connect, follow, runId, session } from './net.mjs';
+import { append, listOf } from './topics.mjs';
+import { parse } from './route.mjs';
+
+const EVENTS_MOST = 2000;
+
+/** Null until it is known. */
+export const me = signal(null);
+export const run = signal(null);
+export const strategies = signal(null);
+export const market = signal(null);
+export const feed = signal(null);
+export const events = signal(null);
+/** The first run that this page showed; `runId` differs after a restart. */
+export const firstRun = signal(null);
+/** When the last message came, in ms. */
+export const heard = signal(Date.now());
+export const route = signal(parse(location.hash));
+/** Ticks once a second, for clocks and ages. */
+export const now = signal(Date.now());
+
+const DEFAULTS = { theme: 'auto', colors: 'green-red', zone: 'utc', density: 'cozy', hidden: [] };
+
+function stored() {
+  try {
+    return { ...DEFAULTS, ...JSON.parse(localStorage.getItem('sandpaper') ?? '{}') };
+  } catch {
+    return { ...DEFAULTS };
+  }
+}
+
+/** The user's choices, kept in this browser. */
+export const prefs = signal(stored());
+
+export function setPref(name, value) {
+  prefs.value = { ...prefs.value, [name]: value };
+  localStorage.setItem('sandpaper', JSON.stringify(prefs.value));
+}
+
+/** Light or dark, as it is shown now. */
+export function themeNow() {
+  const { theme } = prefs.value;
+  if (theme !== 'auto') return theme;
+  return matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark';
+}
+
+effect(() => {
+  const root = document.documentElement;
+  root.dataset.theme = prefs.value.theme;
+  root.dataset.colors = prefs.value.colors;
+  root.dataset.density = prefs.value.density;
+});
+
+const note = (target, pick) => (data) => {
+  heard.value = Date.now();
+  target.value = pick(data);
+};
+
+let started = false;
+
+/** Loads who we are, then follows what every page needs. */
+export async function start() {
+  me.value = await api('/me');
+  session.value = 'in';
+  connect();
+  if (started) return;
+  started = true;
+  follow('run', note(run, (data) => data));
+  follow('strategies', note(strategies, (data) => listOf(data, 'strategies')));
+  follow('market', note(market, (data) => listOf(data, 'symbols')));
+  follow('feed', note(feed, (data) => data));
+  follow('events', (data, isSnapshot) => {
+    heard.value = Date.now();
+    const fresh = listOf(data, 'events');
+    events.value = append(isSnapshot ? [] : events.value ?? [], fresh, EVENTS_MOST);
+  });
+  effect(() => {
+    if (firstRun.value === null && runId.value !== null) firstRun.value = runId.value;
+  });
+  setInterval(() => { now.value = Date.now(); }, 1000);
+}
+
+addEventListener('hashchange', () => { route.value = parse(location.hash); });
+
+/** Goes to an address without a new entry in the history when `replace`. */
+export function go(hash, replace = false) {
+  if (replace) {
+    history.replaceState(null, '', hash);
+    route.value = parse(hash);
+  } else {
+    location.hash = hash;
+  }
+}
