@@ -53,8 +53,9 @@ export const Export = ({ name, rows }) => html`
 export const savePng = (name, canvas) => canvas.toBlob((blob) => blob && save(`${name}.png`, blob));
 
 /**
- * A table. Columns: `{key, label, value(row), show(row), text, title, wide}`; one with
- * `value` sorts. On a phone every row is a card with the column's label beside its cell.
+ * A table. Columns: `{key, label, value(row), show(row), text, title, minor}`; one with
+ * `value` sorts. On a phone every row is a card with the column's label beside its cell,
+ * without the `minor` ones.
  */
 export function Table({ name, columns, rows, first, open, keyOf, pinned = [], most = 500 }) {
   const [by, setBy] = useState(first ?? null);
@@ -66,7 +67,7 @@ export function Table({ name, columns, rows, first, open, keyOf, pinned = [], mo
   const line = (row, index) => html`<tr key=${keyOf ? keyOf(row) : index} class=${open ? 'opens' : ''}
       tabindex=${open ? 0 : undefined} data-row
       onClick=${open && (() => open(row))} onKeyDown=${open && ((event) => event.key === 'Enter' && event.target === event.currentTarget && open(row))}>
-    ${columns.map((c) => html`<td key=${c.key} data-label=${c.label} class=${c.text ? 'text' : ''}>${c.show ? c.show(row) : row[c.key] ?? f.UNKNOWN}</td>`)}</tr>`;
+    ${columns.map((c) => html`<td key=${c.key} data-label=${c.label} class="c-${c.key} ${c.text ? 'text' : ''} ${c.minor ? 'minor' : ''}">${c.show ? c.show(row) : row[c.key] ?? f.UNKNOWN}</td>`)}</tr>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table>
     <thead><tr>${columns.map((c) => html`<th key=${c.key} scope="col" class=${c.text ? 'text' : ''} title=${c.title ?? ''}
       aria-sort=${by?.key === c.key ? by.direction : c.value ? 'none' : undefined}>

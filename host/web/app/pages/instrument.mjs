@@ -24,6 +24,20 @@ function outages(symbol) {
     .map(({ from_ns: from, to_ns: to }) => [f.millis(from) / 1000, to === null ? Infinity : f.millis(to) / 1000]);
 }
 
+/** Fills as markers: those of one side in one candle are one marker with their number. */
+function gathered(fills, interval) {
+  const marks = new Map();
+  for (const fill of fills) {
+    const side = fill.side ?? (['buy', 'cover'].includes(fill.action) ? 'buy' : 'sell');
+    const time = Math.floor(f.millis(fill.ts_ns) / 1000 / interval) * interval;
+    const mark = marks.get(`${time}/${side}`) ?? { time, side, count: 0, text: '' };
+    mark.count += 1;
+    mark.text = mark.count > 1 ? `×${mark.count}` : fills.length <= 8 ? `${f.quantity(fill.quantity)} @ ${f.price(fill.price)}` : '';
+    marks.set(`${time}/${side}`, mark);
+  }
+  return [...marks.values()];
+}
+
 /** Candles of a symbol, with a strategy's fills and lines. */
 export function Candles({ symbol, interval, fills = [], lines = [], focus = null }) {
   const [candles, setCandles] = useState(null);
@@ -40,10 +54,7 @@ export function Candles({ symbol, interval, fills = [], lines = [], focus = null
   }, [symbol, interval]);
   if (candles === null) return html`<div class="chart tall"><${Skeleton} rows=${6} /></div>`;
   const here = fills.filter((fill) => fill.symbol === symbol);
-  const marks = here.map((fill) => ({
-    time: f.millis(fill.ts_ns) / 1000, side: fill.side ?? (['buy', 'cover'].includes(fill.action) ? 'buy' : 'sell'),
-    text: here.length <= 8 ? `${f.quantity(fill.quantity)} @ ${f.price(fill.price)}` : '',
-  }));
+  const marks = gathered(here, interval);
   if (candles.length === 0) return html`<div class="chart tall"><${Empty}>No candle of this length yet. The first appears with the first trade.<//></div>`;
   return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} outages=${outages(symbol)} focus=${focus} interval=${interval}
     name=${`candles ${symbol}`} label=${`Candles of ${symbol}, last ${f.price(candles.at(-1)[4])}, ${here.length} fills`} />`;
@@ -88,7 +99,7 @@ export function Book({ symbol }) {
 /** Trades of the market, newest first. */
 export function Tape({ symbol }) {
   const { data, error } = useRequest(() => api(`/tape?symbol=${encodeURIComponent(symbol)}`), [symbol], 2000);
-  const trades = listOf(data, 'trades').slice(-40).sort((a, b) => f.millis(b.ts_ns) - f.millis(a.ts_ns));
+  const trades = listOf(data, 'trades').toSorted((a, b) => f.millis(b.ts_ns) - f.millis(a.ts_ns)).slice(0, 18);
   return html`<${Panel} title="Trades of the market" className="book">
     ${error ? html`<p class="problem">${error}</p>` : data === null ? html`<${Skeleton} />` : trades.length === 0 ? html`<${Empty}>No trade yet.<//>` : html`<table>
     <thead><tr><th scope="col">Time</th><th scope="col">Price</th><th scope="col">Size</th></tr></thead><tbody>${trades.map((trade, index) => html`

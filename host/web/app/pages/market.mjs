@@ -24,9 +24,10 @@ export function Market({ route }) {
   const interval = Number(route.query.interval ?? 60);
   const choose = (change) => store.go(address('market', change.symbol ?? symbol, { interval: change.interval ?? interval }), change.symbol === undefined);
   return html`<h1>Market</h1>
-    <${Panel} title="Instruments" className="span" tools=${html`<${Export} name="market" rows=${rows} />`}>
-      <${Table} name="Instruments" columns=${COLUMNS} rows=${rows} keyOf=${(s) => s.symbol} open=${(s) => store.go(address('market', s.symbol, { interval }))} /><//>
-    <div class="market"><${Panel} title=${symbol} tools=${html`<${SymbolPicker} symbols=${rows.map((s) => s.symbol)} symbol=${symbol} interval=${interval} choose=${choose} />`}>
-      <${Candles} symbol=${symbol} interval=${interval} /><//><${Book} symbol=${symbol} /></div>
-    <${Tape} symbol=${symbol} />`;
+    <div class="market"><div class="stack">
+      <${Panel} title=${symbol} tools=${html`<${SymbolPicker} symbols=${rows.map((s) => s.symbol)} symbol=${symbol} interval=${interval} choose=${choose} />`}>
+        <${Candles} symbol=${symbol} interval=${interval} /><//>
+      <${Panel} title="Instruments" tools=${html`<${Export} name="market" rows=${rows} />`}>
+        <${Table} name="Instruments" columns=${COLUMNS} rows=${rows} keyOf=${(s) => s.symbol} open=${(s) => store.go(address('market', s.symbol, { interval }))} /><//></div>
+      <div class="stack"><${Book} symbol=${symbol} /><${Tape} symbol=${symbol} /></div></div>`;
 }

@@ -44,24 +44,24 @@ function Strip() {
 function columns(charted, toggle, ranks) {
   const fuel = (row) => (row.fuel_per_event && row.fuel_limit ? (100 * row.fuel_per_event) / row.fuel_limit : null);
   return [
-    { key: 'rank', label: '#', value: (r) => ranks.get(r.name), show: (r) => ranks.get(r.name) ?? '' },
+    { key: 'rank', minor: true, label: '#', value: (r) => ranks.get(r.name), show: (r) => ranks.get(r.name) ?? '' },
     { key: 'chart', label: 'Chart', show: (r) => (r.benchmark ? '' : html`<input type="checkbox" aria-label="Chart ${r.name}" checked=${charted.includes(r.name)} onClick=${(e) => e.stopPropagation()} onChange=${() => toggle(r.name)} />`) },
     { key: 'name', label: 'Strategy', text: true, value: (r) => r.name, show: (r) => html`<span class="named" title=${r.sha256 ?? ''}><b>${r.name}</b>${!r.benchmark && html`<small class="muted">${f.shortHash(r.sha256)}</small>`}</span>` },
     { key: 'status', label: 'Status', text: true, value: (r) => r.status, show: (r) => (r.benchmark ? html`<span class="muted">benchmark</span>` : html`<${Chip} status=${r.status} title=${r.status_detail} />${r.trust === 'unsigned' && html` <${Chip} status="unsigned" />`}`) },
     { key: 'return_pct', label: 'Return', value: (r) => r.return_pct, show: (r) => html`<${Toned} value=${r.return_pct} text=${f.signedPercent(r.return_pct)} />` },
-    { key: 'pnl', label: 'PnL', title: 'After fees, in the currency of the account', value: (r) => r.pnl, show: (r) => html`<${Toned} value=${r.pnl} text=${f.signedMoney(r.pnl)} />` },
+    { key: 'pnl', minor: true, label: 'PnL', title: 'After fees, in the currency of the account', value: (r) => r.pnl, show: (r) => html`<${Toned} value=${r.pnl} text=${f.signedMoney(r.pnl)} />` },
     { key: 'sparkline', label: 'Equity', show: (r) => html`<${Sparkline} values=${r.sparkline} label="Equity of ${r.name}" />` },
     { key: 'max_drawdown_pct', label: 'Max DD', title: 'Largest fall from a peak', value: (r) => r.max_drawdown_pct, show: (r) => f.percent(r.max_drawdown_pct) },
-    { key: 'drawdown_pct', label: 'DD now', value: (r) => r.drawdown_pct, show: (r) => f.percent(r.drawdown_pct) },
+    { key: 'drawdown_pct', minor: true, label: 'DD now', value: (r) => r.drawdown_pct, show: (r) => f.percent(r.drawdown_pct) },
     { key: 'sharpe', label: 'Sharpe', title: 'A dash until there is enough to tell', value: (r) => r.sharpe, show: (r) => f.ratio(r.sharpe) },
     { key: 'win_rate_pct', label: 'Win', value: (r) => r.win_rate_pct, show: (r) => f.percent(r.win_rate_pct, 0) },
-    { key: 'profit_factor', label: 'PF', title: 'Profit factor: gains over losses', value: (r) => r.profit_factor, show: (r) => f.ratio(r.profit_factor) },
+    { key: 'profit_factor', minor: true, label: 'PF', title: 'Profit factor: gains over losses', value: (r) => r.profit_factor, show: (r) => f.ratio(r.profit_factor) },
     { key: 'trades', label: 'Trades', value: (r) => r.trades, show: (r) => f.count(r.trades) },
-    { key: 'rejected', label: 'Rejected', value: (r) => r.rejected, show: (r) => f.count(r.rejected) },
-    { key: 'fees', label: 'Fees', value: (r) => r.fees, show: (r) => f.money(r.fees) },
-    { key: 'exposure_pct', label: 'Exposure', value: (r) => r.exposure_pct, show: (r) => f.percent(r.exposure_pct, 0) },
-    { key: 'fuel', label: 'Fuel', title: 'Fuel per event, of its limit', value: fuel, show: (r) => f.percent(fuel(r), 1) },
-    { key: 'latency_p99_us', label: 'Call p99', value: (r) => r.latency_p99_us, show: (r) => f.micros(r.latency_p99_us) },
+    { key: 'rejected', minor: true, label: 'Rejected', value: (r) => r.rejected, show: (r) => f.count(r.rejected) },
+    { key: 'fees', minor: true, label: 'Fees', value: (r) => r.fees, show: (r) => f.money(r.fees) },
+    { key: 'exposure_pct', minor: true, label: 'Exposure', value: (r) => r.exposure_pct, show: (r) => f.percent(r.exposure_pct, 0) },
+    { key: 'fuel', minor: true, label: 'Fuel', title: 'Fuel per event, of its limit', value: fuel, show: (r) => f.percent(fuel(r), 1) },
+    { key: 'latency_p99_us', minor: true, label: 'Call p99', value: (r) => r.latency_p99_us, show: (r) => f.micros(r.latency_p99_us) },
   ];
 }
 

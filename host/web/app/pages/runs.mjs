@@ -39,7 +39,7 @@ export function Runs() {
   const columns = [
     { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
     { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <${Chip} status="running" title="This run" />` : ''}` },
-    ...keys.map((key) => ({ key, label: f.words(key.replace(/_ns$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
+    ...keys.map((key) => ({ key, text: rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_ns$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
   ];
   return html`<h1>Runs</h1>
     ${run && html`<${Panel} title="This run" className="span"><${Facts} pairs=${[
