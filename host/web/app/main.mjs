@@ -6,6 +6,7 @@ import { HELP, listen } from './keys.mjs';
 import { Login } from './login.mjs';
 import { connection, farewell, runId, session } from './net.mjs';
 import { Chip } from './parts.mjs';
+import { watch } from './notify.mjs';
 import { address } from './route.mjs';
 import * as store from './store.mjs';
 import { About } from './pages/about.mjs';
@@ -25,6 +26,8 @@ const LINKS = [
   ['overview', 'Overview', '◫'], ['strategy', 'Strategies', '▤'], ['market', 'Market', '∿'], ['feed', 'Feed', '⇅'],
   ['events', 'Events', '≡'], ['runs', 'Runs', '⟲'], ['settings', 'Settings', '⚙'], ['about', 'About', 'i'],
 ];
+/** Behind "More" on a phone. */
+const MINOR = ['feed', 'runs', 'settings', 'about'];
 const MODES = { live: 'LIVE FEED', sim: 'SIM', replay: 'REPLAY' };
 
 /** Lost for long enough to say so: a blink is no news. */
@@ -55,8 +58,8 @@ function Navigation() {
   const [more, setMore] = useState(false);
   const { page } = store.route.value;
   useEffect(() => setMore(false), [store.route.value]);
-  return html`<nav class="pages" aria-label="Pages">${LINKS.map(([name, label, sign], index) => html`
-    <a key=${name} href=${address(name)} class=${index > 3 && index !== 4 ? `minor ${more ? 'shown' : ''}` : index === 3 ? `minor ${more ? 'shown' : ''}` : ''} aria-current=${page === name ? 'page' : undefined}>
+  return html`<nav class="pages" aria-label="Pages">${LINKS.map(([name, label, sign]) => html`
+    <a key=${name} href=${address(name)} class=${MINOR.includes(name) ? `minor ${more ? 'shown' : ''}` : ''} aria-current=${page === name ? 'page' : undefined}>
       <span class="sign" aria-hidden="true">${sign}</span>${label}</a>`)}
     <button class="more" aria-expanded=${more} onClick=${() => setMore(!more)}><span class="sign" aria-hidden="true">⋯</span>More</button></nav>`;
 }
@@ -71,12 +74,12 @@ function Banners() {
     ${!isLost() && run?.feed === 'stale' && html`<p class="banner warn">The market feed is silent. The host is well, but prices are old. <a href="#/feed">Feed health</a></p>`}
     ${!isLost() && run?.feed === 'down' && html`<p class="banner bad" role="alert">The market feed is down. Strategies get no market data. <a href="#/feed">Feed health</a></p>`}
     ${run?.state === 'ended' && html`<p class="banner info">This run has ended. The results are final.</p>`}
-    ${restarted && html`<p class="banner info">The host was restarted: this is another run than before. <button onClick=${() => location.reload()}>Reload the view</button></p>`}</div>`;
+    ${restarted && html`<p class="banner info">The host was restarted${store.filesChanged.value ? ' in another version' : ''}: this is another run than before. <button onClick=${() => location.reload()}>Reload the view</button></p>`}</div>`;
 }
 
 function Help({ onClose }) {
   return html`<dialog open class="help" aria-label="Keyboard"><h2>Keyboard</h2>
-    <dl class="facts">${HELP.map(([keys, what]) => html`<div key=${keys}><dt><kbd>${keys}</kbd></dt><dd>${what}</dd></div>`)}</dl>
+    <dl class="keys">${HELP.map(([keys, what]) => html`<div key=${keys}><dt><kbd>${keys}</kbd></dt><dd>${what}</dd></div>`)}</dl>
     <div class="row end"><button onClick=${onClose} autofocus>Close</button></div></dialog>`;
 }
 
@@ -103,6 +106,7 @@ function App() {
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
 }
 
+watch();
 const place = document.getElementById('app');
 place.replaceChildren();
 render(html`<${App} />`, place);

@@ -16,13 +16,15 @@ export const feed = signal(null);
 export const events = signal(null);
 /** The first run that this page showed; `runId` differs after a restart. */
 export const firstRun = signal(null);
+/** True when the host serves other pages than those that run here. */
+export const filesChanged = signal(false);
 /** When the last message came, in ms. */
 export const heard = signal(Date.now());
 export const route = signal(parse(location.hash));
 /** Ticks once a second, for clocks and ages. */
 export const now = signal(Date.now());
 
-const DEFAULTS = { theme: 'auto', colors: 'green-red', zone: 'utc', density: 'cozy', hidden: [] };
+const DEFAULTS = { theme: 'auto', colors: 'green-red', zone: 'utc', density: 'cozy', notices: false, hidden: [] };
 
 function stored() {
   try {
@@ -59,6 +61,13 @@ const note = (target, pick) => (data) => {
   target.value = pick(data);
 };
 
+/** The host may have come back with other pages than these. */
+function compareFiles() {
+  api('/me').then(({ ui_hash: hash }) => {
+    if (hash && me.value?.ui_hash && hash !== me.value.ui_hash) filesChanged.value = true;
+  }, () => {});
+}
+
 let started = false;
 
 /** Loads who we are, then follows what every page needs. */
@@ -78,7 +87,9 @@ export async function start() {
     events.value = append(isSnapshot ? [] : events.value ?? [], fresh, EVENTS_MOST);
   });
   effect(() => {
-    if (firstRun.value === null && runId.value !== null) firstRun.value = runId.value;
+    if (runId.value === null) return;
+    if (firstRun.value === null) firstRun.value = runId.value;
+    else if (firstRun.value !== runId.value) compareFiles();
   });
   setInterval(() => { now.value = Date.now(); }, 1000);
 }

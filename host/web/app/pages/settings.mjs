@@ -2,6 +2,7 @@
 
 import { html, useState } from '../../vendor/ui.mjs';
 import { api, disconnect, session } from '../net.mjs';
+import { canNotify, setNotices } from '../notify.mjs';
 import { Export, Panel, Problem, Skeleton, Table, useRequest } from '../parts.mjs';
 import { matches } from '../sort.mjs';
 import * as store from '../store.mjs';
@@ -33,6 +34,7 @@ export function Settings() {
   return html`<h1>Settings</h1>
     <${Panel} title="Appearance">${CHOICES.map(([name, label, options]) => html`<fieldset key=${name}><legend>${label}</legend>${options.map(([value, text]) => html`
       <label key=${value} class="choice"><input type="radio" name=${name} value=${value} checked=${store.prefs.value[name] === value} onChange=${() => store.setPref(name, value)} />${text}</label>`)}</fieldset>`)}
+      ${canNotify() && html`<fieldset><legend>Notices</legend><label class="choice"><input type="checkbox" checked=${store.prefs.value.notices} onChange=${(e) => setNotices(e.target.checked)} />Tell me when a strategy faults or is killed, or the feed is down</label></fieldset>`}
       <p class="note">Kept in this browser. Gains carry a plus sign and losses a minus sign in every color.</p><//>
     <${Panel} title="Session"><p>You are logged in as <b>${store.me.value?.role ?? 'unknown'}</b>. <button onClick=${leave}>Log out</button></p><//>
     <${Panel} title="Configuration of the host" className="span" tools=${html`<input type="search" data-filter placeholder="Filter ( / )" aria-label="Filter settings" value=${filter} onInput=${(e) => setFilter(e.target.value)} /><${Export} name="config" rows=${rows} />`}>
