@@ -2,8 +2,8 @@
 // same colors as the page.
 
 import * as lwc from '../vendor/lwc.mjs';
-import { html, useEffect, useRef } from '../vendor/ui.mjs';
-import { priceDigits } from './format.mjs';
+import { html, useEffect, useRef, useState } from '../vendor/ui.mjs';
+import { fullTime, money, percent, price as writePrice, priceDigits, quantity } from './format.mjs';
 import { savePng } from './parts.mjs';
 import { prefs, themeNow } from './store.mjs';
 
@@ -60,6 +60,20 @@ function Chart({ build, update, label, name, version, className = '' }) {
     <div class="canvas" ref=${place} /><button class="quiet png" onClick=${png} title="Save this chart as an image">PNG</button></figure>`;
 }
 
+/** The same numbers to read, made only when they are asked for. */
+function AsTable({ head, rows }) {
+  const [open, setOpen] = useState(false);
+  return html`<details class="as-table" onToggle=${(event) => setOpen(event.target.open)}><summary>As a table</summary>
+    ${open && html`<div class="scroll" tabindex="0" role="region" aria-label="The chart as a table"><table><thead><tr>${head.map((label) => html`<th key=${label} scope="col">${label}</th>`)}</tr></thead>
+      <tbody>${rows().map((row, index) => html`<tr key=${index}>${row.map((cell, at) => html`<td key=${at} data-label=${head[at]}>${cell}</td>`)}</tr>`)}</tbody></table></div>`}</details>`;
+}
+
+/** Up to eleven points of a curve, evenly, with the last. */
+function sampled(points) {
+  const step = Math.max(1, Math.floor(points.length / 10));
+  return points.filter((_, index) => index % step === 0 || index === points.length - 1);
+}
+
 const DASHED = 2;
 const DOTTED = 1;
 
@@ -109,7 +123,9 @@ export function EquityChart({ curves, rebased, label }) {
     if (untouched) chart.timeScale().fitContent();
   };
   const filled = curves.filter(({ points }) => points.length > 1).length;
-  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}`} className="tall" />`;
+  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}`} className="tall" />
+    <${AsTable} head=${['Strategy', 'Time', 'Equity', 'Drawdown']} rows=${() => curves.flatMap(({ name, points }) => sampled(points).map(([ms, equity, drawdown]) => [
+      name, fullTime(ms, prefs.value.zone), money(equity), percent(drawdown)]))} />`;
 }
 
 /** The library's format of a price of this size. */
@@ -174,5 +190,7 @@ export function CandleChart({ candles, fills = [], lines = [], outages = [], foc
     parts.focus = focus;
   };
   const ready = candles.length > 0;
-  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} className="tall" />`;
+  const written = () => candles.slice(-30).toReversed().map(([time, ...rest]) => [fullTime(time * 1000, prefs.value.zone), ...rest.slice(0, 4).map(writePrice), quantity(rest[4])]);
+  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} className="tall" />
+    <${AsTable} head=${['Opened', 'Open', 'High', 'Low', 'Close', 'Volume']} rows=${written} />`;
 }
