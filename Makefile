@@ -87,6 +87,10 @@ wasi-guest: setup ## Build the test strategy that imports WASI to target/guests
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
 
+.PHONY: screenshots
+screenshots: host guests ## Look at every page of the dashboard in a headless Chromium
+	@scripts/screenshots $(URL)
+
 .PHONY: vendor
 vendor: ## Fetch and bundle the dashboard's libraries anew (developers; needs Node)
 	@scripts/vendor
