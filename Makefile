@@ -43,6 +43,16 @@ run: host guests ## Build, allow and run the reference strategies on the simulat
 exchange: setup ## Start a fake exchange on loopback to trade on (ARGS="--faults 20s")
 	$(CARGO) run $(PROFILE) -q -p sandpaper-tests --bin exchange -- $(if $(DURATION),--duration $(DURATION)) $(ARGS)
 
+.PHONY: soak-feed
+soak-feed: setup host ## Run 10,000 seeded days of faults against the feed; SANDPAPER_SEED repeats one
+	SANDPAPER_SCENARIOS=$${SANDPAPER_SCENARIOS:-10000} $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- exchange::
+
+.PHONY: fuzz
+fuzz: ## Fuzz the feed for a minute a target; needs cargo-fuzz and the nightly toolchain
+	for target in kraken_message kraken_book; do \
+		cargo +nightly fuzz run $$target -- -max_total_time=60 -timeout=5 -rss_limit_mb=1024 || exit 1; \
+	done
+
 .PHONY: test
 test: setup host guests workloads wasi-guest market ## Run every test
 	@scripts/test

@@ -30,6 +30,7 @@ pub enum Fault {
     Exponent,
     NotANumber,
     WrongChecksum,
+    FlippedBook,
     DropBook,
     DuplicateBook,
     ReorderBook,
@@ -71,7 +72,7 @@ pub enum Place {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::CloseNormally,
         Self::Reset,
         Self::CloseGoingAway,
@@ -97,6 +98,7 @@ impl Fault {
         Self::Exponent,
         Self::NotANumber,
         Self::WrongChecksum,
+        Self::FlippedBook,
         Self::DropBook,
         Self::DuplicateBook,
         Self::ReorderBook,
@@ -165,7 +167,8 @@ impl Fault {
     pub fn hides_depth(self) -> bool {
         matches!(
             self,
-            Self::DropBook
+            Self::FlippedBook
+                | Self::DropBook
                 | Self::DuplicateBook
                 | Self::ReorderBook
                 | Self::CutJson

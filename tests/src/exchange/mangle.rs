@@ -4,6 +4,7 @@
 use super::book::View;
 use super::desk::{Content, Frame};
 use super::fault::{Fault, Place};
+use super::fuzz::mutated;
 use super::market::{PAIRS, Print};
 use super::random::Random;
 use super::wire;
@@ -127,6 +128,12 @@ fn wrong(fault: Fault, frame: &Frame, random: &mut Random) -> Vec<Out> {
                 Fault::NotANumber => vec![swap(text, "\"qty\":", "\"qty\":NaN,\"x\":")],
                 Fault::WrongChecksum => {
                     vec![Out::Text(wire::book(pair, *snapshot, sides, checksum ^ 1, *ts))]
+                }
+                Fault::FlippedBook => {
+                    let from = text.find("\"bids\"").unwrap_or(0);
+                    let to = text.find(",\"timestamp\"").unwrap_or(text.len());
+                    let middle = mutated(&text[from..to], random);
+                    vec![Out::Text(format!("{}{middle}{}", &text[..from], &text[to..]))]
                 }
                 Fault::DropBook => Vec::new(),
                 Fault::DuplicateBook => vec![as_is(), as_is()],

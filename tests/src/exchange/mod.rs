@@ -11,6 +11,7 @@ pub mod book;
 pub mod desk;
 pub mod dialogue;
 pub mod fault;
+pub mod fuzz;
 pub mod link;
 pub mod mangle;
 pub mod market;

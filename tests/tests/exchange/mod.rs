@@ -1,4 +1,5 @@
 //! The fake exchange, and the host's protocol on it.
 
 mod dialogue;
+mod fuzz;
 mod socket;
