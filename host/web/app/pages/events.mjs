@@ -21,6 +21,14 @@ function FillText({ fill }) {
     fill.cause && fill.cause !== fill.reason && html`<span class="muted"> · ${fill.cause}</span>`}`;
 }
 
+/** The newest fill, with its reason: why did it trade? */
+export function LastFill({ fill, named = false }) {
+  if (!fill) return null;
+  return html`<p class="last"><b>Last trade</b> ${f.clock(f.millis(fill.ts_ns), store.prefs.value.zone)} ${named && html`<a href=${address('strategy', fill.strategy)}>${fill.strategy}</a> `}<span class=${
+    buys(fill) ? 'gain' : 'loss'}>${buys(fill) ? '▲' : '▼'} ${fill.action ?? fill.side}</span> ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
+    fill.reason ? html` because “${fill.reason}”` : html`<span class="muted"> (no reason given)</span>`}${fill.cause && fill.cause !== fill.reason && html`<span class="muted"> · ${fill.cause}</span>`}</p>`;
+}
+
 /** Events as a list that a screen reader follows. */
 export function EventList({ events, loading, marked = null }) {
   if (loading) return html`<${Skeleton} rows=${6} />`;

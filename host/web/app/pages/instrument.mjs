@@ -55,7 +55,7 @@ export function Candles({ symbol, interval, fills = [], lines = [], focus = null
   if (candles === null) return html`<div class="chart tall"><${Skeleton} rows=${6} /></div>`;
   const here = fills.filter((fill) => fill.symbol === symbol);
   const marks = gathered(here, interval);
-  if (candles.length === 0) return html`<div class="chart tall"><${Empty}>No candle of this length yet. The first appears with the first trade.<//></div>`;
+  if (candles.length === 0) return html`<div><${Empty}>No candle of this length yet. The first appears with the first trade.<//></div>`;
   return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} outages=${outages(symbol)} focus=${focus} interval=${interval}
     name=${`candles ${symbol}`} label=${`Candles of ${symbol}, last ${f.price(candles.at(-1)[4])}, ${here.length} fills`} />`;
 }

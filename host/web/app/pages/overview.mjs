@@ -9,7 +9,7 @@ import { address } from '../route.mjs';
 import { matches } from '../sort.mjs';
 import { appendPoints, listOf } from '../topics.mjs';
 import * as store from '../store.mjs';
-import { EventList } from './events.mjs';
+import { EventList, LastFill } from './events.mjs';
 
 const CHARTED_MOST = 12;
 
@@ -24,17 +24,18 @@ const Kpi = ({ label, value, detail, kind = '' }) => html`<div class="kpi"><span
 function Strip() {
   const run = store.run.value;
   const order = ranked();
-  const [best, worst] = [order[0], order.at(-1)];
+  const known = order.filter((row) => row.return_pct !== null);
+  const [best, worst] = [known[0], known.at(-1)];
   const hold = (store.strategies.value ?? []).find((row) => row.benchmark);
   const slowest = Math.max(0, ...order.map((row) => row.latency_p99_us ?? 0));
   if (!run) return html`<${Skeleton} rows=${1} />`;
   return html`<div class="kpis">
     ${(run.totals ?? []).slice(0, 2).map(({ currency, equity, start }) => {
       const gain = f.number(equity) === null || f.number(start) === null ? null : equity - start;
-      return html`<${Kpi} key=${currency} label="Paper equity" value=${f.money(equity, currency)} detail=${html`<${Toned} value=${gain} text=${`${f.signedMoney(gain)} since start`} />`} />`;
+      return html`<${Kpi} key=${currency} label="Paper equity" value=${f.money(equity, currency)} detail=${gain === null ? 'known with the first prices' : html`<${Toned} value=${gain} text=${`${f.signedMoney(gain)} since start`} />`} />`;
     })}
-    <${Kpi} label="Ahead" value=${best?.name ?? f.UNKNOWN} detail=${best && html`<${Toned} value=${best.return_pct} text=${f.signedPercent(best.return_pct)} />${hold && ` · hold ${f.signedPercent(hold.return_pct)}`}`} />
-    ${order.length > 1 && html`<${Kpi} label="Behind" value=${worst.name} detail=${html`<${Toned} value=${worst.return_pct} text=${f.signedPercent(worst.return_pct)} />`} />`}
+    <${Kpi} label="Ahead" value=${best?.name ?? f.UNKNOWN} detail=${!best ? 'known with the first prices' : html`<${Toned} value=${best.return_pct} text=${f.signedPercent(best.return_pct)} />${hold && ` · hold ${f.signedPercent(hold.return_pct)}`}`} />
+    ${known.length > 1 && html`<${Kpi} label="Behind" value=${worst.name} detail=${html`<${Toned} value=${worst.return_pct} text=${f.signedPercent(worst.return_pct)} />`} />`}
     <${Kpi} label="Open positions" value=${f.count(run.open_positions)} detail=${`${order.length} strategies`} />
     <${Kpi} label="Market feed" value=${html`<${Chip} status=${run.feed} />`} detail=${`${f.count(run.events_per_s)} events/s`} />
     <${Kpi} label="Events" value=${f.count(run.events)} detail=${slowest > 0 ? `call p99 ≤ ${f.micros(slowest)}` : 'in this run'} />
@@ -104,6 +105,7 @@ export function Overview({ route }) {
   const shown = order.filter((row) => matches(`${row.name} ${row.status}`, filter));
   const positions = all.flatMap((row) => row.positions ?? []);
   return html`<h1 class="hidden">Overview</h1><${Strip} />
+    <${LastFill} fill=${(store.events.value ?? []).findLast((event) => event.fill)?.fill} named=${true} />
     <${Panel} title="Leaderboard" className="span" tools=${html`
       <input type="search" data-filter placeholder="Filter ( / )" aria-label="Filter strategies" value=${filter} onInput=${(e) => { setFilter(e.target.value); store.go(address('overview', null, { q: e.target.value }), true); }} />
       <${Export} name="leaderboard" rows=${all} />`}>
@@ -124,6 +126,7 @@ function Curves({ charted, names, order, rebased, setRebased }) {
   return html`<${Panel} title="Equity and drawdown" className="span" tools=${html`
       <span class="legend">${curves.map(({ name, index }) => html`<span key=${name}><i class="swatch line-${(index % 7) + 1} ${index >= 7 ? 'dashed' : ''}" />${name}</span>`)}</span>
       <button class="quiet" aria-pressed=${rebased} title="Every curve starts at 100" onClick=${() => setRebased(!rebased)}>Start = 100</button>`}>
-      <${EquityChart} curves=${curves} rebased=${rebased} label=${`Equity and drawdown. ${summary}`} /><//>`;
+      ${curves.every((curve) => curve.points.length === 0) ? html`<${Empty}>The curves begin with the first prices.<//>`
+    : html`<${EquityChart} curves=${curves} rebased=${rebased} label=${`Equity and drawdown. ${summary}`} />`}<//>`;
 }
 

@@ -8,6 +8,7 @@ import { Chip, Confirm, Empty, Facts, Panel, Problem, Skeleton, Toned, useReques
 import { address } from '../route.mjs';
 import * as store from '../store.mjs';
 import { appendPoints, listOf } from '../topics.mjs';
+import { LastFill } from './events.mjs';
 import { Book, Candles, SymbolPicker } from './instrument.mjs';
 import { TABS } from './tabs.mjs';
 
@@ -47,18 +48,11 @@ function Head({ row, detail }) {
       ${(detail?.indicators ?? []).map(({ name, value }) => html`<span key=${name} class="muted">${name} <code>${f.ratio(value, 4)}</code></span>`)}</div></section>`;
 }
 
-/** The newest fill, with its reason: why did it trade? */
-function LastFill({ fills }) {
-  const fill = fills.at(-1);
-  if (!fill) return null;
-  return html`<p class="last"><b>Last trade</b> ${f.clock(f.millis(fill.ts_ns), store.prefs.value.zone)}: ${fill.action ?? fill.side} ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
-    fill.reason ? html` because “${fill.reason}”` : html`<span class="muted"> (no reason given)</span>`}${fill.cause && html`<span class="muted"> · ${fill.cause}</span>`}</p>`;
-}
-
 function Curve({ name }) {
   const [points, setPoints] = useState([]);
   useEffect(() => follow(`equity:${name}`, (data, isSnapshot) => setPoints((at) => appendPoints(isSnapshot ? [] : at, listOf(data, 'points'), 4000))), [name]);
-  return html`<${Panel} title="Equity and drawdown"><${EquityChart} curves=${[{ name, index: 0, points }]} rebased=${false} label=${`Equity and drawdown of ${name}`} /><//>`;
+  return html`<${Panel} title="Equity and drawdown">${points.length === 0 ? html`<${Empty}>The curve begins with the first prices.<//>`
+    : html`<${EquityChart} curves=${[{ name, index: 0, points }]} rebased=${false} label=${`Equity and drawdown of ${name}`} />`}<//>`;
 }
 
 function useFills(name) {
@@ -104,7 +98,7 @@ function Shown({ row, route }) {
     position && ['entry', position.entry_price, position.side], position && ['stop', position.stop, 'stop'], position && ['target', position.target, 'target'],
     ...(detail?.orders_open ?? []).filter((order) => order.symbol === symbol).map((order) => ['order', order.price, order.action]),
   ].filter((line) => line && f.number(line[1]) !== null).map(([kind, price, title]) => ({ kind, price: Number(price), title }));
-  return html`<${Head} row=${row} detail=${detail} /><${Problem} text=${error} /><${LastFill} fills=${fills} />
+  return html`<${Head} row=${row} detail=${detail} /><${Problem} text=${error} /><${LastFill} fill=${fills.at(-1)} />
     <div class="market">
       <${Panel} title=${`${symbol ?? 'Market'} with fills`} tools=${html`<${SymbolPicker} symbols=${symbols} symbol=${symbol} interval=${interval} choose=${choose} />`}>
         <${Candles} symbol=${symbol} interval=${interval} fills=${fills} lines=${lines} focus=${focus} /><//>
