@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { address, codeOf, parse } from '../../host/web/app/route.mjs';
 import { cell, csv, matches, sorted } from '../../host/web/app/sort.mjs';
-import { Sequence, append, appendPoints, backOff, listOf } from '../../host/web/app/topics.mjs';
+import { Sequence, append, appendPoints, backOff, gather, listOf } from '../../host/web/app/topics.mjs';
 
 test('a topic is applied in order, and a gap asks for it anew', () => {
   const topic = new Sequence();
@@ -28,6 +28,12 @@ test('a list takes each item once and keeps the newest', () => {
 test('a point of the last time replaces it', () => {
   assert.deepEqual(appendPoints([[1, 5], [2, 6]], [[2, 7], [3, 8]], 10), [[1, 5], [2, 7], [3, 8]]);
   assert.deepEqual(appendPoints([[1, 5], [2, 6]], [[3, 8]], 2), [[2, 6], [3, 8]]);
+});
+
+test('longer candles are made of shorter ones', () => {
+  const minutes = [[240, 5, 7, 4, 6, 1], [300, 6, 8, 5, 7, 2], [360, 7, 9, 6, 8, 3], [600, 1, 1, 1, 1, 1]];
+  assert.deepEqual(gather(minutes, 300), [[0, 5, 7, 4, 6, 1], [300, 6, 9, 5, 8, 5], [600, 1, 1, 1, 1, 1]]);
+  assert.deepEqual(gather(minutes, 60), minutes);
 });
 
 test('the wait grows from half a second to fifteen, and never beyond', () => {

@@ -30,14 +30,36 @@ export async function api(path, { method = 'GET', body } = {}) {
   throw Object.assign(error, { status: response.status, retryAfter: response.headers.get('retry-after') });
 }
 
-/** @type {Map<string, {sequence: Sequence, listeners: Set<Function>, last: object|null}>} */
+/** @type {Map<string, {sequence: Sequence, listeners: Set<Function>}>} */
 const topics = new Map();
 let socket = null;
 let attempt = 0;
 let timer = null;
 
+/** Topics to begin or to end, gathered: the host takes only so many messages a second. */
+const asked = new Map();
+const FLUSH_MS = 150;
+let flushed = 0;
+let flushing = null;
+
 function send(message) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function flush() {
+  flushing = null;
+  flushed = Date.now();
+  for (const t of ['unsub', 'sub']) {
+    const names = [...asked].filter(([, what]) => what === t).map(([topic]) => topic);
+    if (names.length > 0) send({ t, topics: names });
+  }
+  asked.clear();
+}
+
+/** Asks for a topic (`sub`, which brings a snapshot) or for its end (`unsub`). */
+function ask(topic, t) {
+  asked.set(topic, t);
+  flushing ??= setTimeout(flush, Math.max(0, flushed + FLUSH_MS - Date.now()));
 }
 
 /**
@@ -45,23 +67,16 @@ function send(message) {
  * @returns {() => void}
  */
 export function follow(topic, listener) {
-  let entry = topics.get(topic);
-  if (!entry) {
-    entry = { sequence: new Sequence(), listeners: new Set() };
-    topics.set(topic, entry);
-    send({ t: 'sub', topics: [topic] });
-  } else {
-    // Only a new subscription brings a snapshot.
-    entry.sequence.reset();
-    send({ t: 'unsub', topics: [topic] });
-    send({ t: 'sub', topics: [topic] });
-  }
+  const entry = topics.get(topic) ?? { sequence: new Sequence(), listeners: new Set() };
+  topics.set(topic, entry);
+  entry.sequence.reset();
+  ask(topic, 'sub');
   entry.listeners.add(listener);
   return () => {
     entry.listeners.delete(listener);
     if (entry.listeners.size === 0 && topics.get(topic) === entry) {
       topics.delete(topic);
-      send({ t: 'unsub', topics: [topic] });
+      ask(topic, 'unsub');
     }
   };
 }
@@ -73,15 +88,15 @@ function receive(message) {
     connection.value = { state: 'open', since: Date.now() };
     runId.value = message.run;
     for (const { sequence } of topics.values()) sequence.reset();
-    if (topics.size > 0) send({ t: 'sub', topics: [...topics.keys()] });
+    asked.clear();
+    for (const topic of topics.keys()) ask(topic, 'sub');
   } else if (message.t === 'snap' || message.t === 'upd') {
     const entry = topics.get(message.topic);
     const verdict = entry?.sequence.take(message);
     if (verdict === 'apply') {
       for (const listener of entry.listeners) listener(message.data, message.t === 'snap');
     } else if (verdict === 'gap') {
-      send({ t: 'unsub', topics: [message.topic] });
-      send({ t: 'sub', topics: [message.topic] });
+      ask(message.topic, 'sub');
     }
   } else if (message.t === 'resync') {
     topics.get(message.topic)?.sequence.reset();

@@ -59,6 +59,21 @@ export function appendPoints(points, added, most) {
   return all.length > most ? all.slice(all.length - most) : all;
 }
 
+/** Candles `[time_s, open, high, low, close, volume]` as longer ones. */
+export function gather(candles, interval) {
+  const out = [];
+  for (const [time, open, high, low, close, volume] of candles) {
+    const start = Math.floor(time / interval) * interval;
+    const last = out.at(-1);
+    if (last?.[0] === start) {
+      out[out.length - 1] = [start, last[1], Math.max(last[2], high), Math.min(last[3], low), close, last[5] + volume];
+    } else {
+      out.push([start, open, high, low, close, volume]);
+    }
+  }
+  return out;
+}
+
 /** How long to wait before attempt `n` (from 0), in ms: 0.5 to 15 s, with jitter. */
 export function backOff(attempt, random = Math.random) {
   const full = Math.min(15_000, 500 * 2 ** Math.min(attempt, 10));

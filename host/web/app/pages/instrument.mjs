@@ -6,16 +6,35 @@ import * as f from '../format.mjs';
 import { api, follow } from '../net.mjs';
 import { Chip, Empty, Panel, Skeleton, useRequest } from '../parts.mjs';
 import * as store from '../store.mjs';
-import { listOf } from '../topics.mjs';
+import { gather, listOf } from '../topics.mjs';
 
-const INTERVALS = [[60, '1 min'], [300, '5 min'], [900, '15 min'], [3600, '1 h']];
+/** Lengths to choose from, in seconds; those below what the host keeps cannot be had. */
+const INTERVALS = [1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
 const CANDLES_MOST = 1000;
+/** How long a series may take to come before it is said to be absent. */
+const PATIENCE_MS = 4000;
+
+/** The lengths that the host keeps of a symbol; one minute where it does not say. */
+const keptOf = (symbol) => {
+  const kept = store.market.value?.find((row) => row.symbol === symbol)?.intervals;
+  return Array.isArray(kept) && kept.length > 0 ? kept : [60];
+};
+
+/** The longest kept length that a wanted one is made of. */
+const sourceOf = (symbol, wanted) => {
+  const fitting = keptOf(symbol).filter((seconds) => wanted % seconds === 0);
+  return fitting.length > 0 ? Math.max(...fitting) : Math.min(...keptOf(symbol));
+};
+
+const lengthOf = (seconds) => (seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${seconds / 60} min` : seconds < 86_400 ? `${seconds / 3600} h` : `${seconds / 86_400} d`);
 
 export function SymbolPicker({ symbols, symbol, interval, choose }) {
+  const kept = keptOf(symbol);
+  const lengths = INTERVALS.filter((seconds) => kept.some((source) => seconds % source === 0));
   return html`${symbols.length > 1 && html`<select aria-label="Symbol" value=${symbol} onChange=${(e) => choose({ symbol: e.target.value })}>
       ${symbols.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`}
     <select aria-label="Candle length" value=${String(interval)} onChange=${(e) => choose({ interval: e.target.value })}>
-      ${INTERVALS.map(([seconds, label]) => html`<option key=${seconds} value=${String(seconds)}>${label}</option>`)}</select>`;
+      ${lengths.map((seconds) => html`<option key=${seconds} value=${String(seconds)}>${lengthOf(seconds)}</option>`)}</select>`;
 }
 
 /** Times when no data came, in seconds, for one symbol. */
@@ -40,22 +59,26 @@ function gathered(fills, interval) {
 
 /** Candles of a symbol, with a strategy's fills and lines. */
 export function Candles({ symbol, interval, fills = [], lines = [], focus = null }) {
-  const [candles, setCandles] = useState(null);
+  const [kept, setCandles] = useState(null);
+  const source = sourceOf(symbol, interval);
   useEffect(() => {
     if (!symbol) return undefined;
     setCandles(null);
-    return follow(`candles:${symbol}:${interval}`, (data, isSnapshot) => {
+    const timer = setTimeout(() => setCandles((at) => at ?? []), PATIENCE_MS);
+    const end = follow(`candles:${symbol}:${source}`, (data, isSnapshot) => {
       const added = listOf(data, 'candles');
       setCandles((at) => {
-        const kept = (isSnapshot ? [] : at ?? []).filter(([time]) => !(time >= (added[0]?.[0] ?? Infinity)));
-        return kept.concat(added).slice(-CANDLES_MOST);
+        const old = (isSnapshot ? [] : at ?? []).filter(([time]) => !(time >= (added[0]?.[0] ?? Infinity)));
+        return old.concat(added).slice(-CANDLES_MOST);
       });
     });
-  }, [symbol, interval]);
+    return () => { clearTimeout(timer); end(); };
+  }, [symbol, source]);
+  const candles = kept && gather(kept, Math.max(interval, source));
   if (candles === null) return html`<div class="chart tall"><${Skeleton} rows=${6} /></div>`;
   const here = fills.filter((fill) => fill.symbol === symbol);
   const marks = gathered(here, interval);
-  if (candles.length === 0) return html`<div><${Empty}>No candle of this length yet. The first appears with the first trade.<//></div>`;
+  if (candles.length === 0) return html`<div><${Empty}>No candle of this symbol yet. They come with its trades, when a strategy asks for candles.<//></div>`;
   return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} outages=${outages(symbol)} focus=${focus} interval=${interval}
     name=${`candles ${symbol}`} label=${`Candles of ${symbol}, last ${f.price(candles.at(-1)[4])}, ${here.length} fills`} />`;
 }
