@@ -23,7 +23,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run DURATION=60s ARGS=\"--seed 7\""
 
@@ -54,7 +54,7 @@ fuzz: ## Fuzz the feed for a minute a target; needs cargo-fuzz and the nightly t
 	done
 
 .PHONY: test
-test: setup host guests workloads wasi-guest market ## Run every test
+test: setup setup-tests host guests workloads wasi-guest language-guests market ## Run every test
 	@scripts/test
 
 .PHONY: check
@@ -93,6 +93,10 @@ workloads: setup ## Build the three measured workloads to target/workloads
 wasi-guest: setup ## Build the test strategy that imports WASI to target/guests
 	@scripts/wasi-guest
 
+.PHONY: language-guests
+language-guests: setup ## Build the example strategies in Python and JavaScript
+	@scripts/language-guests
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
@@ -112,6 +116,10 @@ vendor-check: ## Compare the dashboard's libraries with their lock, without netw
 .PHONY: setup
 setup: ## Install what building needs
 	@scripts/setup
+
+.PHONY: setup-tests
+setup-tests: ## Install the programs that some tests compare with or drive
+	@scripts/setup-tests
 
 .PHONY: clean
 clean: ## Remove everything that was built
