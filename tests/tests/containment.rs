@@ -170,6 +170,7 @@ fn crit_001_private_state_that_others_may_enter_is_not_used() {
 /// reads.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "how long the storm lasts is what is asked for")]
+#[allow(clippy::print_stderr, reason = "the figures are what the long form is for")]
 fn crit_001_a_storm_of_swaps_runs_nothing_else() {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::time::{Duration, Instant};
@@ -221,7 +222,7 @@ fn crit_001_a_storm_of_swaps_runs_nothing_else() {
         }
         over.store(true, Ordering::Relaxed);
     });
-    println!("{} swaps, {approved} approved, {refused} refused", swaps.into_inner());
+    eprintln!("{} swaps, {approved} approved, {refused} refused", swaps.into_inner());
     assert!(approved > 0 && refused > 0, "{approved} approved, {refused} refused");
 }
 
@@ -268,10 +269,11 @@ fn crit_001_a_folder_of_too_many_files_is_refused() {
 
 /// Whoever holds the key decides what counts: without its signature nothing runs.
 #[test]
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
 fn crit_001_an_unsigned_lock_file_allows_nothing_where_a_key_is_set() {
     let made = std::process::Command::new("minisign").arg("-v").output();
     if made.is_err() {
-        println!("skipped: minisign is not installed");
+        eprintln!("skipped: minisign is not installed");
         return;
     }
     let folder = Folder::new();
