@@ -97,6 +97,18 @@ wasi-guest: setup ## Build the test strategy that imports WASI to target/guests
 language-guests: setup ## Build the example strategies in Python and JavaScript
 	@scripts/language-guests
 
+# What these run in CI as a slice, for as long as anyone likes.
+LONG_TESTS := $(CARGO) nextest run --cargo-profile release --locked --no-capture
+
+.PHONY: swap-storm
+swap-storm: host ## Swap files under the loader for ten minutes: no unapproved byte runs
+	SANDPAPER_STORM=600 $(LONG_TESTS) -p sandpaper-tests storm_of_swaps
+
+.PHONY: containment
+containment: host ## Hostile strategies at length: 1,000 replays, 10,000 loads, random modules
+	SANDPAPER_REPLAYS=1000 SANDPAPER_LOADS=10000 $(LONG_TESTS) -p sandpaper-tests corpus::
+	SANDPAPER_SMITH=5000 $(LONG_TESTS) -p sandpaper smith_tests
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market

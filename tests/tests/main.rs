@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod containment;
+mod corpus;
 mod exchange;
 mod help;
 mod languages;

@@ -13,6 +13,7 @@ use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
 use super::strategies::{self, Loaded, Selection};
+use super::trust::TrustWatch;
 use super::{Failure, Interrupt, setup};
 
 /// How often the simulator is asked for what has happened since.
@@ -68,7 +69,12 @@ async fn follow(
     let identities = identities(&loaded);
     let (instruments, start) = (source.instruments().clone(), source.start());
     let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
-    let mut session = Session::begin(engine, &identities, watchers)?;
+    let trust = TrustWatch::new(
+        strategies::lock_source(config)?,
+        strategies::read_lock(config)?,
+        &identities,
+    );
+    let mut session = Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust));
     let mut warm_up = InputBlock::new(&instruments, session.next_seq());
     source.warm_up(&intervals, &mut warm_up);
     session.step(&warm_up)?;

@@ -9,6 +9,7 @@ pub mod replay;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod trust;
 
 pub use failure::Failure;
 pub use interrupt::Interrupt;

@@ -5,6 +5,8 @@
 //! the engine steps; then the watchers see what came of it, in their order. The
 //! first of them keeps the record, so that nothing is shown before it is kept.
 
+use jiff::Timestamp;
+
 use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Engine, Output};
 use crate::input::InputBlock;
@@ -76,11 +78,19 @@ pub trait Watch {
     }
 }
 
+/// Who may end single strategies while a run goes on.
+pub trait Warden {
+    /// Those that may run no longer at this wall time, by name, with the reason.
+    /// Asked before every block; it decides itself how often it looks.
+    fn look(&mut self, now: Timestamp) -> Vec<(String, String)>;
+}
+
 /// A started engine with its watchers, the keeper of the record first.
 pub struct Session<'a> {
     /// the engine
     pub engine: Engine,
     watchers: Vec<&'a mut dyn Watch>,
+    warden: Option<Box<dyn Warden>>,
     news: Vec<Output>,
     next_seq: u64,
 }
@@ -95,11 +105,28 @@ impl<'a> Session<'a> {
         identities: &[Identity],
         watchers: Vec<&'a mut dyn Watch>,
     ) -> Result<Self, Failure> {
-        let mut session = Self { engine, watchers, news: Vec::new(), next_seq: 1 };
+        let mut session = Self { engine, watchers, warden: None, news: Vec::new(), next_seq: 1 };
         for watcher in &mut session.watchers {
             watcher.started(&session.engine, identities)?;
         }
         Ok(session)
+    }
+
+    /// Lets `warden` end strategies between blocks.
+    #[must_use]
+    pub fn guarded(mut self, warden: Box<dyn Warden>) -> Self {
+        self.warden = Some(warden);
+        self
+    }
+
+    /// Halts what may run no longer.
+    fn enforce(&mut self) {
+        let Some(warden) = &mut self.warden else { return };
+        for (name, why) in warden.look(Timestamp::now()) {
+            if self.engine.halt(&name, &why) {
+                tracing::error!(strategy = name, "halted: {why}");
+            }
+        }
     }
 
     /// The sequence number of the next input.
@@ -139,6 +166,7 @@ impl<'a> Session<'a> {
                 () = interrupt.asked() => break,
                 flow = source.next(&mut block) => flow?,
             };
+            self.enforce();
             self.step(&block)?;
             if flow == Flow::End {
                 break;

@@ -132,6 +132,9 @@ section! {
         dir: String = "strategies",
         /// The list of allowed hashes. Keep it outside the folder above.
         lock: String = "strategies.lock",
+        /// The minisign public key that the lock file must be signed by, in the file
+        /// beside it whose name ends in `.minisig`. "none": it need not be signed.
+        public_key: String = "none",
         /// Folder of this installation's private state: the newest lock file that
         /// was seen, and which modules a trial compilation has passed. "auto":
         /// `sandpaper` in `$XDG_STATE_HOME`, else in `~/.local/state`.

@@ -25,6 +25,7 @@ use crate::domain::{InstrumentTable, Ts};
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
+use crate::strategy::{Fault, FaultKind};
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use lane::{Counters, LaneLimits, LaneState};
@@ -101,6 +102,17 @@ impl Engine {
 
     fn market_mut(&mut self) -> Result<&mut Market, InvariantBroken> {
         Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
+    }
+
+    /// Ends a strategy between two blocks, because it may no longer run. Its
+    /// position and its bracket stay, as after a fault. True when it was running.
+    pub fn halt(&mut self, name: &str, why: &str) -> bool {
+        let now = self.timeline.now();
+        let running =
+            self.lanes.iter_mut().find(|l| *l.name == *name && l.state == LaneState::Running);
+        let Some(lane) = running else { return false };
+        lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
+        true
     }
 
     /// Ends the run: every strategy's `stop`, every chain's last record.

@@ -26,6 +26,8 @@ mod inspect;
 mod limits;
 mod load;
 mod runtime;
+#[cfg(test)]
+mod smith_tests;
 mod state;
 #[cfg(test)]
 mod tests;
