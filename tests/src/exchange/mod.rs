@@ -116,7 +116,10 @@ impl State {
     /// Faults of the link are not the exchange's.
     pub fn begin(&mut self, fault: Fault, symbol: usize) {
         match fault {
-            Fault::RefuseHandshake => self.refuses_handshakes = true,
+            Fault::RefuseHandshake => {
+                self.refuses_handshakes = true;
+                self.on_connection = Some(Fault::CloseGoingAway);
+            }
             Fault::AcceptThenClose => {
                 self.closes_at_once = true;
                 self.on_connection = Some(Fault::CloseNormally);

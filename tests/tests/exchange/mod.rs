@@ -1,5 +1,6 @@
 //! The fake exchange, and the host's protocol on it.
 
+mod controls;
 mod dialogue;
 mod fuzz;
 mod socket;
