@@ -17,6 +17,7 @@ pub mod mangle;
 pub mod market;
 pub mod oracle;
 pub mod random;
+pub mod scenario;
 mod serve;
 pub mod truth;
 pub mod wire;

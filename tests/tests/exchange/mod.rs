@@ -3,4 +3,5 @@
 mod controls;
 mod dialogue;
 mod fuzz;
+mod live;
 mod socket;
