@@ -5,6 +5,7 @@
 mod containment;
 mod exchange;
 mod help;
+mod live;
 mod logs;
 mod program;
 mod recording;
