@@ -7,6 +7,7 @@ mod corpus;
 mod exchange;
 mod help;
 mod languages;
+mod live;
 mod logs;
 mod program;
 mod recording;

@@ -3,8 +3,10 @@
 pub mod console;
 pub mod failure;
 pub mod interrupt;
+pub mod kraken;
 pub mod live;
 pub mod logs;
+pub mod record;
 pub mod replay;
 pub mod session;
 pub mod setup;

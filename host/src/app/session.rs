@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Engine, Output};
+use crate::feed::live::Health;
 use crate::input::InputBlock;
 
 use super::replay::Identity;
@@ -31,6 +32,11 @@ pub trait Source {
     /// The market's clock before the first input.
     fn start(&self) -> Ts;
 
+    /// Where the state of its connection shows, when it has one.
+    fn health(&self) -> Option<tokio::sync::watch::Receiver<Health>> {
+        None
+    }
+
     /// History before the first event: closed candles of these intervals, in
     /// seconds, where the source has them. Called once, before `next`.
     fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock);
@@ -51,6 +57,15 @@ pub trait Watch {
     /// # Errors
     /// Whatever keeps it from watching.
     fn started(&mut self, _engine: &Engine, _identities: &[Identity]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The run's source has a connection, whose state shows here. Called once,
+    /// behind `started`.
+    ///
+    /// # Errors
+    /// As above.
+    fn feed(&mut self, _health: tokio::sync::watch::Receiver<Health>) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -133,6 +148,19 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn next_seq(&self) -> u64 {
         self.next_seq
+    }
+
+    /// Tells the watchers where the state of the source's connection shows.
+    ///
+    /// # Errors
+    /// Those of the watchers.
+    pub fn feed(&mut self, source: &impl Source) -> Result<(), Failure> {
+        if let Some(health) = source.health() {
+            for watcher in &mut self.watchers {
+                watcher.feed(health.clone())?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives the engine a block of inputs, and the watchers what comes of it.

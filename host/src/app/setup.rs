@@ -1,5 +1,7 @@
 //! From configuration and loaded modules to a started engine.
 
+use std::collections::BTreeMap;
+
 use crate::cli::Exit;
 use crate::config::{Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
@@ -95,6 +97,25 @@ pub fn candle_intervals(config: &Config, loaded: &[Loaded]) -> Vec<u32> {
     intervals.sort_unstable();
     intervals.dedup();
     intervals
+}
+
+/// The deepest book of each symbol that a strategy subscribed to, in levels.
+#[must_use]
+pub fn depths(loaded: &[Loaded], symbols: &Symbols) -> BTreeMap<String, u32> {
+    let mut depths = BTreeMap::new();
+    for (one, traded) in loaded.iter().zip(symbols) {
+        for subscription in &one.descriptor.subscriptions {
+            let Channel::Book(levels) = subscription.channel else { continue };
+            let meant = traded
+                .iter()
+                .filter(|s| subscription.symbol.as_ref().is_none_or(|named| named == *s));
+            for symbol in meant {
+                let depth = depths.entry(symbol.clone()).or_insert(0);
+                *depth = levels.max(*depth);
+            }
+        }
+    }
+    depths
 }
 
 /// Builds and starts the engine.

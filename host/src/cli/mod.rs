@@ -112,6 +112,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Make a tape of recorded market data
     Import(ImportArgs),
+    /// Make a tape of a market as it goes, without running anything on it
+    Record(RecordArgs),
     /// Check that a module would be taken, and say what is wrong with it
     Check(CheckArgs),
     /// Show what a module is: hash, world, imports, exports, parameters
@@ -194,14 +196,48 @@ pub struct RunArgs {
     #[arg(long, value_name = "MS")]
     pub interval: Option<String>,
     /// Use the simulated market
-    #[arg(long)]
+    #[arg(long, conflicts_with = "feed")]
     pub simulated: bool,
+    /// Where prices come from
+    #[command(flatten)]
+    pub feed: FeedArgs,
+    /// Write everything that the engine sees to this tape
+    #[arg(long, value_name = "TAPE")]
+    pub record: Option<PathBuf>,
     /// Accepted for those who are used to it: trading here is always on paper
     #[arg(long, hide = true)]
     pub dry_run: bool,
     /// Accepted by scripts of the earlier system; nothing is served
     #[arg(long, hide = true)]
     pub no_dashboard: bool,
+}
+
+/// Where prices come from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FeedArgs {
+    /// Use this market: sim or kraken
+    #[arg(long, value_name = "KIND")]
+    pub feed: Option<String>,
+    /// Find the venue at this address, such as ws://127.0.0.1:9000
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// What `record` takes.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Write the tape here
+    #[arg(short, long, value_name = "TAPE")]
+    pub out: PathBuf,
+    /// Where prices come from
+    #[command(flatten)]
+    pub feed: FeedArgs,
+    /// Record these symbols, with commas between them
+    #[arg(long, value_name = "SYMBOL", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub symbols: Vec<String>,
+    /// Stop after this long, such as 90s or 1h30m
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
 }
 
 /// What `replay` takes.
@@ -373,6 +409,11 @@ impl Overrides {
         }
     }
 
+    fn feed(&mut self, args: &FeedArgs) {
+        self.value("--feed", "feed.kind", args.feed.as_deref());
+        self.value("--url", "feed.url", args.url.as_deref());
+    }
+
     fn strategies(&mut self, args: &StrategyArgs) {
         self.list("--strategies", "strategies.only", &args.strategies);
         self.value("--strategies-dir", "strategies.dir", args.strategies_dir.as_deref());
@@ -411,6 +452,12 @@ impl Cli {
                 overrides.value("--duration", "run.duration", args.duration.as_deref());
                 overrides.value("--interval", "run.interval_ms", args.interval.as_deref());
                 overrides.switch("--simulated", "feed.kind", "sim", args.simulated);
+                overrides.feed(&args.feed);
+            }
+            Verb::Record(args) => {
+                overrides.feed(&args.feed);
+                overrides.list("--symbols", "run.symbols", &args.symbols);
+                overrides.value("--duration", "run.duration", args.duration.as_deref());
             }
             Verb::Replay(args) => overrides.strategies(&args.strategies),
             _ => {}

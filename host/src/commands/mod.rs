@@ -7,6 +7,7 @@ mod doctor;
 mod import;
 mod inspect;
 mod list;
+mod record;
 mod replay;
 mod run;
 mod scaffold;
@@ -48,6 +49,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Run(args) => run::run(&context, &args),
         Verb::Replay(args) => replay::replay(&context, &args),
+        Verb::Record(args) => record::record(&context, &args),
         Verb::Import(args) => import::import(&context, &args),
         Verb::Check(args) => check::check(&context, &args),
         Verb::Inspect(args) => inspect::inspect(&context, &args),

@@ -13,6 +13,8 @@ choice! {
     pub enum FeedKind {
         /// the seeded simulator
         Sim = "sim",
+        /// Kraken's public channels
+        Kraken = "kraken",
     }
 }
 
@@ -98,6 +100,22 @@ section! {
     pub struct FeedSourceConfig at "feed" {
         /// The source.
         kind: FeedKind = "sim",
+        /// Address of the venue.
+        url: String = "wss://ws.kraken.com/v2",
+        /// Levels of each book: 10, 25, 100, 500 or 1000. A strategy that asks
+        /// for more gets more.
+        book_depth: u32 = 10 from "10" to "1000",
+        /// Levels of the book of single symbols.
+        depths: BTreeMap<String, u32> = {} from "10" to "1000",
+        /// The venue's names of symbols that it calls otherwise.
+        symbols: BTreeMap<String, String> = {},
+        /// A book that has not changed for so long is stale and is asked for
+        /// anew.
+        stale_after: Duration = "60s" from "5s" to "1h",
+        /// Attempts to connect in a minute, after the first three of an outage.
+        connects_per_minute: u32 = 10 from "1" to "15",
+        /// Attempts to connect in any ten minutes.
+        connects_per_10m: u32 = 120 from "10" to "150",
     }
 }
 
