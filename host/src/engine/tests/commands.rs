@@ -45,7 +45,7 @@ fn a_killed_strategy_gets_no_order_through_and_is_not_called() {
     let outputs: Vec<_> = engine.drain().collect();
     assert_eq!(fills(&outputs).len(), 2);
     assert!(matches!(engine.reports()[0].state, LaneState::Halted(_)));
-    assert_eq!(held(&engine), "2.00", "hold keeps the position");
+    assert_eq!(held(&engine), "2", "hold keeps the position");
     assert_eq!(engine.reports()[0].counters.events, 2);
     let seq = outputs.iter().find_map(|o| match o.body {
         LaneOutput::Command { seq, .. } => Some(seq),
