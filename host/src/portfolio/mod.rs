@@ -41,4 +41,6 @@ pub use totals::Totals;
 pub struct InvariantBroken(pub String);
 
 #[cfg(test)]
+mod machine_tests;
+#[cfg(test)]
 mod tests;
