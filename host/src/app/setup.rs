@@ -8,7 +8,7 @@ use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
 use crate::execution::{ExecutionConfig, Model};
 use crate::market::MarketLimits;
-use crate::portfolio::AccountConfig;
+use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig};
 use crate::strategy::{Channel, Value};
 
@@ -178,6 +178,12 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
         effects: effects(config),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
+        terms: Terms {
+            short_open: execution.short_open_fee,
+            short_rollover: execution.short_rollover_fee,
+            sample_ns: i64::try_from(config.portfolio.sample_interval.as_nanos())
+                .unwrap_or(i64::MAX),
+        },
     }
 }
 

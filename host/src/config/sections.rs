@@ -233,6 +233,9 @@ section! {
         currency: String = "USD",
         /// Assets that each strategy holds at the start, in their own units.
         assets: BTreeMap<String, Decimal> = {} above "0" to "1000000000000",
+        /// Market time between two samples of the equity, which volatility, Sharpe
+        /// and Sortino are computed from.
+        sample_interval: Duration = "15m" from "1s" to "24h",
     }
 }
 
@@ -243,6 +246,12 @@ section! {
         model: ExecutionModel = "book",
         /// Fee of each fill, as a ratio of its amount.
         fee_rate: Rate = 0.001 from "0" to "0.1",
+        /// Charge on a short when it is opened or added to, as a ratio of what it
+        /// fetches.
+        short_open_fee: Rate = 0 from "0" to "0.1",
+        /// Charge on an open short every four hours, as a ratio of what its open
+        /// part fetched.
+        short_rollover_fee: Rate = 0 from "0" to "0.1",
         /// How much worse than the price a market order fills, as a ratio, where
         /// there is no book to walk.
         slippage_rate: Rate = 0.0005 from "0" to "0.1",

@@ -234,7 +234,8 @@ impl Engine {
     /// Where every lane stands.
     #[must_use]
     pub fn reports(&self) -> Vec<LaneReport> {
-        self.lanes.iter().map(LaneReport::of).collect()
+        let now = self.now();
+        self.lanes.iter().map(|lane| LaneReport::of(lane, &self.market, now)).collect()
     }
 
     /// The whole state that readers may see, made in one place and at one
