@@ -10,6 +10,7 @@ mod languages;
 mod live;
 mod logs;
 mod program;
+mod record;
 mod recording;
 mod tidy;
 mod trust;

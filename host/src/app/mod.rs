@@ -11,7 +11,9 @@ pub mod replay;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod taping;
 pub mod trust;
+pub mod verify;
 
 pub use failure::Failure;
 pub use interrupt::Interrupt;

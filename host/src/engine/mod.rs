@@ -110,8 +110,7 @@ impl Engine {
     /// position and its bracket stay, as after a fault. True when it was running.
     pub fn halt(&mut self, name: &str, why: &str) -> bool {
         let now = self.timeline.now();
-        let running =
-            self.lanes.iter_mut().find(|l| *l.name == *name && l.state == LaneState::Running);
+        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.is_called());
         let Some(lane) = running else { return false };
         lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
         true
@@ -223,6 +222,11 @@ impl Engine {
     pub fn lane(&self, number: u16) -> LaneRef<'_> {
         let lane = &self.lanes[usize::from(number)];
         LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
+    }
+
+    /// Every lane's decision chain, in order.
+    pub fn chains(&self) -> impl Iterator<Item = &chain::Chain> {
+        self.lanes.iter().map(|lane| &lane.chain)
     }
 
     /// True while at least one strategy is called.
