@@ -40,6 +40,11 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("feed", Layer::Shell, &["domain", "input", "venue", "words"]),
     ("logs", Layer::Shell, &[]),
     ("config", Layer::Shell, &["domain", "strategy"]),
+    (
+        "dashboard",
+        Layer::Shell,
+        &["config", "domain", "engine", "input", "market", "output", "portfolio"],
+    ),
     ("cli", Layer::Shell, &["config"]),
     ("output", Layer::Shell, &["cli", "domain"]),
     ("app", Layer::Top, &[]),

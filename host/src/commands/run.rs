@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::app::console::{Console, report_table};
+use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
 use crate::app::session::Watch;
@@ -44,11 +45,22 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         true => Some(RunLogs::open(&config.log_files, &session_id()?)?),
         false => None,
     };
+    let mut dashboard = Dashboard::start(config, "sim")?;
+    if let Some(dashboard) = &dashboard {
+        let url = dashboard.login_url()?;
+        context.output.note(&format!("dashboard: {url}"));
+        if args.open {
+            open_browser(&url);
+        }
+    }
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
     if let Some(logs) = &mut logs {
         watchers.push(logs);
     }
     watchers.push(&mut console);
+    if let Some(dashboard) = &mut dashboard {
+        watchers.push(dashboard);
+    }
     let ran = live::run(config, &selection, &interrupt, watchers)?;
     if context.output.json {
         let strategies =

@@ -29,6 +29,7 @@ pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
     PortfolioConfig, RunConfig, SandboxConfig, SimConfig, StrategiesConfig, StrategyConfig,
+    WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
@@ -58,6 +59,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// `[history]`
     pub history: HistoryConfig,
+    /// `[web]`
+    pub web: WebConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[log.files]`
@@ -80,6 +83,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         MarketConfig::KEYS,
         EngineConfig::KEYS,
         HistoryConfig::KEYS,
+        WebConfig::KEYS,
         LogConfig::KEYS,
         LogFilesConfig::KEYS,
         StrategyConfig::KEYS,
@@ -120,6 +124,7 @@ impl Config {
         let market = MarketConfig::read(reader, &at("market"));
         let engine = EngineConfig::read(reader, &at("engine"));
         let history = HistoryConfig::read(reader, &at("history"));
+        let web = WebConfig::read(reader, &at("web"));
         let log = LogConfig::read(reader, &at("log"));
         let log_files = LogFilesConfig::read(reader, &at("log.files"));
         let strategy = read_strategies(reader);
@@ -134,6 +139,7 @@ impl Config {
             market: market?,
             engine: engine?,
             history: history?,
+            web: web?,
             log: log?,
             log_files: log_files?,
             strategy: strategy?,
