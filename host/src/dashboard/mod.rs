@@ -17,6 +17,7 @@ pub mod model;
 pub mod routes;
 pub mod server;
 pub mod settings;
+mod views;
 pub mod ws;
 
 #[cfg(test)]
