@@ -63,6 +63,11 @@ struct LaneMemory {
     spark_at: i64,
 }
 
+/// A state that has no words of its own here.
+fn state_name(state: &LaneState) -> &'static str {
+    if format!("{state:?}").starts_with("Paused") { "paused" } else { "halted" }
+}
+
 /// Turns what the engine says into states and histories.
 #[derive(Debug)]
 pub struct Builder {
@@ -123,6 +128,7 @@ impl Builder {
         let ts_ns = one.ts.0.to_string();
         let name = |symbol: SymbolId| lane.instruments.at(symbol).symbol.clone();
         let (mut kind, mut symbol, mut shown) = ("order", None, None);
+        #[allow(unreachable_patterns, reason = "other news is shown by its sentence")]
         match &one.body {
             LaneOutput::Fill { fill, reason, position, closed } => {
                 kind = "fill";
@@ -215,6 +221,7 @@ impl Builder {
             LaneOutput::Dropped { orders } => memory.dropped_orders += u64::from(*orders),
             LaneOutput::Log { .. } => kind = "log",
             LaneOutput::Fault(_) => kind = "fault",
+            _ => kind = "status",
         }
         let seq = history.events.next();
         let event = Event {
@@ -393,12 +400,14 @@ impl Builder {
             .sum::<Option<f64>>()
             .zip(equity.filter(|equity| *equity > 0.0))
             .map(|(exposure, equity)| 100.0 * exposure / equity);
+        #[allow(unreachable_patterns, reason = "other states are shown by their name")]
         let (status, status_detail) = match &report.state {
             LaneState::Running => ("running", None),
             LaneState::Stopped => ("stopped", None),
             LaneState::Quarantined(fault) => {
                 ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
             }
+            other => (state_name(other), None),
         };
         let trapped = u64::from(status == "quarantined");
         let statistics = &report.statistics;
