@@ -41,6 +41,11 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("logs", Layer::Shell, &[]),
     ("recorder", Layer::Shell, &["journal"]),
     ("config", Layer::Shell, &["domain", "strategy"]),
+    (
+        "dashboard",
+        Layer::Shell,
+        &["config", "domain", "engine", "input", "market", "output", "portfolio"],
+    ),
     ("cli", Layer::Shell, &["config"]),
     ("output", Layer::Shell, &["cli", "domain"]),
     ("app", Layer::Top, &[]),

@@ -115,7 +115,8 @@ impl Watch for Console {
 }
 
 /// What happened, in one sentence, and how important it is.
-fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, String) {
+#[must_use]
+pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, String) {
     match body {
         LaneOutput::Fill { fill, reason, position, closed } => {
             (LogLevel::Info, fill_sentence(instruments, fill, reason, *position, closed.as_deref()))

@@ -1,6 +1,7 @@
 //! The composition root: configuration, modules and market data become a run.
 
 pub mod console;
+pub mod dashboard;
 pub mod failure;
 pub mod interrupt;
 pub mod kraken;

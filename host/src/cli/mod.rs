@@ -215,9 +215,15 @@ pub struct RunArgs {
     /// Accepted for those who are used to it: trading here is always on paper
     #[arg(long, hide = true)]
     pub dry_run: bool,
-    /// Accepted by scripts of the earlier system; nothing is served
-    #[arg(long, hide = true)]
+    /// Serve no dashboard
+    #[arg(long)]
     pub no_dashboard: bool,
+    /// Serve the dashboard at this address
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "no_dashboard")]
+    pub bind: Option<String>,
+    /// Open the dashboard in a browser
+    #[arg(long, conflicts_with = "no_dashboard")]
+    pub open: bool,
 }
 
 /// Where prices come from.
@@ -471,6 +477,8 @@ impl Cli {
                 overrides.value("--duration", "run.duration", args.duration.as_deref());
                 overrides.value("--interval", "run.interval_ms", args.interval.as_deref());
                 overrides.switch("--no-record", "record.enabled", "false", args.no_record);
+                overrides.switch("--no-dashboard", "web.enabled", "false", args.no_dashboard);
+                overrides.value("--bind", "web.bind", args.bind.as_deref());
                 overrides.switch("--simulated", "feed.kind", "sim", args.simulated);
                 overrides.feed(&args.feed);
             }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::app::console::{Console, report_table};
+use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
 use crate::app::record::RunRecord;
@@ -54,6 +55,14 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         false => None,
     };
     let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
+    let mut dashboard = Dashboard::start(config, if simulated { "sim" } else { "live" })?;
+    if let Some(dashboard) = &dashboard {
+        let url = dashboard.login_url()?;
+        context.output.note(&format!("dashboard: {url}"));
+        if args.open {
+            open_browser(&url);
+        }
+    }
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
     if let Some(record) = &mut record {
         watchers.push(record);
@@ -65,6 +74,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         watchers.push(logs);
     }
     watchers.push(&mut console);
+    if let Some(dashboard) = &mut dashboard {
+        watchers.push(dashboard);
+    }
     let ran = live::run(config, &selection, &interrupt, watchers)?;
     if context.output.json {
         let strategies =

@@ -29,7 +29,7 @@ pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
     OnHalt, PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig, SimConfig,
-    StrategiesConfig, StrategyConfig,
+    StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
@@ -61,6 +61,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// `[history]`
     pub history: HistoryConfig,
+    /// `[web]`
+    pub web: WebConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[log.files]`
@@ -86,6 +88,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         MarketConfig::KEYS,
         EngineConfig::KEYS,
         HistoryConfig::KEYS,
+        WebConfig::KEYS,
         LogConfig::KEYS,
         LogFilesConfig::KEYS,
         RecordConfig::KEYS,
@@ -128,6 +131,7 @@ impl Config {
         let market = MarketConfig::read(reader, &at("market"));
         let engine = EngineConfig::read(reader, &at("engine"));
         let history = HistoryConfig::read(reader, &at("history"));
+        let web = WebConfig::read(reader, &at("web"));
         let log = LogConfig::read(reader, &at("log"));
         let log_files = LogFilesConfig::read(reader, &at("log.files"));
         let record = RecordConfig::read(reader, &at("record"));
@@ -144,6 +148,7 @@ impl Config {
             market: market?,
             engine: engine?,
             history: history?,
+            web: web?,
             log: log?,
             log_files: log_files?,
             record: record?,

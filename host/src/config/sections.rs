@@ -305,6 +305,49 @@ section! {
 }
 
 section! {
+    /// The dashboard.
+    pub struct WebConfig at "web" {
+        /// False leaves it out.
+        enabled: bool = true,
+        /// Where it listens. Port 0 takes a free one.
+        bind: String = "127.0.0.1:7878",
+        /// Names under which browsers may reach it, beside localhost and the
+        /// address above.
+        allowed_hosts: Vec<String> = [],
+        /// Networks that may connect. Empty: all that can reach the address.
+        allow_ips: Vec<String> = [],
+        /// Proxies whose word on the client's address is taken.
+        trusted_proxies: Vec<String> = [],
+        /// File with the administrator's key. `SANDPAPER_API_KEY` is another way.
+        api_key_file: String = "",
+        /// File with a key that may only look.
+        viewer_key_file: String = "",
+        /// File with a key that may only read the metrics.
+        metrics_key_file: String = "",
+        /// A login ends when it is idle for so long.
+        session_idle: Duration = "12h" from "1s" to "365d",
+        /// And in any case after so long.
+        session_max: Duration = "7d" from "1s" to "365d",
+        /// Certificate chain and private key, in PEM. Empty: no TLS.
+        tls_cert: String = "",
+        /// The key of that certificate.
+        tls_key: String = "",
+        /// True serves other machines without TLS, for a proxy that adds it.
+        insecure_http: bool = false,
+        /// Requests of one address a second, on average.
+        rate_per_second: u32 = 50 from "1" to "1000000",
+        /// Requests of one address at once.
+        rate_burst: u32 = 200 from "1" to "1000000",
+        /// Failed logins of one address a minute.
+        logins_per_minute: u32 = 5 from "1" to "10000",
+        /// Connections at once.
+        connections: u32 = 2048 from "1" to "100000",
+        /// WebSockets at once.
+        websockets: u32 = 1024 from "1" to "100000",
+    }
+}
+
+section! {
     /// The log on the error stream.
     pub struct LogConfig at "log" {
         /// The least important line that is shown.

@@ -41,6 +41,8 @@ pub struct LaneReport {
     pub roi_pct: Option<f64>,
     /// largest fall from a peak in percent
     pub max_drawdown_pct: f64,
+    /// present fall from the peak in percent
+    pub drawdown_pct: Option<f64>,
     /// statistics over fills and round trips
     pub statistics: Statistics,
     /// how it did: ratios, streaks, exposure, against holding
@@ -76,6 +78,7 @@ impl LaneReport {
             unrealized_pnl: account.unrealized(),
             roi_pct: account.roi_pct(),
             max_drawdown_pct: account.max_drawdown_pct(),
+            drawdown_pct: account.drawdown_pct(),
             positions: account
                 .open_positions()
                 .map(|(symbol, position)| {

@@ -1,0 +1,1 @@
+//! The server as a client sees it, without a program around it.
