@@ -1,5 +1,6 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod capture;
 pub mod console;
 pub mod dashboard;
 pub mod failure;
@@ -12,7 +13,6 @@ pub mod replay;
 pub mod session;
 pub mod setup;
 pub mod strategies;
-pub mod taping;
 pub mod trust;
 pub mod verify;
 

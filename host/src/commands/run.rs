@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
 use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
@@ -9,7 +10,6 @@ use crate::app::logs::RunLogs;
 use crate::app::record::RunRecord;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
-use crate::app::taping::Recorder;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{FeedKind, LogFormat};
