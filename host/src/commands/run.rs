@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         true => Some(RunLogs::open(&config.log_files, &session_id()?)?),
         false => None,
     };
-    let mut dashboard = Dashboard::start(config, "sim")?;
+    let mut dashboard = Dashboard::start(config)?;
     if let Some(dashboard) = &dashboard {
         let url = dashboard.login_url()?;
         context.output.note(&format!("dashboard: {url}"));

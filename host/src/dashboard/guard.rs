@@ -58,7 +58,7 @@ impl Rates {
         let mut key = network(address);
         if self.limiter.len() >= ADDRESSES_MAX {
             // Looking through a full table takes time, so not for each of them.
-            if self.strangers.fetch_add(1, Ordering::Relaxed) % 1_024 == 0 {
+            if self.strangers.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_024) {
                 self.limiter.retain_recent();
             }
             if self.limiter.len() >= ADDRESSES_MAX {
