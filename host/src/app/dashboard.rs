@@ -36,10 +36,12 @@ impl Dashboard {
     /// # Errors
     /// Settings that would let strangers in, or an address that cannot be had.
     #[allow(clippy::disallowed_methods, reason = "a run is named after the time it began")]
-    pub fn start(config: &Config, mode: &str) -> Result<Option<Self>, Failure> {
+    pub fn start(config: &Config) -> Result<Option<Self>, Failure> {
         if !config.web.enabled {
             return Ok(None);
         }
+        // What is simulated is never shown as live, nor the other way round.
+        let mode = if config.feed.kind.name() == "sim" { "sim" } else { "live" };
         let wrong = |message: String| Failure::new(Exit::Config, message);
         let key = std::env::var(KEY_VARIABLE).ok().map(SecretString::from);
         let mut settings =

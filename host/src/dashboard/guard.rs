@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -36,6 +37,7 @@ pub struct Peer(pub IpAddr);
 pub struct Rates {
     limiter: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
     clock: DefaultClock,
+    strangers: AtomicU32,
 }
 
 impl Rates {
@@ -45,7 +47,7 @@ impl Rates {
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::with_period(every).unwrap_or(Quota::per_second(burst));
         let limiter = RateLimiter::hashmap(quota.allow_burst(burst));
-        Self { limiter, clock: DefaultClock::default() }
+        Self { limiter, clock: DefaultClock::default(), strangers: AtomicU32::new(0) }
     }
 
     /// Counts one. When there were too many: how long to wait.
@@ -55,7 +57,10 @@ impl Rates {
     pub fn take(&self, address: IpAddr) -> Result<(), Duration> {
         let mut key = network(address);
         if self.limiter.len() >= ADDRESSES_MAX {
-            self.limiter.retain_recent();
+            // Looking through a full table takes time, so not for each of them.
+            if self.strangers.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_024) {
+                self.limiter.retain_recent();
+            }
             if self.limiter.len() >= ADDRESSES_MAX {
                 key = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
             }
@@ -116,6 +121,13 @@ fn known_host(app: &App, name: &str) -> bool {
         || loopback
         || name.parse() == Ok(app.settings.bind.ip())
         || app.settings.allowed_hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+}
+
+/// Whether a page of that origin may act: it came from here, port included, or
+/// from a listed name, whose proxy may serve it on another port.
+fn known_origin(app: &App, origin: &str, authority: &str) -> bool {
+    let Some((_, rest)) = origin.split_once("://") else { return false };
+    rest.eq_ignore_ascii_case(authority) || app.settings.allowed_hosts.contains(&host_name(rest))
 }
 
 /// Exactly one value of a header.
@@ -216,9 +228,9 @@ fn check(
     let bearer = who.is_some_and(|who| who.session.is_none());
     if (!reads || upgrade) && !bearer {
         let same = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
-        let origin = single(headers, &header::ORIGIN).map(host_name);
-        let known = match &origin {
-            Some(origin) => known_host(app, origin) && Some(origin) == host.as_ref(),
+        let authority = single(headers, &header::HOST).unwrap_or("");
+        let known = match single(headers, &header::ORIGIN) {
+            Some(origin) => known_origin(app, origin, authority),
             // No browser leaves it out; a ticket or a key stands for itself.
             None => !upgrade && !headers.contains_key(header::ORIGIN),
         };

@@ -150,7 +150,7 @@ impl<T> Ring<T> {
     #[must_use]
     pub fn after(&self, after: u64, limit: usize) -> Option<(Vec<Arc<T>>, u64)> {
         let first = self.next - self.items.len() as u64;
-        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
+        let skip = usize::try_from(after.saturating_add(1).checked_sub(first)?).ok()?;
         let items: Vec<Arc<T>> = self.items.iter().skip(skip).take(limit).cloned().collect();
         let last = after.min(self.next - 1) + items.len() as u64;
         Some((items, last))

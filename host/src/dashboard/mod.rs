@@ -20,9 +20,6 @@ pub mod settings;
 mod views;
 pub mod ws;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;

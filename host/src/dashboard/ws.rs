@@ -26,7 +26,7 @@ use super::routes::error;
 /// The largest message of a client.
 const MESSAGE_MAX: usize = 16 * 1024;
 /// What waits for a socket at most before it is dropped.
-const BUFFER_MAX: usize = 1 << 20;
+const BUFFER_MAX: usize = 8 << 20;
 /// Topics of one client.
 const TOPICS_MAX: usize = 64;
 /// Items of a lossless topic in one message.

@@ -1,1 +1,0 @@
-//! The server as a client sees it, without a program around it.
