@@ -69,6 +69,13 @@ lint: setup ## Check format, lints and, where it is installed, dependencies
 		$(CARGO) deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licenses and sources were not checked"; fi
 
+# How often `make crash` kills the program.
+KILLS ?= 200
+
+.PHONY: crash
+crash: host guests ## Kill a trading run KILLS times and verify every record
+	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) $(CARGO) test $(PROFILE) -p sandpaper-tests --test main high_004
+
 .PHONY: bench
 bench: host workloads market ## Measure native against sandboxed strategies
 	@scripts/bench

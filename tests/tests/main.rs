@@ -7,6 +7,7 @@ mod exchange;
 mod help;
 mod logs;
 mod program;
+mod record;
 mod recording;
 mod tidy;
 mod trust;

@@ -5,10 +5,12 @@ pub mod failure;
 pub mod interrupt;
 pub mod live;
 pub mod logs;
+pub mod record;
 pub mod replay;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod verify;
 
 pub use failure::Failure;
 pub use interrupt::Interrupt;

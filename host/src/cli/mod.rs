@@ -123,6 +123,11 @@ pub enum Verb {
     /// Its hash cannot be allowed again, not even with --unsigned. To run another
     /// build under the same name, allow that one.
     Deny(DenyArgs),
+    /// Check the record of a run, and replay it with one event a call
+    ///
+    /// Names the first record that differs. The modules are found by their hash:
+    /// among the allowed ones, or the files given with --wasm.
+    Verify(VerifyArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
     List,
@@ -196,12 +201,26 @@ pub struct RunArgs {
     /// Use the simulated market
     #[arg(long)]
     pub simulated: bool,
+    /// Keep no record, so that the run cannot be verified
+    #[arg(long)]
+    pub no_record: bool,
     /// Accepted for those who are used to it: trading here is always on paper
     #[arg(long, hide = true)]
     pub dry_run: bool,
     /// Accepted by scripts of the earlier system; nothing is served
     #[arg(long, hide = true)]
     pub no_dashboard: bool,
+}
+
+/// What `verify` takes.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The folder of the run, such as runs/20250101T000000Z-1b2c3d4e
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Take the run's modules from these files; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Vec<PathBuf>,
 }
 
 /// What `replay` takes.
@@ -410,6 +429,7 @@ impl Cli {
                 overrides.strategies(&args.strategies);
                 overrides.value("--duration", "run.duration", args.duration.as_deref());
                 overrides.value("--interval", "run.interval_ms", args.interval.as_deref());
+                overrides.switch("--no-record", "record.enabled", "false", args.no_record);
                 overrides.switch("--simulated", "feed.kind", "sim", args.simulated);
             }
             Verb::Replay(args) => overrides.strategies(&args.strategies),

@@ -11,6 +11,7 @@ mod replay;
 mod run;
 mod scaffold;
 mod trust;
+mod verify;
 
 use clap::CommandFactory as _;
 
@@ -53,6 +54,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Inspect(args) => inspect::inspect(&context, &args),
         Verb::Allow(args) => trust::allow(&context, &args),
         Verb::Deny(args) => trust::deny(&context, &args),
+        Verb::Verify(args) => verify::verify(&context, &args),
         Verb::List => list::list(&context),
         Verb::Config(ConfigVerb::Show(args)) | Verb::ShowConfig(args) => {
             config::show(&context, &args)

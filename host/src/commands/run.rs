@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::app::console::{Console, report_table};
 use crate::app::live;
 use crate::app::logs::RunLogs;
+use crate::app::record::RunRecord;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
 use crate::app::{Failure, Interrupt};
@@ -40,11 +41,19 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     );
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
+    let session = session_id()?;
+    let mut record = match config.record.enabled {
+        true => Some(RunRecord::create(config, &selection, &session)?),
+        false => None,
+    };
     let mut logs = match config.log_files.enabled {
-        true => Some(RunLogs::open(&config.log_files, &session_id()?)?),
+        true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
     };
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
+    if let Some(record) = &mut record {
+        watchers.push(record);
+    }
     if let Some(logs) = &mut logs {
         watchers.push(logs);
     }

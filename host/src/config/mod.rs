@@ -28,7 +28,8 @@ pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    PortfolioConfig, RunConfig, SandboxConfig, SimConfig, StrategiesConfig, StrategyConfig,
+    PortfolioConfig, RecordConfig, RunConfig, SandboxConfig, SimConfig, StrategiesConfig,
+    StrategyConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
@@ -62,6 +63,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[log.files]`
     pub log_files: LogFilesConfig,
+    /// `[record]`
+    pub record: RecordConfig,
     /// `[strategy.NAME]`, by name
     pub strategy: BTreeMap<String, StrategyConfig>,
     effective: BTreeMap<Path, Effective>,
@@ -82,6 +85,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         HistoryConfig::KEYS,
         LogConfig::KEYS,
         LogFilesConfig::KEYS,
+        RecordConfig::KEYS,
         StrategyConfig::KEYS,
     ]
     .into_iter()
@@ -122,6 +126,7 @@ impl Config {
         let history = HistoryConfig::read(reader, &at("history"));
         let log = LogConfig::read(reader, &at("log"));
         let log_files = LogFilesConfig::read(reader, &at("log.files"));
+        let record = RecordConfig::read(reader, &at("record"));
         let strategy = read_strategies(reader);
         let config = Self {
             run: run?,
@@ -136,6 +141,7 @@ impl Config {
             history: history?,
             log: log?,
             log_files: log_files?,
+            record: record?,
             strategy: strategy?,
             effective: BTreeMap::new(),
         };

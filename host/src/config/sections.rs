@@ -287,6 +287,16 @@ section! {
 }
 
 section! {
+    /// The record of a run: every input and every decision, to prove it by.
+    pub struct RecordConfig at "record" {
+        /// Whether a run keeps one.
+        enabled: bool = true,
+        /// The folder with a folder for each run.
+        dir: String = "runs",
+    }
+}
+
+section! {
     /// One strategy, by its name in the lock file.
     pub struct StrategyConfig at "strategy.NAME" {
         /// False keeps it from running.

@@ -170,6 +170,11 @@ impl Engine {
         LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
     }
 
+    /// Every lane's decision chain, in order.
+    pub fn chains(&self) -> impl Iterator<Item = &chain::Chain> {
+        self.lanes.iter().map(|lane| &lane.chain)
+    }
+
     /// True while at least one strategy is called.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -32,6 +32,9 @@ mod tests;
 mod vet;
 mod wasi;
 
+/// The version of the WebAssembly runtime, which every record names.
+pub const RUNTIME_VERSION: &str = "48.0.8";
+
 pub use caps::Caps;
 pub use child::compile_child;
 pub use guest::Guest;
