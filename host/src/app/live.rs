@@ -91,8 +91,8 @@ async fn follow(
     let (instruments, start) = (source.instruments().clone(), source.start());
     let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
     let mut session = Session::begin(engine, &identities, watchers)?;
-    session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.next_seq());
+    session.feed(&source)?;
     source.warm_up(&intervals, &mut warm_up);
     session.step(&warm_up)?;
     session.follow(&mut source, interrupt).await?;

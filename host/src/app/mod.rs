@@ -1,12 +1,12 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod capture;
 pub mod console;
 pub mod failure;
 pub mod interrupt;
 pub mod kraken;
 pub mod live;
 pub mod logs;
-pub mod record;
 pub mod replay;
 pub mod session;
 pub mod setup;

@@ -195,21 +195,32 @@ pub struct RunArgs {
     /// Call a strategy at most once in this many milliseconds of market time
     #[arg(long, value_name = "MS")]
     pub interval: Option<String>,
-    /// Use the simulated market
-    #[arg(long, conflicts_with = "feed")]
-    pub simulated: bool,
     /// Where prices come from
     #[command(flatten)]
     pub feed: FeedArgs,
     /// Write everything that the engine sees to this tape
     #[arg(long, value_name = "TAPE")]
     pub record: Option<PathBuf>,
+    /// Use the simulated market
+    #[arg(long, conflicts_with = "feed")]
+    pub simulated: bool,
     /// Accepted for those who are used to it: trading here is always on paper
     #[arg(long, hide = true)]
     pub dry_run: bool,
     /// Accepted by scripts of the earlier system; nothing is served
     #[arg(long, hide = true)]
     pub no_dashboard: bool,
+}
+
+/// What `replay` takes.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Tapes to replay, one after the other
+    #[arg(required = true, value_name = "TAPE")]
+    pub tapes: Vec<PathBuf>,
+    /// Which strategies, and with what
+    #[command(flatten)]
+    pub strategies: StrategyArgs,
 }
 
 /// Where prices come from.
@@ -238,17 +249,6 @@ pub struct RecordArgs {
     /// Stop after this long, such as 90s or 1h30m
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-}
-
-/// What `replay` takes.
-#[derive(Debug, Args)]
-pub struct ReplayArgs {
-    /// Tapes to replay, one after the other
-    #[arg(required = true, value_name = "TAPE")]
-    pub tapes: Vec<PathBuf>,
-    /// Which strategies, and with what
-    #[command(flatten)]
-    pub strategies: StrategyArgs,
 }
 
 /// What kind of recording `import` reads.

@@ -1,6 +1,6 @@
 //! `sandpaper record`.
 
-use crate::app::{Failure, Interrupt, record};
+use crate::app::{Failure, Interrupt, capture};
 use crate::cli::{Exit, RecordArgs};
 use crate::output;
 
@@ -8,7 +8,7 @@ use super::Context;
 
 pub(super) fn record(context: &Context, args: &RecordArgs) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen()?;
-    let summary = record::record(&context.config, &args.out, &interrupt)?;
+    let summary = capture::record(&context.config, &args.out, &interrupt)?;
     if context.output.json {
         context.output.print_json("sandpaper.record/1", &summary)?;
     } else {

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
 use crate::app::live;
 use crate::app::logs::RunLogs;
-use crate::app::record::Recorder;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
 use crate::app::{Failure, Interrupt};
@@ -42,18 +42,18 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         tracing::info!("live market of {}, settings {settings}", config.feed.url);
     }
     let interrupt = Interrupt::listen()?;
+    let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session_id()?)?),
         false => None,
     };
-    let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
-    if let Some(recorder) = &mut recorder {
-        watchers.push(recorder);
-    }
     if let Some(logs) = &mut logs {
         watchers.push(logs);
+    }
+    if let Some(recorder) = &mut recorder {
+        watchers.push(recorder);
     }
     watchers.push(&mut console);
     let ran = live::run(config, &selection, &interrupt, watchers)?;
