@@ -7,6 +7,23 @@
 use crate::domain::{Action, Instrument, Money, Price, Qty, Rate, RejectReason, Rounding};
 use crate::input::TradingStatus;
 
+/// What becomes of open positions when a lane is halted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnHalt {
+    /// they stay, with their stop-loss and take-profit
+    #[default]
+    Hold,
+    /// they are closed at the market, as soon as it takes them
+    Flatten,
+}
+
+/// The limits of each strategy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RiskConfig {
+    /// what becomes of positions when a lane is halted
+    pub on_halt: OnHalt,
+}
+
 /// Whether the venue takes a market order now.
 ///
 /// # Errors

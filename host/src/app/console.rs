@@ -141,6 +141,13 @@ fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, Stri
             let text = output::printable(&fault.to_string(), TEXT_CHARS_MAX);
             (LogLevel::Error, format!("quarantined, {text}"))
         }
+        LaneOutput::Command { action, reason, .. } => {
+            let reason = output::printable(reason, TEXT_CHARS_MAX);
+            (LogLevel::Warn, format!("operator: {}, {reason}", action.name()))
+        }
+        LaneOutput::Halted { reason } => {
+            (LogLevel::Error, format!("halted, {}", output::printable(reason, TEXT_CHARS_MAX)))
+        }
         LaneOutput::Log { level, text } => (*level, output::printable(text, TEXT_CHARS_MAX)),
     }
 }
@@ -240,6 +247,8 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
     let unsigned = if identity.unsigned { " UNSIGNED" } else { "" };
     let state = match &report.state {
         LaneState::Running | LaneState::Stopped => "ok".to_owned(),
+        LaneState::Paused => "paused".to_owned(),
+        LaneState::Halted(_) => "halted".to_owned(),
         LaneState::Quarantined(fault) => format!("quarantined: {}", fault.kind.name()),
     };
     let known = |amount: Option<Money>, show: fn(Money) -> String| {

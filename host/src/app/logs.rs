@@ -209,6 +209,7 @@ impl Watch for RunLogs {
         for report in engine.reports() {
             let fault = match &report.state {
                 LaneState::Quarantined(fault) => Some(fault.to_string()),
+                LaneState::Halted(reason) => Some(format!("halted {reason}")),
                 _ => None,
             };
             let fields = json!({
@@ -292,6 +293,10 @@ fn describe(
             let text = crate::strategy::clean_text(&fault.detail, FAULT_BYTES_MAX);
             ("fault", "error", json!({ "fault": fault.kind.name(), "detail": text }))
         }
+        LaneOutput::Command { seq, action, reason } => {
+            ("command", "warn", json!({ "input": seq, "action": action.name(), "reason": reason }))
+        }
+        LaneOutput::Halted { reason } => ("halted", "error", json!({ "reason": reason })),
         LaneOutput::Log { level, text } => ("log", level.name(), json!({ "text": text })),
     };
     (kind, level, object(fields))

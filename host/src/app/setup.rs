@@ -1,12 +1,13 @@
 //! From configuration and loaded modules to a started engine.
 
 use crate::cli::Exit;
-use crate::config::{Config, ExecutionModel};
+use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
 use crate::execution::{ExecutionConfig, Model};
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
+use crate::risk::{OnHalt, RiskConfig};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
@@ -146,6 +147,12 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             fee: execution.fee_rate,
             slippage: execution.slippage_rate,
             max_short_leverage: execution.max_short_leverage,
+        },
+        risk: RiskConfig {
+            on_halt: match config.risk.on_halt {
+                config::OnHalt::Hold => OnHalt::Hold,
+                config::OnHalt::Flatten => OnHalt::Flatten,
+            },
         },
         effects: effects(config),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,

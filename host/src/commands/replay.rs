@@ -88,6 +88,8 @@ impl StrategyResult {
         let (state, fault) = match &report.state {
             LaneState::Running => ("running", None),
             LaneState::Stopped => ("stopped", None),
+            LaneState::Paused => ("paused", None),
+            LaneState::Halted(reason) => ("halted", Some(reason.clone())),
             LaneState::Quarantined(fault) => ("quarantined", Some(fault.to_string())),
         };
         Self {

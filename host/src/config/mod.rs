@@ -28,7 +28,8 @@ pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    PortfolioConfig, RunConfig, SandboxConfig, SimConfig, StrategiesConfig, StrategyConfig,
+    OnHalt, PortfolioConfig, RiskConfig, RunConfig, SandboxConfig, SimConfig, StrategiesConfig,
+    StrategyConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
@@ -52,6 +53,8 @@ pub struct Config {
     pub portfolio: PortfolioConfig,
     /// `[execution]`
     pub execution: ExecutionConfig,
+    /// `[risk]`
+    pub risk: RiskConfig,
     /// `[market]`
     pub market: MarketConfig,
     /// `[engine]`
@@ -77,6 +80,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         SandboxConfig::KEYS,
         PortfolioConfig::KEYS,
         ExecutionConfig::KEYS,
+        RiskConfig::KEYS,
         MarketConfig::KEYS,
         EngineConfig::KEYS,
         HistoryConfig::KEYS,
@@ -117,6 +121,7 @@ impl Config {
         let sandbox = SandboxConfig::read(reader, &at("sandbox"));
         let portfolio = PortfolioConfig::read(reader, &at("portfolio"));
         let execution = ExecutionConfig::read(reader, &at("execution"));
+        let risk = RiskConfig::read(reader, &at("risk"));
         let market = MarketConfig::read(reader, &at("market"));
         let engine = EngineConfig::read(reader, &at("engine"));
         let history = HistoryConfig::read(reader, &at("history"));
@@ -131,6 +136,7 @@ impl Config {
             sandbox: sandbox?,
             portfolio: portfolio?,
             execution: execution?,
+            risk: risk?,
             market: market?,
             engine: engine?,
             history: history?,

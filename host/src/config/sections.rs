@@ -47,6 +47,16 @@ choice! {
 }
 
 choice! {
+    /// What becomes of open positions when a strategy is halted.
+    pub enum OnHalt {
+        /// they stay, with their stops and targets
+        Hold = "hold",
+        /// they are closed at the market
+        Flatten = "flatten",
+    }
+}
+
+choice! {
     /// The least important log line that is shown.
     pub enum LogLevel {
         /// what failed
@@ -226,6 +236,14 @@ section! {
         slippage_rate: Rate = 0.0005 from "0" to "0.1",
         /// Most that a strategy may owe in shorts, as a multiple of its capital.
         max_short_leverage: Rate = 2 from "0" to "100",
+    }
+}
+
+section! {
+    /// What a halted strategy leaves behind.
+    pub struct RiskConfig at "risk" {
+        /// What becomes of open positions when a strategy is halted.
+        on_halt: OnHalt = "hold",
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::{InstrumentTable, SymbolId, Ts};
 use crate::execution::{Brackets, ExecutionConfig};
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
+use crate::risk::RiskConfig;
 use crate::strategy::{
     Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Value,
 };
@@ -34,6 +35,8 @@ pub struct EngineConfig {
     pub candles: Vec<u32>,
     /// costs and model
     pub execution: ExecutionConfig,
+    /// limits and what a halt does
+    pub risk: RiskConfig,
     /// how much one event may cause
     pub effects: EffectLimits,
     /// shortest time between two calls of a strategy in nanoseconds, 0 for none
@@ -53,6 +56,7 @@ impl Default for EngineConfig {
             market: MarketLimits::default(),
             candles: vec![60, 300],
             execution: ExecutionConfig::default(),
+            risk: RiskConfig::default(),
             effects: EffectLimits::default(),
             interval_ns: 0,
             strict: false,
@@ -193,6 +197,7 @@ impl EngineBuilder {
             instruments,
             account,
             execution: self.config.execution,
+            risk: self.config.risk,
             limits: LaneLimits {
                 intents_per_event: self.config.effects.intents,
                 events_per_call: if self.config.strict { 1 } else { u32::MAX },

@@ -25,6 +25,10 @@ pub enum RecordKind {
     Fault = 7,
     /// the lane ended
     End = 8,
+    /// an operator commanded
+    Command = 9,
+    /// the lane was halted
+    Halt = 10,
 }
 
 /// A record under construction.

@@ -11,7 +11,7 @@ use crate::risk;
 use crate::strategy::{OrderKind, OrderRequest, OrderUpdate, Size};
 
 use super::chain::{Record, RecordKind};
-use super::lane::{Batch, Lane};
+use super::lane::{Batch, Lane, LaneState};
 use super::output::{LaneOutput, Output};
 use super::timeline::{Moment, MomentKind};
 
@@ -94,6 +94,9 @@ impl Lane {
         let no = |reason, detail: String| Refusal::new(Some(symbol), reason, detail);
         if place.kind == MomentKind::WarmUp {
             return Err(no(RejectReason::WarmingUp, "warm-up history is not a market".into()));
+        }
+        if self.state == LaneState::Paused {
+            return Err(no(RejectReason::Halted, "paused by the operator".into()));
         }
         supported(request).map_err(|detail| no(RejectReason::Unsupported, detail.into()))?;
         let venue = self.venue(batch, moment, symbol, instrument);

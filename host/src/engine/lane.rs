@@ -8,11 +8,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{InstrumentTable, OrderId, Price, SymbolId, Ts};
 use crate::execution::{Brackets, ExecutionConfig};
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
+use crate::risk::RiskConfig;
 use crate::strategy::{Effects, Fault, FaultKind, Intent, OrderUpdate, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
@@ -22,18 +25,32 @@ use super::timeline::{MomentKind, Timeline};
 use super::view::LaneView;
 
 /// Whether a lane's strategy is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LaneState {
     /// it is
     Running,
+    /// it is, and may cancel, but every new order is refused
+    Paused,
+    /// the operator or a limit ended it, for this reason: it is not called
+    /// again, and no order of it gets through any more
+    Halted(String),
     /// it failed and is not called again; its position and bracket stay
     Quarantined(Fault),
     /// the run is over
     Stopped,
 }
 
+impl LaneState {
+    /// True while the strategy is called.
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+}
+
 /// What a lane has seen and done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// events that its strategy consumed
     pub events: u64,
@@ -86,6 +103,7 @@ pub struct Lane {
     pub(super) account: Account,
     pub(super) brackets: Brackets,
     pub(super) execution: ExecutionConfig,
+    pub(super) risk: RiskConfig,
     pub(super) limits: LaneLimits,
     pub(super) chain: Chain,
     pub(super) state: LaneState,
@@ -143,7 +161,7 @@ impl Lane {
         let mut told = 0; // events of the stream before this one are delivered
         loop {
             let stop = self.next_action(batch.timeline, acted, end);
-            if self.limits.interval_ns > 0 && self.state == LaneState::Running {
+            if self.limits.interval_ns > 0 && self.state.is_called() {
                 if let Some((next, moment)) = self.hold(batch, told, stop) {
                     told = next;
                     self.mark(batch.timeline, acted, moment + 1)?;
@@ -216,7 +234,7 @@ impl Lane {
     /// `stop`. Returns the next undelivered event and the moment at which what
     /// it asked for happens; `None` when there was nothing to call it for.
     fn deliver(&mut self, batch: &mut Batch<'_>, told: usize, stop: u32) -> Option<(usize, u32)> {
-        if self.state != LaneState::Running {
+        if !self.state.is_called() {
             return None;
         }
         let class = &batch.classes[self.class];
@@ -287,7 +305,7 @@ impl Lane {
         let words = std::mem::take(&mut self.throttle.words);
         let mut events = std::mem::take(&mut self.throttle.events);
         let mut rest = words.as_slice();
-        while events > 0 && self.state == LaneState::Running {
+        while events > 0 && self.state.is_called() {
             self.effects.begin(self.next_order, self.limits.intents_per_event);
             let part = events.min(self.limits.events_per_call);
             let (words, _) = rest.split_at(length_of(rest, part));
@@ -314,7 +332,7 @@ impl Lane {
             left = left.saturating_sub(self.effects.intents.len() as u32);
             self.commit(batch, moment)?;
             let Some(update) = self.updates.pop_front() else { return Ok(()) };
-            if self.state != LaneState::Running {
+            if !self.state.is_called() {
                 self.updates.clear();
                 return Ok(());
             }
@@ -459,7 +477,7 @@ impl Lane {
 
     /// Ends the lane: the strategy's last call, then the chain's last record.
     pub(super) fn stop(&mut self, seq: u64, ts: Ts, outputs: &mut Vec<Output>) {
-        if self.state == LaneState::Running {
+        if self.state.is_called() {
             self.effects.begin(self.next_order, 0);
             match self.strategy.stop(&mut self.effects) {
                 Ok(()) => {
@@ -470,7 +488,8 @@ impl Lane {
             }
         }
         // A call that failed has consumed nothing, however far it came.
-        let events = if self.state == LaneState::Stopped { self.counters.events } else { 0 };
+        let events =
+            if !matches!(self.state, LaneState::Quarantined(_)) { self.counters.events } else { 0 };
         let mut record = Record::new(RecordKind::End, seq, 0)
             .int(i128::from(events))
             .int(self.account.cash().0)

@@ -11,6 +11,7 @@
 
 mod builder;
 pub mod chain;
+mod command;
 mod intake;
 mod lane;
 pub mod output;
@@ -27,6 +28,7 @@ use crate::market::Market;
 use crate::portfolio::InvariantBroken;
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
+pub use command::{Command, CommandAction};
 pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
@@ -103,6 +105,47 @@ impl Engine {
         Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
     }
 
+    /// Takes an operator's command: an input like any other. It takes the next
+    /// sequence number (the next block begins at [`Engine::next_seq`] or later),
+    /// moves the clock to `ts`, enters the chain of each lane that it is for, and
+    /// comes out as an output. A command for a lane that does not exist is only
+    /// a number and a time.
+    ///
+    /// # Errors
+    /// A broken invariant: the engine must not be stepped again.
+    pub fn command(&mut self, ts: Ts, command: &Command) -> Result<(), InvariantBroken> {
+        // The moment of a command is one at which only the clock moved.
+        let mut block = InputBlock::new(&self.instruments, self.next_seq);
+        block.push_timer(ts.max(self.now()));
+        let market = Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)?;
+        market.begin_block();
+        self.timeline.build(&block, 0, 1, market, &mut self.classes);
+        let moment = self.timeline.moments().len().saturating_sub(1) as u32;
+        let mut batch = Batch {
+            block: &block,
+            timeline: &self.timeline,
+            classes: &self.classes,
+            market: &mut self.market,
+            outputs: &mut self.outputs,
+        };
+        for lane in &mut self.lanes {
+            lane.walk(&mut batch)?;
+            if command.lane.is_none_or(|number| number == lane.number) {
+                lane.command(&mut batch, moment, command)?;
+            }
+        }
+        self.market_mut()?.commit(&block);
+        self.next_seq = block.next_seq();
+        self.events += 1;
+        Ok(())
+    }
+
+    /// The number that the next input takes.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
     /// Ends the run: every strategy's `stop`, every chain's last record.
     ///
     /// # Errors
@@ -173,7 +216,7 @@ impl Engine {
     /// True while at least one strategy is called.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.state == LaneState::Running)
+        self.lanes.iter().any(|lane| lane.state.is_called())
     }
 
     /// Where every lane stands.

@@ -1,11 +1,15 @@
 //! What the engine says while it steps: news for logs, the screen and files.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Fill, OrderId, Qty, RejectReason, SymbolId, Ts};
 use crate::portfolio::RoundTrip;
 use crate::strategy::{Fault, LogLevel};
 
+use super::command::CommandAction;
+
 /// News of one lane.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Output {
     /// the lane's number
     pub lane: u16,
@@ -16,7 +20,8 @@ pub struct Output {
 }
 
 /// What happened in a lane. Symbols are the lane's own numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LaneOutput {
     /// an order was filled
     Fill {
@@ -63,4 +68,18 @@ pub enum LaneOutput {
     },
     /// the strategy failed
     Fault(Fault),
+    /// an operator's command was carried out
+    Command {
+        /// the command's number among the inputs
+        seq: u64,
+        /// what was commanded
+        action: CommandAction,
+        /// why, in the operator's words
+        reason: String,
+    },
+    /// the lane was halted: no order of it gets through any more
+    Halted {
+        /// why
+        reason: String,
+    },
 }

@@ -9,25 +9,31 @@
 //! 4. It acts at the first moment after the fill that set it, closes the whole
 //!    position at the market, and keeps acting until the position is flat. It
 //!    fills at what the market gives, not at its own level.
+//! 5. A position that is to be closed for another reason (the operator, a halt)
+//!    acts at any price, until it is flat.
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Cause, Price, Qty, SymbolId};
 use crate::input::TradingStatus;
 use crate::market::Top;
 
 /// The levels of one position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bracket {
     /// closes at a loss
     pub stop: Option<Price>,
     /// closes at a gain
     pub target: Option<Price>,
+    /// closes at any price, for this cause
+    pub close: Option<Cause>,
 }
 
 impl Bracket {
     /// True without any level.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.stop.is_none() && self.target.is_none()
+        self.stop.is_none() && self.target.is_none() && self.close.is_none()
     }
 
     /// What acts on a position of `qty` at these prices.
@@ -41,6 +47,9 @@ impl Bracket {
         let exit = if top.has_book { book_side } else { top.last };
         if exit <= 0 || qty.is_zero() {
             return None;
+        }
+        if self.close.is_some() {
+            return self.close;
         }
         let reached = |level: Option<Price>, falling: bool| {
             level.is_some_and(|l| if falling { exit <= l.0 } else { exit >= l.0 })
@@ -56,7 +65,7 @@ impl Bracket {
 }
 
 /// The brackets of a lane, by symbol.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brackets {
     by_symbol: Vec<Bracket>,
     armed: usize,
@@ -84,7 +93,13 @@ impl Brackets {
     /// Sets the levels that are named and keeps the others.
     pub fn set(&mut self, symbol: SymbolId, stop: Option<Price>, target: Option<Price>) {
         let old = self.get(symbol);
-        self.replace(symbol, Bracket { stop: stop.or(old.stop), target: target.or(old.target) });
+        let (stop, target) = (stop.or(old.stop), target.or(old.target));
+        self.replace(symbol, Bracket { stop, target, ..old });
+    }
+
+    /// Closes the position at any price from now on, until it is flat.
+    pub fn close(&mut self, symbol: SymbolId, cause: Cause) {
+        self.replace(symbol, Bracket { close: Some(cause), ..self.get(symbol) });
     }
 
     /// Takes a symbol's bracket away.
@@ -106,7 +121,7 @@ mod tests {
 
     #[test]
     fn stop_and_target_act_on_the_side_that_closes() {
-        let bracket = Bracket { stop: Some(Price(90)), target: Some(Price(110)) };
+        let bracket = Bracket { stop: Some(Price(90)), target: Some(Price(110)), close: None };
         let top = |bid, ask| Top { bid, ask, last: 100, has_book: true, ..Top::default() };
         let cases = [
             ("long, bid above the stop", 1, top(91, 92), None),
@@ -118,7 +133,7 @@ mod tests {
         for (name, qty, top, expected) in cases {
             assert_eq!(bracket.acts(Qty(qty), &top), expected, "{name}");
         }
-        let short = Bracket { stop: Some(Price(110)), target: Some(Price(90)) };
+        let short = Bracket { stop: Some(Price(110)), target: Some(Price(90)), close: None };
         assert_eq!(short.acts(Qty(-1), &top(108, 110)), Some(Cause::StopLoss));
         assert_eq!(short.acts(Qty(-1), &top(89, 90)), Some(Cause::TakeProfit));
         assert_eq!(short.acts(Qty(-1), &top(89, 91)), None);

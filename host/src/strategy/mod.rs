@@ -79,7 +79,7 @@ impl FaultKind {
 }
 
 /// A failed call. The strategy is not called again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// how it failed
     pub kind: FaultKind,

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod candles;
+mod commands;
 mod orders;
 mod properties;
 mod startup;
