@@ -61,6 +61,10 @@ test: setup setup-tests host guests workloads wasi-guest language-guests market 
 check: ## Run exactly what CI runs
 	@.ci/run
 
+.PHONY: prove
+prove: setup ## Drive accounts against the model of the rules, 100,000 sequences
+	PROPTEST_CASES=100000 $(CARGO) test $(PROFILE) -p sandpaper --lib -- portfolio::
+
 .PHONY: lint
 lint: setup ## Check format, lints and, where it is installed, dependencies
 	$(CARGO) fmt --all --check

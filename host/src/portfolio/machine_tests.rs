@@ -141,18 +141,28 @@ impl ReferenceStateMachine for Rules {
             .boxed()
     }
 
-    fn transitions(_: &Model) -> BoxedStrategy<Step> {
-        let action = prop_oneof![
-            Just(Action::Buy),
-            Just(Action::Sell),
-            Just(Action::Short),
-            Just(Action::Cover)
-        ];
+    /// Only what fits: the positions say which actions and quantities there are.
+    fn transitions(model: &Model) -> BoxedStrategy<Step> {
+        let fill = |symbol: usize| {
+            let held = model.held[symbol].qty;
+            let most = held.abs().max(1);
+            let opening = if held < 0 { Action::Short } else { Action::Buy };
+            let other = match held {
+                0 => (Action::Short, 1..500),
+                1.. => (Action::Sell, 1..most + 1),
+                _ => (Action::Cover, 1..most + 1),
+            };
+            let all = if held == 0 { (Action::Buy, 1..2) } else { (other.0, most..most + 1) };
+            let kinds = [(opening, 1..500), other, all].map(|(a, qty)| (Just(a), qty).boxed());
+            (prop::strategy::Union::new(kinds), 1_i64..20_000_000_000, 0_i64..90_000_000).prop_map(
+                move |((action, qty), amount, fee)| Step::Fill { symbol, action, qty, amount, fee },
+            )
+        };
         prop_oneof![
             1 => (0_i64..2 * FOUR_HOURS).prop_map(Step::Pass),
             2 => (0_usize..2, 2_i64..40_000).prop_map(|(s, m)| Step::Mark(s, m)),
-            6 => (0_usize..2, action, 1_i64..500, 1_i64..20_000_000_000, 0_i64..90_000_000).prop_map(
-                |(symbol, action, qty, amount, fee)| Step::Fill { symbol, action, qty, amount, fee }),
+            3 => fill(0),
+            3 => fill(1),
         ]
         .boxed()
     }
