@@ -319,19 +319,19 @@ section! {
         /// Proxies whose word on the client's address is taken.
         trusted_proxies: Vec<String> = [],
         /// File with the administrator's key. `SANDPAPER_API_KEY` is another way.
-        api_key_file: String = "",
+        api_key_file: String = "none",
         /// File with a key that may only look.
-        viewer_key_file: String = "",
+        viewer_key_file: String = "none",
         /// File with a key that may only read the metrics.
-        metrics_key_file: String = "",
+        metrics_key_file: String = "none",
         /// A login ends when it is idle for so long.
         session_idle: Duration = "12h" from "1s" to "365d",
         /// And in any case after so long.
         session_max: Duration = "7d" from "1s" to "365d",
-        /// Certificate chain and private key, in PEM. Empty: no TLS.
-        tls_cert: String = "",
+        /// Certificate chain and private key, in PEM. "none": no TLS.
+        tls_cert: String = "none",
         /// The key of that certificate.
-        tls_key: String = "",
+        tls_key: String = "none",
         /// True serves other machines without TLS, for a proxy that adds it.
         insecure_http: bool = false,
         /// Requests of one address a second, on average.

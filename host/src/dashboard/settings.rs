@@ -16,6 +16,9 @@ use thiserror::Error;
 use super::auth::Role;
 use crate::config::WebConfig;
 
+/// What a key of the configuration says that names no file.
+const NONE: &str = "none";
+
 /// The shortest key that is taken.
 const KEY_MIN: usize = 32;
 
@@ -120,7 +123,7 @@ impl Settings {
             ("web.viewer_key_file", &web.viewer_key_file, Role::Viewer),
             ("web.metrics_key_file", &web.metrics_key_file, Role::Metrics),
         ] {
-            if !file.is_empty() {
+            if file != NONE {
                 keys.push((read_key(key, file)?, role));
             }
         }
@@ -187,7 +190,7 @@ fn read_key(key: &'static str, file: &str) -> Result<String, SettingsError> {
 
 fn tls(web: &WebConfig) -> Result<Option<Arc<ServerConfig>>, SettingsError> {
     let (cert, key) = (&web.tls_cert, &web.tls_key);
-    if cert.is_empty() && key.is_empty() {
+    if cert == NONE && key == NONE {
         return Ok(None);
     }
     let wrong = |name: &'static str, file: &str, what: String| SettingsError::File {
