@@ -23,7 +23,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run DURATION=60s ARGS=\"--seed 7\""
 
@@ -54,7 +54,7 @@ fuzz: ## Fuzz the feed for a minute a target; needs cargo-fuzz and the nightly t
 	done
 
 .PHONY: test
-test: setup host guests workloads wasi-guest market ## Run every test
+test: setup setup-tests host guests workloads wasi-guest language-guests market ## Run every test
 	@scripts/test
 
 .PHONY: check
@@ -68,6 +68,13 @@ lint: setup ## Check format, lints and, where it is installed, dependencies
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licenses and sources were not checked"; fi
+
+# How often `make crash` kills the program.
+KILLS ?= 200
+
+.PHONY: crash
+crash: host guests ## Kill a trading run KILLS times and verify every record
+	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) $(CARGO) test $(PROFILE) -p sandpaper-tests --test main high_004
 
 .PHONY: bench
 bench: host workloads market ## Measure native against sandboxed strategies
@@ -93,6 +100,22 @@ workloads: setup ## Build the three measured workloads to target/workloads
 wasi-guest: setup ## Build the test strategy that imports WASI to target/guests
 	@scripts/wasi-guest
 
+.PHONY: language-guests
+language-guests: setup ## Build the example strategies in Python and JavaScript
+	@scripts/language-guests
+
+# What these run in CI as a slice, for as long as anyone likes.
+LONG_TESTS := $(CARGO) nextest run --cargo-profile release --locked --no-capture
+
+.PHONY: swap-storm
+swap-storm: host ## Swap files under the loader for ten minutes: no unapproved byte runs
+	SANDPAPER_STORM=600 $(LONG_TESTS) -p sandpaper-tests storm_of_swaps
+
+.PHONY: containment
+containment: host ## Hostile strategies at length: 1,000 replays, 10,000 loads, random modules
+	SANDPAPER_REPLAYS=1000 SANDPAPER_LOADS=10000 $(LONG_TESTS) -p sandpaper-tests corpus::
+	SANDPAPER_SMITH=5000 $(LONG_TESTS) -p sandpaper smith_tests
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
@@ -112,6 +135,10 @@ vendor-check: ## Compare the dashboard's libraries with their lock, without netw
 .PHONY: setup
 setup: ## Install what building needs
 	@scripts/setup
+
+.PHONY: setup-tests
+setup-tests: ## Install the programs that some tests compare with or drive
+	@scripts/setup-tests
 
 .PHONY: clean
 clean: ## Remove everything that was built

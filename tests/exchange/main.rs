@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use sandpaper_tests::exchange::market::MarketConfig;
+use sandpaper_tests::exchange::market::{MarketConfig, PAIRS};
 use sandpaper_tests::exchange::random::Random;
 use sandpaper_tests::exchange::{Exchange, Fault, Place, serve_tcp};
 use tokio::net::TcpListener;
@@ -66,6 +66,7 @@ async fn run(arguments: &Arguments) -> std::io::Result<()> {
     let start = jiff::Timestamp::now().as_nanosecond();
     let config = MarketConfig {
         seed: arguments.seed,
+        pairs: PAIRS.len(),
         rate_hz: 20,
         levels: 1_100,
         trades_kept: 1_000,

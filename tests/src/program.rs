@@ -70,6 +70,8 @@ impl Folder {
         let mut command = Command::new(path());
         command.args(arguments).current_dir(self.0.path()).env_clear().env("LC_ALL", "C");
         command.env("XDG_STATE_HOME", self.0.path().join(".state"));
+        // Tests run side by side: none of them serves a dashboard unless it asks.
+        command.env("SANDPAPER__WEB__ENABLED", "false");
         command
     }
 

@@ -87,13 +87,22 @@ pub fn wasi_guest(name: &str) -> Option<PathBuf> {
     present(root().join("target/guests").join(format!("{name}.wasm")))
 }
 
+/// A strategy that `make language-guests` builds: `sma-cross` in Rust, and its
+/// twins `python-example` and `javascript-example`. Says "skipped" when it is
+/// absent.
+#[must_use]
+pub fn language_guest(name: &str) -> Option<PathBuf> {
+    wasi_guest(name)
+}
+
 #[allow(clippy::print_stderr, reason = "a test that is skipped must say so")]
 fn present(path: PathBuf) -> Option<PathBuf> {
     let found = path.is_file();
     // What the test command itself builds must be there: a test that checks
     // nothing must not pass for want of it.
-    let built =
-        path.extension().is_some_and(|e| e == "wasm") && !path.ends_with("wasi-strategy.wasm");
+    let optional = ["wasi-strategy.wasm", "python-example.wasm", "javascript-example.wasm"];
+    let built = path.extension().is_some_and(|e| e == "wasm")
+        && !optional.iter().any(|name| path.ends_with(name));
     let required = std::env::var_os("SANDPAPER_BUILT").is_some() && built;
     assert!(found || !required, "{} is not built: run make test", path.display());
     if !found {

@@ -3,7 +3,10 @@
 
 use std::fmt::Write as _;
 
-use sandpaper::lockfile::{Approved, Candidate, Wasi};
+use jiff::Timestamp;
+use sandpaper::lockfile::{
+    Approved, Candidate, CandidateError, Entry, Lock, Sha256, WORLD, Wasi, read_candidate, scan,
+};
 use sandpaper::sandbox::{Caps, LoadError, Module, Runtime, RuntimeOptions, VetLimits, Vetting};
 use sandpaper_tests::{Folder, program, repository};
 
@@ -161,4 +164,201 @@ fn crit_001_private_state_that_others_may_enter_is_not_used() {
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o777)).expect("changed");
     let refused = folder.run(&["run", "--duration", "1s"]).expect(1);
     assert!(refused.stderr.contains("others may read or write it"), "{}", refused.stderr);
+}
+
+/// `SANDPAPER_STORM=600` goes on for as many seconds; without it, two thousand
+/// reads.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long the storm lasts is what is asked for")]
+#[allow(clippy::print_stderr, reason = "the figures are what the long form is for")]
+fn crit_001_a_storm_of_swaps_runs_nothing_else() {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::time::{Duration, Instant};
+
+    let seconds: Option<u64> = std::env::var("SANDPAPER_STORM").ok().and_then(|n| n.parse().ok());
+    let folder = Folder::new();
+    let (good, evil) = (with(""), with("(func)"));
+    let path = folder.write("strategies/x.wasm", &good);
+    let outside = folder.write("evil.wasm", &evil);
+    let mut lock = Lock::default();
+    lock.allow(entry("x", &good)).expect("allowed");
+    let (over, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (mut approved, mut refused) = (0_u64, 0_u64);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let aside = folder.path("strategies/aside");
+            for turn in 0_u64.. {
+                if over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let _ = std::fs::remove_file(&aside);
+                let made = match turn % 4 {
+                    0 => std::fs::write(&aside, &evil),
+                    1 => std::os::unix::fs::symlink(&outside, &aside),
+                    2 => std::fs::hard_link(&outside, &aside),
+                    _ => std::fs::write(&aside, &good),
+                };
+                made.and_then(|()| std::fs::rename(&aside, &path)).expect("swapped");
+                swaps.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let began = Instant::now();
+        let goes_on = |reads: u64| match seconds {
+            Some(seconds) => began.elapsed() < Duration::from_secs(seconds),
+            // At least so long that each sort of file was met.
+            None => reads < 2_000 || swaps.load(Ordering::Relaxed) < 200,
+        };
+        while goes_on(approved + refused) {
+            let result = read_candidate(&path, 1 << 20)
+                .map_err(|_| ())
+                .and_then(|read| lock.approve(read, Timestamp::UNIX_EPOCH).map_err(|_| ()));
+            match result {
+                Ok(taken) => {
+                    assert_eq!(taken.candidate().bytes(), good, "an unapproved byte");
+                    approved += 1;
+                }
+                Err(()) => refused += 1,
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    eprintln!("{} swaps, {approved} approved, {refused} refused", swaps.into_inner());
+    assert!(approved > 0 && refused > 0, "{approved} approved, {refused} refused");
+}
+
+fn entry(name: &str, bytes: &[u8]) -> Entry {
+    Entry {
+        name: name.to_owned(),
+        sha256: Sha256::of(bytes),
+        world: WORLD.to_owned(),
+        file_hint: String::new(),
+        imports: Vec::new(),
+        size: bytes.len() as u64,
+        allowed_at: Timestamp::UNIX_EPOCH,
+        note: String::new(),
+        expires: None,
+        wasi: Wasi::Refused,
+        limits: None,
+    }
+}
+
+#[test]
+fn crit_001_a_sparse_file_is_not_read() {
+    let folder = Folder::new();
+    let path = folder.write("strategies/x.wasm", "");
+    std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|file| file.set_len(500 << 20))
+        .expect("a sparse file");
+    let refused = read_candidate(&path, 4 << 20);
+    assert!(matches!(refused, Err(CandidateError::TooLarge { size, .. }) if size == 500 << 20));
+}
+
+#[test]
+fn crit_001_a_folder_of_too_many_files_is_refused() {
+    let folder = Folder::new();
+    for number in 0..=1_000 {
+        folder.write(&format!("strategies/{number}.wasm"), "");
+    }
+    let refused = scan(&folder.path("strategies"));
+    assert!(matches!(refused, Err(CandidateError::TooMany { .. })));
+    std::fs::remove_file(folder.path("strategies/0.wasm")).expect("removed");
+    assert_eq!(scan(&folder.path("strategies")).expect("a thousand").len(), 1_000);
+}
+
+/// Whoever holds the key decides what counts: without its signature nothing runs.
+#[test]
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
+fn crit_001_an_unsigned_lock_file_allows_nothing_where_a_key_is_set() {
+    let made = std::process::Command::new("minisign").arg("-v").output();
+    if made.is_err() {
+        eprintln!("skipped: minisign is not installed");
+        return;
+    }
+    let folder = Folder::new();
+    let minisign = |arguments: &[&str]| {
+        let status = std::process::Command::new("minisign")
+            .args(arguments)
+            .current_dir(folder.path(""))
+            .output()
+            .expect("minisign");
+        assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    };
+    let key = |name: &str| {
+        let (public, secret) = (format!("{name}.pub"), format!("{name}.key"));
+        minisign(&["-G", "-W", "-f", "-p", &public, "-s", &secret]);
+        let text = std::fs::read_to_string(folder.path(&public)).expect("a key");
+        text.lines().nth(1).expect("two lines").to_owned()
+    };
+    let (ours, _) = (key("ours"), key("theirs"));
+    let set = format!("strategies.public_key={ours}");
+    let run = |arguments: &[&str], code: i32| {
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--set", &set]);
+        folder.run(&arguments).expect(code).stderr
+    };
+    let sign = |name: &str| {
+        minisign(&["-S", "-s", &format!("{name}.key"), "-m", "strategies.lock"]);
+    };
+    const RUN: [&str; 5] = ["run", "--duration", "1s", "--set", "feed.sim.speed=0"];
+    folder.write("strategies/quiet.wasm", with(""));
+    let told = run(&["allow", "strategies/quiet.wasm", "--yes"], 0);
+    assert!(told.contains("minisign -S"), "{told}");
+
+    assert!(run(&RUN, 4).contains("there is no"), "unsigned");
+    sign("theirs");
+    assert!(run(&RUN, 4).contains("not signed by strategies.public_key"), "another key");
+    sign("ours");
+    run(&RUN, 0);
+    let signature = std::fs::read_to_string(folder.path("strategies.lock.minisig")).expect("one");
+    // Not one byte of the signature, nor of its comment, is free to change, but
+    // for the first line, which is nobody's.
+    let comment = signature.replace("trusted comment: ", "trusted comment: x");
+    for changed in [&comment, &signature[..signature.len() / 2], ""] {
+        folder.write("strategies.lock.minisig", changed);
+        run(&RUN, 4);
+    }
+    folder.write("strategies.lock.minisig", &signature);
+    run(&RUN, 0);
+    // A changed file needs a new signature, and an old one with its own signature
+    // is an older file.
+    let old = std::fs::read(folder.path("strategies.lock")).expect("a file");
+    let other = format!("sha256:{}", "ab".repeat(32));
+    run(&["deny", &other], 0);
+    assert!(run(&RUN, 4).contains("not signed"));
+    sign("ours");
+    run(&RUN, 0);
+    folder.write("strategies.lock", old);
+    folder.write("strategies.lock.minisig", &signature);
+    assert!(run(&RUN, 8).contains("is not the newest"));
+    // A key that is none is an error of the configuration.
+    folder.run(&["run", "--set", "strategies.public_key=RWxyz"]).expect(3);
+}
+
+#[test]
+fn crit_001_a_lock_file_in_the_strategies_folder_is_refused() {
+    let folder = Folder::new();
+    folder.write("strategies/quiet.wasm", with(""));
+    // By another way into the folder than its name.
+    std::os::unix::fs::symlink("strategies", folder.path("elsewhere")).expect("linked");
+    let set = "strategies.lock=elsewhere/strategies.lock";
+    let refused = folder.run(&["allow", "strategies/quiet.wasm", "--yes", "--set", set]).expect(3);
+    assert!(refused.stderr.contains("lies in the strategies folder"), "{}", refused.stderr);
+}
+
+#[test]
+fn crit_001_allow_says_what_changed() {
+    let folder = Folder::new();
+    let path = folder.write("strategies/quiet.wasm", with(""));
+    folder.run(&["allow", "strategies/quiet.wasm", "--yes"]).expect(0);
+    let source = "tests/guests/orders_then_returns.wat";
+    let text = std::fs::read_to_string(repository::root().join(source)).expect("a guest");
+    std::fs::write(&path, wat::parse_str(text).expect("wat")).expect("written");
+    let told =
+        folder.run(&["allow", "strategies/quiet.wasm", "--yes", "--expires", "9d"]).expect(0);
+    for words in ["imports also sandpaper:strategy/trading", "size ", "expires never -> ", " was "]
+    {
+        assert!(told.stderr.contains(words), "{words}: {}", told.stderr);
+    }
 }

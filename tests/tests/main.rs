@@ -3,10 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod containment;
+mod corpus;
 mod exchange;
 mod help;
+mod languages;
+mod live;
 mod logs;
 mod program;
+mod record;
 mod recording;
 mod tidy;
 mod trust;

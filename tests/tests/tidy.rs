@@ -39,7 +39,13 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("sandbox", Layer::Shell, &["domain", "input", "lockfile", "strategy", "words"]),
     ("feed", Layer::Shell, &["domain", "input", "venue", "words"]),
     ("logs", Layer::Shell, &[]),
+    ("recorder", Layer::Shell, &["journal"]),
     ("config", Layer::Shell, &["domain", "strategy"]),
+    (
+        "dashboard",
+        Layer::Shell,
+        &["config", "domain", "engine", "input", "market", "output", "portfolio"],
+    ),
     ("cli", Layer::Shell, &["config"]),
     ("output", Layer::Shell, &["cli", "domain"]),
     ("app", Layer::Top, &[]),

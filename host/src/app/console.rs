@@ -115,10 +115,11 @@ impl Watch for Console {
 }
 
 /// What happened, in one sentence, and how important it is.
-fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, String) {
+#[must_use]
+pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, String) {
     match body {
         LaneOutput::Fill { fill, reason, position, closed } => {
-            (LogLevel::Info, fill_sentence(instruments, fill, reason, *position, closed.as_ref()))
+            (LogLevel::Info, fill_sentence(instruments, fill, reason, *position, closed.as_deref()))
         }
         LaneOutput::Reject { order, reason, detail, .. } => {
             (LogLevel::Info, format!("order {} rejected, {reason}: {detail}", order.0))
@@ -241,6 +242,8 @@ pub fn report_table(identities: &[Identity], reports: &[LaneReport]) -> Table {
         ("trades", Align::Right),
         ("win rate", Align::Right),
         ("max drawdown", Align::Right),
+        ("Sharpe", Align::Right),
+        ("hold", Align::Right),
         ("fees", Align::Right),
         ("rejected", Align::Right),
         ("fuel/event", Align::Right),
@@ -281,6 +284,8 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         output::count(statistics.closed),
         win_rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.1}%")),
         format!("{:.2}%", report.max_drawdown_pct),
+        report.metrics.sharpe.map_or_else(|| "–".to_owned(), |sharpe| format!("{sharpe:.2}")),
+        output::percent(report.metrics.buy_and_hold_pct),
         output::money_short(statistics.fees),
         output::count(report.counters.rejected),
         output::count(report.usage.fuel.checked_div(report.counters.events).unwrap_or(0)),

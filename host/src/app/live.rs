@@ -1,4 +1,4 @@
-//! A run on a market as it goes: for now, the simulated one.
+//! A run on a market as it goes: the simulated one, or a venue's.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,12 @@ use crate::engine::LaneReport;
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
+use super::kraken::{KrakenSource, Plan};
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
 use super::strategies::{self, Loaded, Selection};
+use super::trust::TrustWatch;
 use super::{Failure, Interrupt, setup};
 
 /// How often the simulator is asked for what has happened since.
@@ -43,16 +45,37 @@ pub fn run(
 ) -> Result<Ran, Failure> {
     let loaded = strategies::load(config, selection)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // A source may make its timers when it opens.
-    let _entered = runtime.enter();
-    match config.feed.kind {
-        FeedKind::Sim => {
-            let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
-            let wanted = setup::union(config, &symbols);
-            let source = SimulatedSource::open(config, &wanted)?;
-            runtime.block_on(follow(config, loaded, symbols, source, interrupt, watchers))
+    let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
+    let wanted = setup::union(config, &symbols);
+    let ran = runtime.block_on(async {
+        match config.feed.kind {
+            FeedKind::Sim => {
+                let source = SimulatedSource::open(config, &wanted)?;
+                follow(config, loaded, symbols, source, interrupt, watchers).await
+            }
+            FeedKind::Kraken => {
+                let plan = Plan {
+                    symbols: wanted,
+                    depths: setup::depths(&loaded, &symbols),
+                    intervals: setup::candle_intervals(config, &loaded),
+                };
+                match KrakenSource::open(config, &plan, interrupt).await? {
+                    Some(source) => {
+                        follow(config, loaded, symbols, source, interrupt, watchers).await
+                    }
+                    None => Ok(Ran {
+                        identities: identities(&loaded),
+                        reports: Vec::new(),
+                        events: 0,
+                        span: Duration::ZERO,
+                    }),
+                }
+            }
         }
-    }
+    });
+    // A name that is still being looked up must not hold the end of the process.
+    runtime.shutdown_background();
+    ran
 }
 
 /// Starts the engine on a source and follows it to the end.
@@ -68,7 +91,13 @@ async fn follow(
     let identities = identities(&loaded);
     let (instruments, start) = (source.instruments().clone(), source.start());
     let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
-    let mut session = Session::begin(engine, &identities, watchers)?;
+    let trust = TrustWatch::new(
+        strategies::lock_source(config)?,
+        strategies::read_lock(config)?,
+        &identities,
+    );
+    let mut session = Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust));
+    session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.next_seq());
     source.warm_up(&intervals, &mut warm_up);
     session.step(&warm_up)?;
@@ -79,7 +108,7 @@ async fn follow(
 }
 
 /// The simulated market at the pace of the wall clock.
-struct SimulatedSource {
+pub(super) struct SimulatedSource {
     simulator: Simulator,
     warm_up_candles: u32,
     start: Ts,
@@ -91,7 +120,7 @@ struct SimulatedSource {
 }
 
 impl SimulatedSource {
-    fn open(config: &Config, wanted: &[String]) -> Result<Self, Failure> {
+    pub(super) fn open(config: &Config, wanted: &[String]) -> Result<Self, Failure> {
         let known: Vec<String> = config.sim.prices.keys().cloned().collect();
         setup::check_symbols(wanted, &known, "the simulated market (feed.sim.prices)")?;
         let simulator = Simulator::new(sim_config(config, wanted)?)

@@ -1,14 +1,20 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod capture;
 pub mod console;
+pub mod dashboard;
 pub mod failure;
 pub mod interrupt;
+pub mod kraken;
 pub mod live;
 pub mod logs;
+pub mod record;
 pub mod replay;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod trust;
+pub mod verify;
 
 pub use failure::Failure;
 pub use interrupt::Interrupt;

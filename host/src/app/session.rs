@@ -5,8 +5,11 @@
 //! the engine steps; then the watchers see what came of it, in their order. The
 //! first of them keeps the record, so that nothing is shown before it is kept.
 
+use jiff::Timestamp;
+
 use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Engine, Output};
+use crate::feed::live::Health;
 use crate::input::InputBlock;
 
 use super::replay::Identity;
@@ -29,6 +32,11 @@ pub trait Source {
     /// The market's clock before the first input.
     fn start(&self) -> Ts;
 
+    /// Where the state of its connection shows, when it has one.
+    fn health(&self) -> Option<tokio::sync::watch::Receiver<Health>> {
+        None
+    }
+
     /// History before the first event: closed candles of these intervals, in
     /// seconds, where the source has them. Called once, before `next`.
     fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock);
@@ -49,6 +57,15 @@ pub trait Watch {
     /// # Errors
     /// Whatever keeps it from watching.
     fn started(&mut self, _engine: &Engine, _identities: &[Identity]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The run's source has a connection, whose state shows here. Called once,
+    /// behind `started`.
+    ///
+    /// # Errors
+    /// As above.
+    fn feed(&mut self, _health: tokio::sync::watch::Receiver<Health>) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -76,11 +93,19 @@ pub trait Watch {
     }
 }
 
+/// Who may end single strategies while a run goes on.
+pub trait Warden {
+    /// Those that may run no longer at this wall time, by name, with the reason.
+    /// Asked before every block; it decides itself how often it looks.
+    fn look(&mut self, now: Timestamp) -> Vec<(String, String)>;
+}
+
 /// A started engine with its watchers, the keeper of the record first.
 pub struct Session<'a> {
     /// the engine
     pub engine: Engine,
     watchers: Vec<&'a mut dyn Watch>,
+    warden: Option<Box<dyn Warden>>,
     news: Vec<Output>,
     next_seq: u64,
 }
@@ -95,17 +120,47 @@ impl<'a> Session<'a> {
         identities: &[Identity],
         watchers: Vec<&'a mut dyn Watch>,
     ) -> Result<Self, Failure> {
-        let mut session = Self { engine, watchers, news: Vec::new(), next_seq: 1 };
+        let mut session = Self { engine, watchers, warden: None, news: Vec::new(), next_seq: 1 };
         for watcher in &mut session.watchers {
             watcher.started(&session.engine, identities)?;
         }
         Ok(session)
     }
 
+    /// Lets `warden` end strategies between blocks.
+    #[must_use]
+    pub fn guarded(mut self, warden: Box<dyn Warden>) -> Self {
+        self.warden = Some(warden);
+        self
+    }
+
+    /// Halts what may run no longer.
+    fn enforce(&mut self) {
+        let Some(warden) = &mut self.warden else { return };
+        for (name, why) in warden.look(Timestamp::now()) {
+            if self.engine.halt(&name, &why) {
+                tracing::error!(strategy = name, "halted: {why}");
+            }
+        }
+    }
+
     /// The sequence number of the next input.
     #[must_use]
     pub fn next_seq(&self) -> u64 {
         self.next_seq
+    }
+
+    /// Tells the watchers where the state of the source's connection shows.
+    ///
+    /// # Errors
+    /// Those of the watchers.
+    pub fn feed(&mut self, source: &impl Source) -> Result<(), Failure> {
+        if let Some(health) = source.health() {
+            for watcher in &mut self.watchers {
+                watcher.feed(health.clone())?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives the engine a block of inputs, and the watchers what comes of it.
@@ -139,6 +194,7 @@ impl<'a> Session<'a> {
                 () = interrupt.asked() => break,
                 flow = source.next(&mut block) => flow?,
             };
+            self.enforce();
             self.step(&block)?;
             if flow == Flow::End {
                 break;

@@ -1,12 +1,14 @@
 //! From configuration and loaded modules to a started engine.
 
+use std::collections::BTreeMap;
+
 use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
 use crate::execution::{ExecutionConfig, Model};
 use crate::market::MarketLimits;
-use crate::portfolio::AccountConfig;
+use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig, ShortBase};
 use crate::strategy::{Channel, Value};
 
@@ -98,6 +100,25 @@ pub fn candle_intervals(config: &Config, loaded: &[Loaded]) -> Vec<u32> {
     intervals
 }
 
+/// The deepest book of each symbol that a strategy subscribed to, in levels.
+#[must_use]
+pub fn depths(loaded: &[Loaded], symbols: &Symbols) -> BTreeMap<String, u32> {
+    let mut depths = BTreeMap::new();
+    for (one, traded) in loaded.iter().zip(symbols) {
+        for subscription in &one.descriptor.subscriptions {
+            let Channel::Book(levels) = subscription.channel else { continue };
+            let meant = traded
+                .iter()
+                .filter(|s| subscription.symbol.as_ref().is_none_or(|named| named == *s));
+            for symbol in meant {
+                let depth = depths.entry(symbol.clone()).or_insert(0);
+                *depth = levels.max(*depth);
+            }
+        }
+    }
+    depths
+}
+
 /// Builds and starts the engine.
 ///
 /// # Errors
@@ -163,6 +184,12 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
         effects: effects(config),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
+        terms: Terms {
+            short_open: execution.short_open_fee,
+            short_rollover: execution.short_rollover_fee,
+            sample_ns: i64::try_from(config.portfolio.sample_interval.as_nanos())
+                .unwrap_or(i64::MAX),
+        },
     }
 }
 

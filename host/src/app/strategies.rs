@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cli::Exit;
-use crate::config::{Config, Determinism as ConfigDeterminism, ModuleProfile};
-use crate::lockfile::{self, Approved, Candidate, Lock, PrivateFolder, Verdict, Wasi};
+use crate::config::{Config, Determinism as ConfigDeterminism, ModuleProfile, StrategiesConfig};
+use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder, Verdict, Wasi};
 use crate::sandbox::{
     Caps, DeadlineLimits, Determinism, FuelLimits, Guest, Limits, LoadError, Module, Runtime,
     RuntimeOptions, VetLimits, Vetting,
@@ -151,7 +151,35 @@ pub fn caps(config: &Config) -> Caps {
 /// # Errors
 /// A lock file that cannot be read or is damaged.
 pub fn read_lock(config: &Config) -> Result<Lock, Failure> {
-    Ok(Lock::read(Path::new(&config.strategies.lock))?)
+    Ok(lock_source(config)?.read()?)
+}
+
+/// The lock file with what it must be signed by and not be older than.
+///
+/// # Errors
+/// A lock file that whoever writes modules could write too, and a public key that
+/// is none.
+pub fn lock_source(config: &Config) -> Result<LockSource, Failure> {
+    let StrategiesConfig { dir, lock, public_key, .. } = &config.strategies;
+    let key = match public_key.as_str() {
+        "none" => None,
+        text => Some(
+            lockfile::public_key(text)
+                .map_err(|error| Failure::new(Exit::Config, error.to_string()))?,
+        ),
+    };
+    let path = Path::new(lock);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).canonicalize();
+    if let (Ok(parent), Ok(folder)) = (parent, Path::new(dir).canonicalize())
+        && parent.starts_with(&folder)
+    {
+        let message = format!(
+            "strategies.lock {lock} lies in the strategies folder {dir}: who may drop a module there could allow it"
+        );
+        return Err(Failure::new(Exit::Config, message));
+    }
+    Ok(LockSource::new(path, key, private_folder(config)?.map(Arc::new)))
 }
 
 /// Loads everything that is to run.

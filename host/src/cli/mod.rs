@@ -112,6 +112,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Make a tape of recorded market data
     Import(ImportArgs),
+    /// Make a tape of a market as it goes, without running anything on it
+    Record(RecordArgs),
     /// Check that a module would be taken, and say what is wrong with it
     Check(CheckArgs),
     /// Show what a module is: hash, world, imports, exports, parameters
@@ -123,6 +125,11 @@ pub enum Verb {
     /// Its hash cannot be allowed again, not even with --unsigned. To run another
     /// build under the same name, allow that one.
     Deny(DenyArgs),
+    /// Check the record of a run, and replay it with one event a call
+    ///
+    /// Names the first record that differs. The modules are found by their hash:
+    /// among the allowed ones, or the files given with --wasm.
+    Verify(VerifyArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
     List,
@@ -194,14 +201,68 @@ pub struct RunArgs {
     #[arg(long, value_name = "MS")]
     pub interval: Option<String>,
     /// Use the simulated market
-    #[arg(long)]
+    #[arg(long, conflicts_with = "feed")]
     pub simulated: bool,
+    /// Where prices come from
+    #[command(flatten)]
+    pub feed: FeedArgs,
+    /// Write everything that the engine sees to this tape
+    #[arg(long, value_name = "TAPE")]
+    pub record: Option<PathBuf>,
+    /// Keep no record, so that the run cannot be verified
+    #[arg(long)]
+    pub no_record: bool,
     /// Accepted for those who are used to it: trading here is always on paper
     #[arg(long, hide = true)]
     pub dry_run: bool,
-    /// Accepted by scripts of the earlier system; nothing is served
-    #[arg(long, hide = true)]
+    /// Serve no dashboard
+    #[arg(long)]
     pub no_dashboard: bool,
+    /// Serve the dashboard at this address
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "no_dashboard")]
+    pub bind: Option<String>,
+    /// Open the dashboard in a browser
+    #[arg(long, conflicts_with = "no_dashboard")]
+    pub open: bool,
+}
+
+/// Where prices come from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FeedArgs {
+    /// Use this market: sim or kraken
+    #[arg(long, value_name = "KIND")]
+    pub feed: Option<String>,
+    /// Find the venue at this address, such as ws://127.0.0.1:9000
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// What `record` takes.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Write the tape here
+    #[arg(short, long, value_name = "TAPE")]
+    pub out: PathBuf,
+    /// Where prices come from
+    #[command(flatten)]
+    pub feed: FeedArgs,
+    /// Record these symbols, with commas between them
+    #[arg(long, value_name = "SYMBOL", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub symbols: Vec<String>,
+    /// Stop after this long, such as 90s or 1h30m
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
+}
+
+/// What `verify` takes.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The folder of the run, such as runs/20250101T000000Z-1b2c3d4e
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Take the run's modules from these files; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Vec<PathBuf>,
 }
 
 /// What `replay` takes.
@@ -373,6 +434,11 @@ impl Overrides {
         }
     }
 
+    fn feed(&mut self, args: &FeedArgs) {
+        self.value("--feed", "feed.kind", args.feed.as_deref());
+        self.value("--url", "feed.url", args.url.as_deref());
+    }
+
     fn strategies(&mut self, args: &StrategyArgs) {
         self.list("--strategies", "strategies.only", &args.strategies);
         self.value("--strategies-dir", "strategies.dir", args.strategies_dir.as_deref());
@@ -410,7 +476,16 @@ impl Cli {
                 overrides.strategies(&args.strategies);
                 overrides.value("--duration", "run.duration", args.duration.as_deref());
                 overrides.value("--interval", "run.interval_ms", args.interval.as_deref());
+                overrides.switch("--no-record", "record.enabled", "false", args.no_record);
+                overrides.switch("--no-dashboard", "web.enabled", "false", args.no_dashboard);
+                overrides.value("--bind", "web.bind", args.bind.as_deref());
                 overrides.switch("--simulated", "feed.kind", "sim", args.simulated);
+                overrides.feed(&args.feed);
+            }
+            Verb::Record(args) => {
+                overrides.feed(&args.feed);
+                overrides.list("--symbols", "run.symbols", &args.symbols);
+                overrides.value("--duration", "run.duration", args.duration.as_deref());
             }
             Verb::Replay(args) => overrides.strategies(&args.strategies),
             _ => {}

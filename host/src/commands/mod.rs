@@ -7,10 +7,12 @@ mod doctor;
 mod import;
 mod inspect;
 mod list;
+mod record;
 mod replay;
 mod run;
 mod scaffold;
 mod trust;
+mod verify;
 
 use clap::CommandFactory as _;
 
@@ -48,11 +50,13 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Run(args) => run::run(&context, &args),
         Verb::Replay(args) => replay::replay(&context, &args),
+        Verb::Record(args) => record::record(&context, &args),
         Verb::Import(args) => import::import(&context, &args),
         Verb::Check(args) => check::check(&context, &args),
         Verb::Inspect(args) => inspect::inspect(&context, &args),
         Verb::Allow(args) => trust::allow(&context, &args),
         Verb::Deny(args) => trust::deny(&context, &args),
+        Verb::Verify(args) => verify::verify(&context, &args),
         Verb::List => list::list(&context),
         Verb::Config(ConfigVerb::Show(args)) | Verb::ShowConfig(args) => {
             config::show(&context, &args)

@@ -10,8 +10,10 @@ use crate::app::strategies::Selection;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, ReplayArgs};
 use crate::config::LogFormat;
+use crate::domain::Money;
 use crate::engine::{LaneReport, LaneState};
 use crate::output;
+use crate::portfolio::{Summary, Totals};
 
 use super::Context;
 
@@ -39,8 +41,45 @@ pub(super) struct StrategyResult {
     trades: u64,
     win_rate_pct: Option<f64>,
     max_drawdown_pct: f64,
+    carry: String,
+    unrealized_pnl: Option<String>,
+    metrics: Summary,
+    by_symbol: Vec<Part>,
+    by_tag: Vec<Part>,
+    /// milliseconds since the Unix epoch, then lowest, highest and last equity
+    equity_curve: Vec<(i64, String, String, String)>,
     fuel: u64,
     chain: String,
+}
+
+/// What one symbol or tag contributed; amounts of a symbol are in its quote.
+#[derive(Clone, Debug, Serialize)]
+struct Part {
+    name: String,
+    fills: u64,
+    trades: u64,
+    win_rate_pct: Option<f64>,
+    profit_factor: Option<f64>,
+    net: String,
+    fees: String,
+    carry: String,
+    turnover: String,
+}
+
+impl Part {
+    fn of(name: &str, totals: &Totals) -> Self {
+        Self {
+            name: name.to_owned(),
+            fills: totals.fill_count,
+            trades: totals.closed,
+            win_rate_pct: totals.win_rate_pct(),
+            profit_factor: totals.profit_factor(),
+            net: totals.net.to_string(),
+            fees: totals.fees.to_string(),
+            carry: totals.carry.to_string(),
+            turnover: totals.turnover.to_string(),
+        }
+    }
 }
 
 impl StrategyResult {
@@ -73,6 +112,30 @@ impl StrategyResult {
             trades: statistics.closed,
             win_rate_pct: statistics.win_rate_pct(),
             max_drawdown_pct: report.max_drawdown_pct,
+            carry: statistics.carry.to_string(),
+            unrealized_pnl: report.unrealized_pnl.map(|p| p.to_string()),
+            metrics: report.metrics.clone(),
+            by_symbol: report
+                .instruments
+                .iter()
+                .zip(report.breakdown.symbols())
+                .map(|((_, instrument), totals)| Part::of(&instrument.symbol, totals))
+                .collect(),
+            by_tag: report
+                .breakdown
+                .tags()
+                .iter()
+                .map(|(tag, totals)| Part::of(tag, totals))
+                .collect(),
+            equity_curve: report
+                .curve
+                .points()
+                .iter()
+                .map(|p| {
+                    let text = |amount: Money| amount.to_string();
+                    (p.ts.0 / 1_000_000, text(p.min), text(p.max), text(p.last))
+                })
+                .collect(),
             fuel: report.usage.fuel,
             chain: report.chain.clone(),
         }

@@ -2,14 +2,17 @@
 
 use serde::Serialize;
 
+use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
+use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
+use crate::app::record::RunRecord;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
-use crate::config::LogFormat;
+use crate::config::{FeedKind, LogFormat};
 use crate::output;
 
 use super::Context;
@@ -33,22 +36,47 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if selection.unsigned {
         tracing::warn!("the lock file is bypassed: every result says UNSIGNED");
     }
-    tracing::info!(
-        "simulated market, seed {}, settings {}",
-        config.run.seed,
-        &config.sha256()[..12]
-    );
+    let settings = &config.sha256()[..12];
+    let simulated = config.feed.kind == FeedKind::Sim;
+    if simulated {
+        tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
+    } else {
+        tracing::info!("live market of {}, settings {settings}", config.feed.url);
+    }
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
-    let mut logs = match config.log_files.enabled {
-        true => Some(RunLogs::open(&config.log_files, &session_id()?)?),
+    let session = session_id()?;
+    let mut record = match config.record.enabled {
+        true => Some(RunRecord::create(config, &selection, &session)?),
         false => None,
     };
+    let mut logs = match config.log_files.enabled {
+        true => Some(RunLogs::open(&config.log_files, &session)?),
+        false => None,
+    };
+    let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
+    let mut dashboard = Dashboard::start(config)?;
+    if let Some(dashboard) = &dashboard {
+        let url = dashboard.login_url()?;
+        context.output.note(&format!("dashboard: {url}"));
+        if args.open {
+            open_browser(&url);
+        }
+    }
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
+    if let Some(record) = &mut record {
+        watchers.push(record);
+    }
+    if let Some(recorder) = &mut recorder {
+        watchers.push(recorder);
+    }
     if let Some(logs) = &mut logs {
         watchers.push(logs);
     }
     watchers.push(&mut console);
+    if let Some(dashboard) = &mut dashboard {
+        watchers.push(dashboard);
+    }
     let ran = live::run(config, &selection, &interrupt, watchers)?;
     if context.output.json {
         let strategies =
@@ -62,11 +90,16 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         context.output.print_json("sandpaper.run/1", &result)?;
     } else {
         if !context.output.quiet {
+            let market = if simulated { "simulated" } else { "live" };
+            let again = if simulated {
+                format!("; the same again: {}", command_line())
+            } else {
+                String::new()
+            };
             context.output.note(&format!(
-                "\n{} of simulated market, {}; the same again: {}",
+                "\n{} of {market} market, {}{again}",
                 output::duration(ran.span),
                 output::plural(ran.events, "event"),
-                command_line(),
             ));
         }
         context.output.print_table(&report_table(&ran.identities, &ran.reports))?;

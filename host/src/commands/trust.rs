@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::Failure;
-use crate::app::strategies::{caps, limits, read_lock, runtime};
+use crate::app::strategies::{caps, limits, lock_source, read_lock, runtime};
 use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef, WasiGrant};
-use crate::lockfile::{self, Approved, Entry, Lock, Sha256, Verdict, WORLD, Wasi};
+use crate::lockfile::{self, Approved, Entry, LimitOverride, Lock, Sha256, Verdict, WORLD, Wasi};
 use crate::output;
 use crate::sandbox::{LoadError, Module};
 use crate::strategy::Strategy as _;
@@ -63,9 +63,20 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
     }
     if changes.iter().any(|c| c.change != "unchanged") {
         confirm(context, args.yes, &changes)?;
-        lock.write(Path::new(&context.config.strategies.lock))?;
+        save(context, &mut lock)?;
     }
     show(context, &changes)
+}
+
+/// Writes the lock file, and says so when it must be signed to count.
+fn save(context: &Context, lock: &mut Lock) -> Result<(), Failure> {
+    let source = lock_source(&context.config)?;
+    source.write(lock)?;
+    if source.wants_signature() {
+        let path = source.path().display();
+        context.output.note(&format!("it counts once it is signed: minisign -S -m {path}"));
+    }
+    Ok(())
 }
 
 /// Loads the module as `run` would: what cannot run is not worth allowing.
@@ -170,12 +181,37 @@ fn explain(context: &Context, lock: &Lock, entry: &Entry) {
     let output = &context.output;
     output.note(&format!("{} was {} and becomes {}", entry.name, known.sha256, entry.sha256));
     output.note(&format!("  size {} -> {}", output::bytes(known.size), output::bytes(entry.size)));
+    if known.world != entry.world {
+        output.note(&format!("  world {} -> {}", known.world, entry.world));
+    }
+    if known.wasi != entry.wasi {
+        output.note(&format!("  WASI {} -> {}", known.wasi.name(), entry.wasi.name()));
+    }
+    if known.limits != entry.limits {
+        output.note(&format!(
+            "  limits {} -> {}",
+            limits_text(known.limits),
+            limits_text(entry.limits)
+        ));
+    }
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |t| t.to_string());
+    if known.expires != entry.expires {
+        output.note(&format!("  expires {} -> {}", time(known.expires), time(entry.expires)));
+    }
     for import in entry.imports.iter().filter(|i| !known.imports.contains(i)) {
         output.note(&format!("  imports also {}", output::printable(import, 200)));
     }
     for import in known.imports.iter().filter(|i| !entry.imports.contains(i)) {
         output.note(&format!("  imports no longer {}", output::printable(import, 200)));
     }
+}
+
+fn limits_text(limits: Option<LimitOverride>) -> String {
+    let LimitOverride { fuel_per_event, memory_bytes } = limits.unwrap_or_default();
+    let fuel = fuel_per_event.map(|fuel| format!("{} fuel an event", output::count(fuel)));
+    let memory = memory_bytes.map(|bytes| format!("{} of memory", output::bytes(bytes)));
+    let own: Vec<String> = fuel.into_iter().chain(memory).collect();
+    if own.is_empty() { "as configured".to_owned() } else { own.join(", ") }
 }
 
 /// Asks a person at a terminal; a script says `--yes`.
@@ -223,7 +259,7 @@ pub(super) fn deny(context: &Context, args: &DenyArgs) -> Result<Exit, Failure> 
     let (name, file) = known.map(|e| (e.name.clone(), e.file_hint.clone())).unwrap_or_default();
     let new = lock.deny(sha256, args.reason.as_deref().unwrap_or_default(), Timestamp::now());
     if new {
-        lock.write(Path::new(&context.config.strategies.lock))?;
+        save(context, &mut lock)?;
     }
     let change = if new { "denied" } else { "unchanged" };
     let file = (!file.is_empty()).then_some(file);

@@ -28,8 +28,8 @@ pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    OnHalt, PortfolioConfig, RiskConfig, RunConfig, SandboxConfig, ShortBase, SimConfig,
-    StrategiesConfig, StrategyConfig,
+    OnHalt, PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig, ShortBase,
+    SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
@@ -61,10 +61,14 @@ pub struct Config {
     pub engine: EngineConfig,
     /// `[history]`
     pub history: HistoryConfig,
+    /// `[web]`
+    pub web: WebConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[log.files]`
     pub log_files: LogFilesConfig,
+    /// `[record]`
+    pub record: RecordConfig,
     /// `[strategy.NAME]`, by name
     pub strategy: BTreeMap<String, StrategyConfig>,
     effective: BTreeMap<Path, Effective>,
@@ -84,8 +88,10 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         MarketConfig::KEYS,
         EngineConfig::KEYS,
         HistoryConfig::KEYS,
+        WebConfig::KEYS,
         LogConfig::KEYS,
         LogFilesConfig::KEYS,
+        RecordConfig::KEYS,
         StrategyConfig::KEYS,
     ]
     .into_iter()
@@ -125,8 +131,10 @@ impl Config {
         let market = MarketConfig::read(reader, &at("market"));
         let engine = EngineConfig::read(reader, &at("engine"));
         let history = HistoryConfig::read(reader, &at("history"));
+        let web = WebConfig::read(reader, &at("web"));
         let log = LogConfig::read(reader, &at("log"));
         let log_files = LogFilesConfig::read(reader, &at("log.files"));
+        let record = RecordConfig::read(reader, &at("record"));
         let strategy = read_strategies(reader);
         let config = Self {
             run: run?,
@@ -140,8 +148,10 @@ impl Config {
             market: market?,
             engine: engine?,
             history: history?,
+            web: web?,
             log: log?,
             log_files: log_files?,
+            record: record?,
             strategy: strategy?,
             effective: BTreeMap::new(),
         };

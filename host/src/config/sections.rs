@@ -13,6 +13,8 @@ choice! {
     pub enum FeedKind {
         /// the seeded simulator
         Sim = "sim",
+        /// Kraken's public channels
+        Kraken = "kraken",
     }
 }
 
@@ -118,6 +120,22 @@ section! {
     pub struct FeedSourceConfig at "feed" {
         /// The source.
         kind: FeedKind = "sim",
+        /// Address of the venue.
+        url: String = "wss://ws.kraken.com/v2",
+        /// Levels of each book: 10, 25, 100, 500 or 1000. A strategy that asks
+        /// for more gets more.
+        book_depth: u32 = 10 from "10" to "1000",
+        /// Levels of the book of single symbols.
+        depths: BTreeMap<String, u32> = {} from "10" to "1000",
+        /// The venue's names of symbols that it calls otherwise.
+        symbols: BTreeMap<String, String> = {},
+        /// A book that has not changed for so long is stale and is asked for
+        /// anew.
+        stale_after: Duration = "60s" from "5s" to "1h",
+        /// Attempts to connect in a minute, after the first three of an outage.
+        connects_per_minute: u32 = 10 from "1" to "15",
+        /// Attempts to connect in any ten minutes.
+        connects_per_10m: u32 = 120 from "10" to "150",
     }
 }
 
@@ -152,6 +170,9 @@ section! {
         dir: String = "strategies",
         /// The list of allowed hashes. Keep it outside the folder above.
         lock: String = "strategies.lock",
+        /// The minisign public key that the lock file must be signed by, in the file
+        /// beside it whose name ends in `.minisig`. "none": it need not be signed.
+        public_key: String = "none",
         /// Folder of this installation's private state: the newest lock file that
         /// was seen, and which modules a trial compilation has passed. "auto":
         /// `sandpaper` in `$XDG_STATE_HOME`, else in `~/.local/state`.
@@ -222,6 +243,9 @@ section! {
         currency: String = "USD",
         /// Assets that each strategy holds at the start, in their own units.
         assets: BTreeMap<String, Decimal> = {} above "0" to "1000000000000",
+        /// Market time between two samples of the equity, which volatility, Sharpe
+        /// and Sortino are computed from.
+        sample_interval: Duration = "15m" from "1s" to "24h",
     }
 }
 
@@ -232,6 +256,12 @@ section! {
         model: ExecutionModel = "book",
         /// Fee of each fill, as a ratio of its amount.
         fee_rate: Rate = 0.001 from "0" to "0.1",
+        /// Charge on a short when it is opened or added to, as a ratio of what it
+        /// fetches.
+        short_open_fee: Rate = 0 from "0" to "0.1",
+        /// Charge on an open short every four hours, as a ratio of what its open
+        /// part fetched.
+        short_rollover_fee: Rate = 0 from "0" to "0.1",
         /// How much worse than the price a market order fills, as a ratio, where
         /// there is no book to walk.
         slippage_rate: Rate = 0.0005 from "0" to "0.1",
@@ -291,6 +321,49 @@ section! {
 }
 
 section! {
+    /// The dashboard.
+    pub struct WebConfig at "web" {
+        /// False leaves it out.
+        enabled: bool = true,
+        /// Where it listens. Port 0 takes a free one.
+        bind: String = "127.0.0.1:7878",
+        /// Names under which browsers may reach it, beside localhost and the
+        /// address above.
+        allowed_hosts: Vec<String> = [],
+        /// Networks that may connect. Empty: all that can reach the address.
+        allow_ips: Vec<String> = [],
+        /// Proxies whose word on the client's address is taken.
+        trusted_proxies: Vec<String> = [],
+        /// File with the administrator's key. `SANDPAPER_API_KEY` is another way.
+        api_key_file: String = "",
+        /// File with a key that may only look.
+        viewer_key_file: String = "",
+        /// File with a key that may only read the metrics.
+        metrics_key_file: String = "",
+        /// A login ends when it is idle for so long.
+        session_idle: Duration = "12h" from "1s" to "365d",
+        /// And in any case after so long.
+        session_max: Duration = "7d" from "1s" to "365d",
+        /// Certificate chain and private key, in PEM. Empty: no TLS.
+        tls_cert: String = "",
+        /// The key of that certificate.
+        tls_key: String = "",
+        /// True serves other machines without TLS, for a proxy that adds it.
+        insecure_http: bool = false,
+        /// Requests of one address a second, on average.
+        rate_per_second: u32 = 50 from "1" to "1000000",
+        /// Requests of one address at once.
+        rate_burst: u32 = 200 from "1" to "1000000",
+        /// Failed logins of one address a minute.
+        logins_per_minute: u32 = 5 from "1" to "10000",
+        /// Connections at once.
+        connections: u32 = 2048 from "1" to "100000",
+        /// WebSockets at once.
+        websockets: u32 = 1024 from "1" to "100000",
+    }
+}
+
+section! {
     /// The log on the error stream.
     pub struct LogConfig at "log" {
         /// The least important line that is shown.
@@ -317,6 +390,16 @@ section! {
         keep_trades: u32 = 100 to "100000",
         /// Archives kept of everything together.
         keep_aggregated: u32 = 20 to "100000",
+    }
+}
+
+section! {
+    /// The record of a run: every input and every decision, to prove it by.
+    pub struct RecordConfig at "record" {
+        /// Whether a run keeps one.
+        enabled: bool = true,
+        /// The folder with a folder for each run.
+        dir: String = "runs",
     }
 }
 

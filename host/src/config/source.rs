@@ -73,7 +73,9 @@ pub struct Override {
 /// Where the layers above the built-in one come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// read first, and only when it exists
+    /// a whole file's text, read before all others
+    pub text: Option<String>,
+    /// read next, and only when it exists
     pub base: Option<PathBuf>,
     /// read in this order; each must exist
     pub files: Vec<PathBuf>,
@@ -116,6 +118,12 @@ pub fn dotted(path: &[String]) -> String {
 pub(super) fn merge(sources: &Sources) -> (BTreeMap<Path, Leaf>, Vec<Problem>) {
     let mut merged = BTreeMap::new();
     let mut problems = Vec::new();
+    if let Some(text) = &sources.text {
+        match leaves_of_file(FilePath::new("recorded settings"), text) {
+            Ok(leaves) => merged.extend(leaves),
+            Err(problem) => problems.push(problem),
+        }
+    }
     let base = sources.base.iter().map(|file| (file, true));
     for (file, optional) in base.chain(sources.files.iter().map(|file| (file, false))) {
         match read_file(file, optional).and_then(|text| leaves_of_file(file, &text)) {

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::domain::{InstrumentTable, SymbolId, Ts};
 use crate::execution::{Brackets, ExecutionConfig, Orders};
 use crate::market::{Market, MarketLimits};
-use crate::portfolio::{Account, AccountConfig, StartError};
+use crate::portfolio::{Account, AccountConfig, StartError, Terms};
 use crate::risk::RiskConfig;
 use crate::strategy::{
     Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Value,
@@ -43,6 +43,8 @@ pub struct EngineConfig {
     pub interval_ns: i64,
     /// one event a call: nothing to read ahead in
     pub strict: bool,
+    /// charges on shorts and how accounts are measured
+    pub terms: Terms,
 }
 
 impl Default for EngineConfig {
@@ -58,6 +60,7 @@ impl Default for EngineConfig {
             effects: EffectLimits::default(),
             interval_ns: 0,
             strict: false,
+            terms: Terms::default(),
         }
     }
 }
@@ -163,8 +166,9 @@ impl EngineBuilder {
             let detail = format!("more than {QUOTES_MAX} quote assets");
             return Err(BuildError::Parameter { strategy: spec.name, detail });
         }
-        let account = Account::open(&spec.account, &instruments)
+        let mut account = Account::open(&spec.account, &instruments)
             .map_err(|source| BuildError::Account { strategy: spec.name.clone(), source })?;
+        account.set_terms(self.config.terms);
         let class = self.class(&spec, &symbols);
         let info = StartInfo {
             run: self.config.run.clone(),

@@ -391,7 +391,7 @@ impl Lane {
             best_price: taken.best,
         };
         self.next_fill += 1;
-        let closed = self.account.apply(&fill)?;
+        let closed = self.account.apply_tagged(&fill, reason)?;
         if closed.is_some() {
             self.brackets.clear(about.symbol);
         }
@@ -401,6 +401,7 @@ impl Lane {
         let update = self.update(place, about, status, leaves, reason);
         self.updates.push_back(self.with_fill(update, &fill));
         let position = self.account.qty(about.symbol);
+        let closed = closed.map(Box::new);
         let body = LaneOutput::Fill { fill, reason: reason.to_owned(), position, closed };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
         Ok(())

@@ -213,17 +213,24 @@ impl Lane {
 
     /// Marks the account at moments `from` to `to`, exclusive.
     fn mark(&mut self, timeline: &Timeline, from: u32, to: u32) -> Result<(), InvariantBroken> {
-        if !self.account.needs_marks() || from >= to {
+        let observes = self.account.observes();
+        if from >= to || !(observes || self.account.needs_marks()) {
             return Ok(());
         }
         for moment in &timeline.moments()[from as usize..to as usize] {
             // History is no market: an account is worth what it is at the first
-            // event, not at a price of hours ago.
-            if matches!(moment.kind, MomentKind::Timer | MomentKind::WarmUp) {
+            // event, not at a price of hours ago. Candles and timers tell no new
+            // price, and exist because some lane asked for them.
+            if !matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status) {
                 continue;
             }
             if let Some(symbol) = self.local[moment.symbol.index()] {
-                self.account.mark(symbol, moment.top.mark2())?;
+                let mark = moment.top.mark2();
+                self.account.accrue(moment.ts)?;
+                if observes {
+                    self.account.observe(symbol, mark);
+                }
+                self.account.mark(symbol, mark)?;
             }
         }
         Ok(())

@@ -28,6 +28,7 @@ use crate::domain::{InstrumentTable, Ts};
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
+use crate::strategy::{Fault, FaultKind};
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use command::{Command, CommandAction};
@@ -105,6 +106,16 @@ impl Engine {
 
     fn market_mut(&mut self) -> Result<&mut Market, InvariantBroken> {
         Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
+    }
+
+    /// Ends a strategy between two blocks, because it may no longer run. Its
+    /// position and its bracket stay, as after a fault. True when it was running.
+    pub fn halt(&mut self, name: &str, why: &str) -> bool {
+        let now = self.timeline.now();
+        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.is_called());
+        let Some(lane) = running else { return false };
+        lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
+        true
     }
 
     /// Takes an operator's command: an input like any other. It takes the next
@@ -215,6 +226,11 @@ impl Engine {
         LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
     }
 
+    /// Every lane's decision chain, in order.
+    pub fn chains(&self) -> impl Iterator<Item = &chain::Chain> {
+        self.lanes.iter().map(|lane| &lane.chain)
+    }
+
     /// True while at least one strategy is called.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -224,7 +240,8 @@ impl Engine {
     /// Where every lane stands.
     #[must_use]
     pub fn reports(&self) -> Vec<LaneReport> {
-        self.lanes.iter().map(LaneReport::of).collect()
+        let now = self.now();
+        self.lanes.iter().map(|lane| LaneReport::of(lane, &self.market, now)).collect()
     }
 
     /// The whole state that readers may see, made in one place and at one

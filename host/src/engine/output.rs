@@ -32,7 +32,7 @@ pub enum LaneOutput {
         /// the position after it
         position: Qty,
         /// the round trip that it closed
-        closed: Option<RoundTrip>,
+        closed: Option<Box<RoundTrip>>,
     },
     /// an order was refused
     Reject {

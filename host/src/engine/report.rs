@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{InstrumentTable, Money, Price, Ts};
 use crate::market::Market;
-use crate::portfolio::{RoundTrip, Statistics};
+use crate::portfolio::metrics::Curve;
+use crate::portfolio::{Breakdown, RoundTrip, Statistics, Summary};
 use crate::strategy::Usage;
 
 use super::lane::{Counters, Lane, LaneState};
@@ -31,7 +32,7 @@ pub struct LaneReport {
     pub cash: Money,
     /// equity at the last marks
     pub equity: Option<Money>,
-    /// profit realized by reductions, less all fees paid: equity is start
+    /// profit realized by reductions, less all fees and charges: equity is start
     /// equity + this + unrealized (with starting assets, + their change)
     pub realized_pnl: Money,
     /// profit of open positions at their marks, before fees
@@ -40,8 +41,16 @@ pub struct LaneReport {
     pub roi_pct: Option<f64>,
     /// largest fall from a peak in percent
     pub max_drawdown_pct: f64,
+    /// present fall from the peak in percent
+    pub drawdown_pct: Option<f64>,
     /// statistics over fills and round trips
     pub statistics: Statistics,
+    /// how it did: ratios, streaks, exposure, against holding
+    pub metrics: Summary,
+    /// what each symbol and tag contributed
+    pub breakdown: Breakdown,
+    /// its equity over time
+    pub curve: Curve,
     /// open positions: symbol, quantity as text, entry price
     pub positions: Vec<(String, String, f64)>,
     /// newest values of the strategy's indicators
@@ -53,7 +62,7 @@ pub struct LaneReport {
 }
 
 impl LaneReport {
-    pub(super) fn of(lane: &Lane) -> Self {
+    pub(super) fn of(lane: &Lane, market: &Market, now: Ts) -> Self {
         let account = &lane.account;
         let statistics = account.statistics.clone();
         Self {
@@ -65,10 +74,11 @@ impl LaneReport {
             start_equity: account.start_equity(),
             cash: account.cash(),
             equity: account.equity(),
-            realized_pnl: statistics.realized - statistics.fees,
+            realized_pnl: statistics.realized - statistics.fees - statistics.carry,
             unrealized_pnl: account.unrealized(),
             roi_pct: account.roi_pct(),
             max_drawdown_pct: account.max_drawdown_pct(),
+            drawdown_pct: account.drawdown_pct(),
             positions: account
                 .open_positions()
                 .map(|(symbol, position)| {
@@ -78,6 +88,11 @@ impl LaneReport {
                 })
                 .collect(),
             statistics,
+            metrics: account.summary(now, |own| {
+                lane.symbols.get(own.index()).map_or(0, |&symbol| market.top(symbol).mark2())
+            }),
+            breakdown: account.breakdown().clone(),
+            curve: account.curve().clone(),
             indicators: lane.indicators.clone(),
             chain: lane.chain.hex(),
             instruments: lane.instruments.clone(),

@@ -9,11 +9,12 @@
 //!    compiles only an [`Approved`], and that owns the very buffer whose hash
 //!    was looked up.
 //! 5. Each write counts `serial` up and names the digest of the file before it,
-//!    so that an older file put back in place can be noticed.
+//!    so that an older file put back in place is noticed ([`LockSource`]).
 //!
 //! Time is an argument everywhere: nothing here reads a clock.
 
 mod candidate;
+mod guard;
 mod hash;
 mod private;
 mod store;
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use candidate::{Candidate, CandidateError, read_beneath, read_candidate, read_named, scan};
+pub use guard::{LockSource, public_key};
 pub use hash::{NotSha256, Sha256};
 pub use private::PrivateFolder;
 pub use store::LockError;

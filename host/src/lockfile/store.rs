@@ -48,6 +48,31 @@ pub enum LockError {
         /// the file
         path: PathBuf,
     },
+    /// A signature is asked for and does not hold.
+    #[error(
+        "lock file {path} is not signed by strategies.public_key: {detail}",
+        path = path.display()
+    )]
+    Unsigned {
+        /// the file
+        path: PathBuf,
+        /// what is wrong with the signature
+        detail: String,
+    },
+    /// It is older than, or another than, one that was seen.
+    #[error(
+        "lock file {path} is not the newest: {detail}; if that is as it should be, remove {note}",
+        path = path.display(),
+        note = note.display()
+    )]
+    RolledBack {
+        /// the file
+        path: PathBuf,
+        /// how it differs
+        detail: String,
+        /// where the newest is noted
+        note: PathBuf,
+    },
     /// The hash was denied, and that is for ever.
     #[error("sha256 {sha256} was revoked at {revoked_at} and cannot be allowed again")]
     Revoked {
@@ -163,7 +188,8 @@ impl Lock {
     }
 }
 
-fn read_text(path: &Path) -> Result<Option<String>, LockError> {
+/// A small text file's content; none when there is no such file.
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, LockError> {
     let failed = |source: io::Error| LockError::Io { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,

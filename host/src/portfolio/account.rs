@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ledger::{Entry, Ledger, Owner, Unit};
-use super::{InvariantBroken, Position, RoundTrip, Statistics};
+use super::position::Change;
+use super::{Breakdown, InvariantBroken, Metrics, Position, RoundTrip, Statistics, Terms};
 use crate::domain::decimal;
 use crate::domain::{Action, Fill, InstrumentTable, Money, Qty, Rounding, SymbolId};
 
@@ -51,25 +52,36 @@ struct Asset {
 }
 
 /// One strategy's account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     instruments: InstrumentTable,
     assets: Vec<Asset>,
     /// by symbol: the number of its quote asset
-    quote: Vec<u8>,
-    ledger: Ledger,
-    positions: Vec<Position>,
+    pub(super) quote: Vec<u8>,
+    pub(super) ledger: Ledger,
+    pub(super) positions: Vec<Position>,
     /// by symbol: twice the mark price, 0 while unknown
     marks: Vec<i64>,
     /// by symbol: value of the position in its quote asset
     values: Vec<Money>,
     open_positions: usize,
     foreign_cash: bool,
-    equity: Option<Money>,
+    pub(super) equity: Option<Money>,
     start_equity: Option<Money>,
     peak: Money,
     trough: Money,
     max_drawdown_pct: u64,
+    /// number of the last fill that was booked
+    last_fill: u64,
+    pub(super) terms: Terms,
+    /// when the next charge on a short falls due
+    pub(super) due: i64,
+    pub(super) metrics: Metrics,
+    pub(super) breakdown: Breakdown,
+    /// by symbol: twice its first price, 0 while there was none
+    pub(super) first: Vec<i64>,
+    /// symbols without a first price
+    pub(super) unpriced: usize,
     /// statistics over fills and round trips
     pub statistics: Statistics,
 }
@@ -122,6 +134,13 @@ impl Account {
             peak: Money::ZERO,
             trough: Money::ZERO,
             max_drawdown_pct: 0,
+            last_fill: 0,
+            terms: Terms::default(),
+            due: i64::MAX,
+            metrics: Metrics::new(Terms::default().sample_ns),
+            breakdown: Breakdown::new(count),
+            first: vec![0; count],
+            unpriced: count,
             statistics: Statistics::new(config.fills_kept, config.trips_kept),
         };
         for (_, instrument) in instruments.iter() {
@@ -297,6 +316,7 @@ impl Account {
         let before = self.values[index];
         if !self.positions[index].is_flat() {
             self.revalue(symbol)?;
+            self.positions[index].excurse(self.values[index]);
         }
         match self.equity {
             // The common case, exact: only this position's value changed.
@@ -331,12 +351,52 @@ impl Account {
         Ok(())
     }
 
-    /// Books a fill, whose action fits the position.
+    /// Books a fill, whose action fits the position. One that was booked before
+    /// changes nothing.
     ///
     /// # Errors
     /// Anything that breaks the double entry or overflows.
     pub fn apply(&mut self, fill: &Fill) -> Result<Option<RoundTrip>, InvariantBroken> {
+        self.apply_tagged(fill, "")
+    }
+
+    /// Books a fill as [`Account::apply`] does, of an order with this reason.
+    ///
+    /// # Errors
+    /// As [`Account::apply`].
+    pub fn apply_tagged(
+        &mut self,
+        fill: &Fill,
+        reason: &str,
+    ) -> Result<Option<RoundTrip>, InvariantBroken> {
+        if fill.id <= self.last_fill {
+            return Ok(None);
+        }
         self.check_fits(fill)?;
+        self.accrue(fill.ts)?;
+        self.last_fill = fill.id;
+        self.post(fill)?;
+        let change = self.change(fill, reason)?;
+        self.statistics.on_fill(fill, change.realized);
+        let tag = self.positions[fill.symbol.index()].tag.clone();
+        self.breakdown.on_fill(fill, change.realized, &tag);
+        if fill.action == Action::Short {
+            self.charge(fill.symbol, fill.amount.times(self.terms.short_open, Rounding::Ceil))?;
+        }
+        let trip = change.closed.map(|p| RoundTrip::of(self.statistics.closed + 1, &p, fill));
+        if let Some(trip) = &trip {
+            self.statistics.on_round_trip(trip.clone());
+            self.breakdown.on_round_trip(trip);
+            self.metrics.on_round_trip(trip.net());
+        }
+        self.set_due();
+        self.metrics.expose(self.open_positions > 0);
+        self.sample();
+        Ok(trip)
+    }
+
+    /// Posts a fill.
+    fn post(&mut self, fill: &Fill) -> Result<(), InvariantBroken> {
         let index = fill.symbol.index();
         let asset = Unit::Asset(self.quote[index]);
         let base = Unit::Base(fill.symbol);
@@ -349,28 +409,34 @@ impl Account {
             Entry::new(Owner::Strategy, asset, -amount - fill.fee.0),
             Entry::new(Owner::Venue, asset, amount),
             Entry::new(Owner::Fees, asset, fill.fee.0),
-        ])?;
+        ])
+    }
+
+    /// Changes the position of a fill.
+    fn change(&mut self, fill: &Fill, reason: &str) -> Result<Change, InvariantBroken> {
+        let index = fill.symbol.index();
         let was_flat = self.positions[index].is_flat();
         let change = self.positions[index]
             .apply(fill)
             .ok_or_else(|| InvariantBroken(format!("position overflows at {fill:?}")))?;
+        let base = Unit::Base(fill.symbol);
         if i128::from(self.positions[index].qty.0) != self.ledger.balance(Owner::Strategy, base) {
             return Err(InvariantBroken(format!("position and balance differ after {fill:?}")));
         }
         match (was_flat, self.positions[index].is_flat()) {
-            (true, false) => self.open_positions += 1,
+            (true, false) => {
+                self.open_positions += 1;
+                self.positions[index].tag = self.breakdown.tag(reason);
+            }
             (false, true) => self.open_positions -= 1,
             _ => {}
         }
         self.foreign_cash |= self.quote[index] != 0;
         self.revalue(fill.symbol)?;
-        self.statistics.on_fill(fill, change.realized);
-        let trip = change.closed.map(|p| RoundTrip::of(self.statistics.closed + 1, &p, fill));
-        if let Some(trip) = &trip {
-            self.statistics.on_round_trip(trip.clone());
+        if self.marks[index] > 0 && !self.positions[index].is_flat() {
+            self.positions[index].excurse(self.values[index]);
         }
-        self.sample();
-        Ok(trip)
+        Ok(change)
     }
 
     /// The stated netting rule: `buy` and `short` only add to a position of
@@ -425,7 +491,7 @@ impl Account {
         Some(total)
     }
 
-    fn sample(&mut self) {
+    pub(super) fn sample(&mut self) {
         if let Some(equity) = self.recompute_equity() {
             self.track(equity);
         }
@@ -435,6 +501,7 @@ impl Account {
     /// the peak, where alone it can grow.
     fn track(&mut self, equity: Money) {
         self.equity = Some(equity);
+        let mut deeper = false;
         if self.start_equity.is_none() {
             self.start_equity = Some(equity);
             self.peak = equity;
@@ -447,8 +514,10 @@ impl Account {
             let fall = (self.peak - equity).0 * DRAWDOWN_UNIT;
             let ratio = decimal::div_rounded(fall, self.peak.0.max(1), Rounding::Ceil);
             let ratio = u64::try_from(ratio).unwrap_or(u64::MAX);
+            deeper = ratio > self.max_drawdown_pct;
             self.max_drawdown_pct = self.max_drawdown_pct.max(ratio);
         }
+        self.metrics.follow(equity, self.peak, deeper);
     }
 
     /// Checks everything that must hold between fills.

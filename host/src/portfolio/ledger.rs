@@ -26,6 +26,8 @@ pub enum Owner {
     Venue,
     /// fees paid
     Fees,
+    /// charges on shorts
+    Carry,
     /// where the starting capital came from
     Capital,
 }

@@ -7,25 +7,40 @@
 //! 3. Equity is cash plus positions at their marks, in the account currency,
 //!    and is sampled at every mark while anything is held.
 //! 4. A round trip runs from flat to flat; its net profit is exactly the change
-//!    of cash that its fills and fees made.
+//!    of cash that its fills, fees and charges made.
+//! 5. A reduction takes its share of the position's cost, rounded down; the last
+//!    one takes what is left, so that the sum is exact.
+//! 6. A fill is booked once: one whose number is not above the last one's changes
+//!    nothing.
 
 pub mod account;
+pub mod breakdown;
 pub mod ledger;
+pub mod metrics;
+mod over_time;
 pub mod position;
+pub mod round_trip;
 pub mod statistics;
+pub mod totals;
 
 use thiserror::Error;
 
 pub use account::{Account, AccountConfig, StartError};
+pub use breakdown::Breakdown;
 pub use ledger::Ledger;
+pub use metrics::{Metrics, Summary, Terms};
 pub use position::Position;
-pub use statistics::{RoundTrip, Statistics};
-
-#[cfg(test)]
-mod tests;
+pub use round_trip::RoundTrip;
+pub use statistics::Statistics;
+pub use totals::Totals;
 
 /// Something that cannot be true. The run ends; nothing goes on from a state
 /// that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("invariant broken: {0}")]
 pub struct InvariantBroken(pub String);
+
+#[cfg(test)]
+mod machine_tests;
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Terms;
 use crate::domain::decimal;
 use crate::domain::{Action, Fill, Instrument, Money, Qty, Rounding, Ts};
 
@@ -24,6 +25,20 @@ pub struct Position {
     pub qty_max: Qty,
     /// quote amount of the opening fills of this round trip
     pub opened_amount: Money,
+    /// quote amount of the closing fills of this round trip
+    pub closed_amount: Money,
+    /// base units that the opening fills of this round trip add up to
+    pub traded: i128,
+    /// charges on this short so far
+    pub carry: Money,
+    /// when the next charge on this short falls due
+    pub rolls_at: Ts,
+    /// the reason of the order that began this round trip
+    pub tag: String,
+    /// the lowest that this round trip's profit before fees ever stood
+    pub worst: Money,
+    /// the highest that it ever stood
+    pub best: Money,
 }
 
 /// What a fill did to a position.
@@ -47,7 +62,8 @@ impl Position {
     #[must_use]
     pub fn apply(&mut self, fill: &Fill) -> Option<Change> {
         if self.is_flat() {
-            *self = Self { opened: fill.ts, ..Self::default() };
+            let rolls_at = Ts(fill.ts.0.saturating_add(Terms::ROLLOVER_NS));
+            *self = Self { opened: fill.ts, rolls_at, ..Self::default() };
         }
         self.fees = self.fees + fill.fee;
         self.fills = self.fills.saturating_add(1);
@@ -58,8 +74,20 @@ impl Position {
             self.reduce(fill)?
         };
         self.realized = self.realized + realized;
-        let closed = self.is_flat().then(|| self.clone());
+        let closed = self.is_flat().then(|| {
+            self.excurse(Money::ZERO);
+            self.clone()
+        });
         Some(Change { realized, closed })
+    }
+
+    /// Takes the value of the open part (negative when short): the round trip's
+    /// profit before fees as it stands.
+    pub fn excurse(&mut self, value: Money) {
+        let cost = if self.qty.0 < 0 { -self.cost } else { self.cost };
+        let profit = self.realized + value - cost;
+        self.worst = self.worst.min(profit);
+        self.best = self.best.max(profit);
     }
 
     fn open(&mut self, fill: &Fill) -> Option<()> {
@@ -67,6 +95,7 @@ impl Position {
         self.qty = self.qty.checked_add(signed)?;
         self.cost = self.cost + fill.amount;
         self.opened_amount = self.opened_amount + fill.amount;
+        self.traded = self.traded.checked_add(i128::from(fill.qty.0))?;
         self.qty_max = self.qty_max.max(self.qty.magnitude());
         Some(())
     }
@@ -79,6 +108,7 @@ impl Position {
         let share = self.cost.0.checked_mul(part)?;
         let share = Money(decimal::div_rounded(share, held, Rounding::Floor));
         self.cost = self.cost - share;
+        self.closed_amount = self.closed_amount + fill.amount;
         if fill.action == Action::Sell {
             self.qty = self.qty.checked_sub(fill.qty)?;
             Some(fill.amount - share)

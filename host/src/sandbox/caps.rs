@@ -88,6 +88,10 @@ impl Caps {
             types: 8_192,
             externs: 16_384,
             body_bytes: 512 << 10,
+            // The loop over bytecode of CPython is one switch in many blocks.
+            nesting: 1_024,
+            // The heap of SpiderMonkey after its start-up, as data.
+            segments: 32_768,
             blocks_total: 250_000,
             ..Self::native()
         }

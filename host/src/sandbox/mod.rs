@@ -26,11 +26,16 @@ mod inspect;
 mod limits;
 mod load;
 mod runtime;
+#[cfg(test)]
+mod smith_tests;
 mod state;
 #[cfg(test)]
 mod tests;
 mod vet;
 mod wasi;
+
+/// The version of the WebAssembly runtime, which every record names.
+pub const RUNTIME_VERSION: &str = "48.0.8";
 
 pub use caps::Caps;
 pub use child::compile_child;

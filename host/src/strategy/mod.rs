@@ -58,6 +58,8 @@ pub enum FaultKind {
     Deadline,
     /// a defect of the host, contained to this strategy
     Host,
+    /// nothing of its own: the operator denied it, or its permission ran out
+    Revoked,
 }
 
 impl FaultKind {
@@ -74,6 +76,7 @@ impl FaultKind {
             Self::Refused => "refused",
             Self::Deadline => "deadline",
             Self::Host => "host",
+            Self::Revoked => "revoked",
         }
     }
 }

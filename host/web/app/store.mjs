@@ -16,6 +16,8 @@ export const feed = signal(null);
 export const events = signal(null);
 /** The first run that this page showed; `runId` differs after a restart. */
 export const firstRun = signal(null);
+/** True when this host takes commands for strategies from here. */
+export const commands = signal(false);
 /** True when the host serves other pages than those that run here. */
 export const filesChanged = signal(false);
 /** When the last message came, in ms. */
@@ -77,6 +79,9 @@ export async function start() {
   connect();
   if (started) return;
   started = true;
+  api('/openapi.json').then(({ paths }) => {
+    commands.value = Object.keys(paths ?? {}).some((path) => /\/strategies\/\{\w+\}\/(pause|\{\w+\})$/.test(path));
+  }, () => {});
   follow('run', note(run, (data) => data));
   follow('strategies', note(strategies, (data) => listOf(data, 'strategies')));
   follow('market', note(market, (data) => listOf(data, 'symbols')));

@@ -61,7 +61,7 @@ impl Dialogue {
                 candle_minutes: Some(1),
             })
             .collect();
-        let config = MarketConfig { seed, ..MarketConfig::default() };
+        let config = MarketConfig { seed, pairs, ..MarketConfig::default() };
         Self {
             state: State::new(config, BOOKS_KEPT),
             oracle: Oracle::new(&table, depth as usize, sabotage),

@@ -222,7 +222,7 @@ pub fn connection(fault: Fault, random: &mut Random) -> Vec<Out> {
         Fault::EndlessFragments => {
             let part = vec![b' '; 65_000];
             let first = Out::Raw(raw(0x01, &part));
-            let more = (0..400).map(|_| Out::Raw(raw(0x00, &part)));
+            let more = (0..100).map(|_| Out::Raw(raw(0x00, &part)));
             std::iter::once(first).chain(more).collect()
         }
         Fault::Compressed => vec![Out::Raw(raw(0xc1, text))],

@@ -82,6 +82,8 @@ pub struct Minute {
 pub struct MarketConfig {
     /// where all randomness comes from
     pub seed: u64,
+    /// how many of [`PAIRS`] it has, from the first on
+    pub pairs: usize,
     /// changes of each pair's market in a second
     pub rate_hz: u32,
     /// levels a side that it keeps about
@@ -96,7 +98,7 @@ impl Default for MarketConfig {
     fn default() -> Self {
         // 2026-08-24T22:00:00Z.
         let start = 1_787_608_800 * SECOND;
-        Self { seed: 1, rate_hz: 4, levels: 40, trades_kept: 100_000, start }
+        Self { seed: 1, pairs: PAIRS.len(), rate_hz: 4, levels: 40, trades_kept: 100_000, start }
     }
 }
 
@@ -111,7 +113,7 @@ const CATCH_UP: i64 = 10 * SECOND;
 
 /// All pairs.
 pub struct Market {
-    /// one for each of [`PAIRS`]
+    /// in the order of [`PAIRS`]
     pub books: Vec<TrueBook>,
 }
 
@@ -134,7 +136,13 @@ impl Market {
     /// A market at its start.
     #[must_use]
     pub fn new(config: MarketConfig) -> Self {
-        Self { books: PAIRS.iter().map(|pair| TrueBook::new(*pair, config)).collect() }
+        Self {
+            books: PAIRS
+                .iter()
+                .take(config.pairs)
+                .map(|pair| TrueBook::new(*pair, config))
+                .collect(),
+        }
     }
 
     /// Lets time pass.

@@ -17,6 +17,7 @@ pub mod mangle;
 pub mod market;
 pub mod oracle;
 pub mod random;
+pub mod scenario;
 mod serve;
 pub mod truth;
 pub mod wire;
@@ -116,7 +117,10 @@ impl State {
     /// Faults of the link are not the exchange's.
     pub fn begin(&mut self, fault: Fault, symbol: usize) {
         match fault {
-            Fault::RefuseHandshake => self.refuses_handshakes = true,
+            Fault::RefuseHandshake => {
+                self.refuses_handshakes = true;
+                self.on_connection = Some(Fault::CloseGoingAway);
+            }
             Fault::AcceptThenClose => {
                 self.closes_at_once = true;
                 self.on_connection = Some(Fault::CloseNormally);

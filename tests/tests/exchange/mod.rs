@@ -1,5 +1,7 @@
 //! The fake exchange, and the host's protocol on it.
 
+mod controls;
 mod dialogue;
 mod fuzz;
+mod live;
 mod socket;

@@ -77,6 +77,88 @@ fn med_005_equity_changes_by_exactly_the_net_of_round_trips() {
     assert!(statistics.fees.is_positive());
 }
 
+/// Trades of X/USD at these hours and prices in cents.
+fn hourly(prices: &[(i64, i64)]) -> crate::input::InputBlock {
+    use crate::domain::{Price, Qty, Side, SymbolId, Ts};
+    let mut block = crate::input::InputBlock::new(&instruments(), 1);
+    for &(hour, price) in prices {
+        let ts = Ts(hour * 3_600 * Ts::SECOND + 1);
+        let (symbol, side) = (SymbolId(0), Side::Buy);
+        let trade = crate::input::Trade { symbol, side, price: Price(price), qty: Qty(100), id: 0 };
+        block.push_trade(ts, ts, &trade);
+    }
+    block
+}
+
+#[test]
+fn add_14_shorts_pay_to_open_and_every_four_hours() {
+    let mut costs = free();
+    costs.terms.short_open = Rate(200_000);
+    costs.terms.short_rollover = Rate(300_000);
+    let orders = || {
+        vec![
+            market(Action::Short, Size::Base(1.0)),
+            market(Action::Short, Size::Base(1.0)),
+            market(Action::Cover, Size::All),
+        ]
+    };
+    // Opened at 0 h for 100 (0.02), at 3 h for 101 more (0.0202). Due at 4 h, on
+    // 201: 0.0603. Covered at 5 h at 99.
+    let block = hourly(&[(0, 10_000), (3, 10_100), (5, 9_900)]);
+    let (report, _) = run_with(&costs, sends(orders()), "1000", &block);
+    assert_eq!(report.statistics.carry, usd("0.1005"));
+    assert_eq!(report.statistics.net, usd("2.8995"), "201 less 198 less the charges");
+    assert_eq!(report.equity, Some(usd("1002.8995")), "med_005: net of round trips and no more");
+    let trip = report.round_trips(1).next().expect("one").clone();
+    assert_eq!((trip.carry, trip.net()), (usd("0.1005"), usd("2.8995")));
+    // A silence of a day: six charges on 201 at 24 h 1 ns, of which one at 4 h.
+    let block = hourly(&[(0, 10_000), (3, 10_100), (24, 9_900)]);
+    let (report, _) = run_with(&costs, sends(orders()), "1000", &block);
+    assert_eq!(report.statistics.carry, usd("0.0402") + usd("0.3618"));
+    // Control: without rates nothing is charged.
+    let (report, _) = run_with(&free(), sends(orders()), "1000", &block);
+    assert_eq!((report.statistics.carry, report.equity), (Money::ZERO, Some(usd("1003"))));
+}
+
+#[test]
+fn a_round_trip_knows_its_excursions_its_tag_and_its_prices() {
+    let tagged = |action, reason: &str| crate::strategy::OrderRequest {
+        reason: reason.into(),
+        ..market(action, Size::Base(1.0))
+    };
+    let mut costs = EngineConfig::default();
+    costs.execution.slippage = Rate(0);
+    let waits = |orders: Vec<(usize, crate::strategy::OrderRequest)>| {
+        let mut seen = 0;
+        Scripted::new(&[crate::strategy::Channel::Trades], move |_, effects| {
+            for (_, order) in orders.iter().filter(|(at, _)| *at == seen) {
+                effects.submit(order.clone()).expect("room");
+            }
+            seen += 1;
+        })
+    };
+    let orders = vec![(0, tagged(Action::Buy, "breakout")), (3, tagged(Action::Sell, "done"))];
+    let prices = [10_000, 9_700, 10_500, 10_200, 20_000];
+    let (report, _) = run_with(&costs, waits(orders), "1000", &trades(&prices));
+    let trip = report.round_trips(1).next().expect("one").clone();
+    assert_eq!((trip.mae_pct(), trip.mfe_pct()), (Some(-3.0), Some(5.0)), "not what came later");
+    assert_eq!((trip.tag.as_str(), trip.gross), ("breakout", usd("2")));
+    let instrument = report.instruments.at(crate::domain::SymbolId(0));
+    assert_eq!(trip.entry_price(instrument), Some(100.0));
+    assert_eq!(trip.exit_price(instrument), Some(102.0));
+    let (tag, totals) = &report.breakdown.tags()[0];
+    assert_eq!((tag.as_str(), totals.fill_count, totals.closed), ("breakout", 2, 1));
+    assert_eq!(totals.net, usd("2") - usd("0.202"));
+    assert_eq!(report.breakdown.symbols()[0].net, totals.net);
+    assert_eq!(report.metrics.buy_and_hold_pct, Some(100.0));
+    // In the market from second 1 to 4, of four seconds.
+    assert_eq!(report.metrics.exposure_pct, Some(75.0));
+    let shorts = vec![(0, tagged(Action::Short, "fade")), (3, tagged(Action::Cover, "done"))];
+    let (report, _) = run_with(&costs, waits(shorts), "1000", &trades(&prices));
+    let trip = report.round_trips(1).next().expect("one").clone();
+    assert_eq!((trip.mae_pct(), trip.mfe_pct()), (Some(-5.0), Some(3.0)));
+}
+
 #[test]
 fn med_012_a_sell_never_exceeds_what_is_held() {
     let orders = vec![

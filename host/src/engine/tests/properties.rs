@@ -160,7 +160,7 @@ fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u
         if failed { 0 } else { report.counters.events },
         report.counters.orders,
         report.statistics.fill_count,
-        format!("{:?}", report.statistics),
+        format!("{:?} {:?} {:?}", report.statistics, report.breakdown, report.curve),
     )
 }
 

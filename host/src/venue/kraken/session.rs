@@ -27,6 +27,8 @@ const NOTICES_MAX: usize = 1_024;
 pub struct Session {
     pub(super) instruments: InstrumentTable,
     by_name: BTreeMap<String, SymbolId>,
+    /// the venue's names, in the order of the table
+    names: Vec<String>,
     pub(super) streams: Vec<Stream>,
     system: TradingStatus,
     /// `None` when frames come from a recording, where nothing can be asked for
@@ -92,10 +94,11 @@ impl Session {
             stream.want(want, depth);
             stream.trades_ready = true;
         }
-        let by_name = instruments.iter().map(|(id, i)| (i.symbol.clone(), id)).collect();
+        let names: Vec<String> = instruments.iter().map(|(_, i)| i.symbol.clone()).collect();
         Ok(Self {
             instruments,
-            by_name,
+            by_name: numbered(&names),
+            names,
             streams,
             system: TradingStatus::Trading,
             subscriptions: None,
@@ -114,6 +117,19 @@ impl Session {
         if let Some(stream) = self.streams.get_mut(symbol.index()) {
             stream.precision = precision;
         }
+    }
+
+    /// States the venue's names of all symbols, in the order of the instrument
+    /// table, where they are not those of the table.
+    pub fn set_names(&mut self, names: Vec<String>) {
+        self.by_name = numbered(&names);
+        self.names = names;
+    }
+
+    /// True when history has come of every symbol that candles are wanted of.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        self.streams.iter().all(|stream| stream.candle_minutes.is_none() || stream.warm)
     }
 
     /// What it has seen so far.
@@ -282,8 +298,8 @@ impl Session {
     }
 
     fn frame(&self, outgoing: &Outgoing) -> String {
-        let names = outgoing.symbols.iter().filter_map(|id| self.instruments.get(*id));
-        let symbol: Vec<&str> = names.map(|i| i.symbol.as_str()).collect();
+        let names = outgoing.symbols.iter().filter_map(|id| self.names.get(id.index()));
+        let symbol: Vec<&str> = names.map(String::as_str).collect();
         let channel = outgoing.channel;
         let params = Params {
             channel: channel.name(),
@@ -319,6 +335,10 @@ struct Params<'a> {
     interval: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshot: Option<bool>,
+}
+
+fn numbered(names: &[String]) -> BTreeMap<String, SymbolId> {
+    names.iter().cloned().zip((0_u16..).map(SymbolId)).collect()
 }
 
 fn short(text: &str) -> String {

@@ -112,7 +112,9 @@ impl Stream {
         self.listed = true;
         let rescaled = rescale(&pair.instrument, units);
         self.representable = rescaled.is_some();
-        let rules = rescaled.unwrap_or_else(|| self.rules.clone());
+        let mut rules = rescaled.unwrap_or_else(|| self.rules.clone());
+        // The run may know it by another name.
+        rules.symbol.clone_from(&self.rules.symbol);
         let changed = rules != self.rules || pair.status != self.pair_status;
         (self.rules, self.pair_status) = (rules, pair.status);
         changed

@@ -7,6 +7,9 @@ import { Chip, Empty, Export, Facts, Panel, Problem, Skeleton, Table, useRequest
 import * as store from '../store.mjs';
 import { listOf } from '../topics.mjs';
 
+/** What the list shows of a run, where it is known; the comparison shows all. */
+const COLUMNS = ['mode', 'state', 'seed', 'started_ns', 'ended_ns', 'events', 'symbols', 'strategies', 'best', 'worst', 'traps', 'version', 'config_sha256'];
+
 /** A field of a run that the page knows no more about. */
 function plain(key, value) {
   if (value === null || value === undefined) return f.UNKNOWN;
@@ -34,12 +37,12 @@ export function Runs() {
   const run = store.run.value;
   const { zone } = store.prefs.value;
   const rows = listOf(data, 'runs');
-  const keys = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) => key !== 'run').slice(0, 10);
+  const keys = COLUMNS.filter((key) => rows.some((row) => row[key] !== undefined));
   const toggle = (id) => setChosen((at) => (at.includes(id) ? at.filter((other) => other !== id) : [...at, id].slice(-6)));
   const columns = [
     { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
     { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <${Chip} status="running" title="This run" />` : ''}` },
-    ...keys.map((key) => ({ key, text: rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_ns$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
+    ...keys.map((key) => ({ key, text: rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
   ];
   return html`<h1>Runs</h1>
     ${run && html`<${Panel} title="This run" className="span"><${Facts} pairs=${[

@@ -22,6 +22,7 @@ const ACTIONS = {
 function Controls({ row }) {
   const [asked, setAsked] = useState(null);
   if (store.me.value?.role !== 'admin') return html`<span class="muted">viewer: read only</span>`;
+  if (!store.commands.value) return html`<span class="muted">this host takes no commands from here</span>`;
   const fits = (action) => (action === 'resume' ? row.status === 'paused' : action !== 'pause' || ['running', 'warming'].includes(row.status));
   return html`<div class="row">${Object.keys(ACTIONS).filter(fits).map((action) => html`
       <button key=${action} class=${action === 'kill' ? 'danger' : ''} onClick=${() => setAsked(action)}>${ACTIONS[action][0]}</button>`)}</div>

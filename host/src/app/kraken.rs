@@ -1,0 +1,330 @@
+//! A run on Kraken's live market.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time;
+
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::domain::{Instrument, InstrumentTable, SymbolId, Ts};
+use crate::feed::live::{Clock, Driver, Endpoint, Health, LinkSettings, Pump, history, listing};
+use crate::input::{CandleInput, EventRef, InputBlock};
+use crate::venue::kraken::{Catalog, Session, SetupError, Timing, Wanted, depth_for};
+
+use super::session::{Flow, Source};
+use super::{Failure, Interrupt};
+
+/// Blocks on their way to the engine. Each may be as large as the feed's bound,
+/// so a few are enough to hide a slow step.
+const BLOCKS_AHEAD: usize = 4;
+/// How long the history of one candle interval may take.
+const HISTORY_WAIT: Duration = Duration::from_secs(10);
+
+/// What a run wants of the venue.
+pub struct Plan {
+    /// the run's symbols, in order
+    pub symbols: Vec<String>,
+    /// levels that strategies ask for, by symbol
+    pub depths: BTreeMap<String, u32>,
+    /// candle intervals in seconds to have history of
+    pub intervals: Vec<u32>,
+}
+
+/// Kraken's market, from a connection on a thread of its own.
+pub struct KrakenSource {
+    instruments: InstrumentTable,
+    start: Ts,
+    end: Option<Ts>,
+    candles: Vec<CandleInput>,
+    blocks: mpsc::Receiver<InputBlock>,
+    health: watch::Receiver<Health>,
+}
+
+impl KrakenSource {
+    /// Learns what the venue trades, takes the history and begins to follow.
+    /// Waits while there is no connection; `None` when the user ended that.
+    ///
+    /// # Errors
+    /// An address that is none, symbols or depths that the venue does not have,
+    /// or no connection within the run's duration.
+    pub async fn open(
+        config: &Config,
+        plan: &Plan,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Self>, Failure> {
+        let opening = Self::connect(config, plan);
+        let length = config.run.duration;
+        tokio::select! {
+            biased;
+            () = interrupt.asked() => Ok(None),
+            opened = opening => opened.map(Some),
+            () = time::sleep(length), if !length.is_zero() => {
+                let message = format!("no connection to {} within run.duration", config.feed.url);
+                Err(Failure::new(Exit::Feed, message)
+                    .hint("a live run never falls back to simulated prices; see the log for the cause"))
+            }
+        }
+    }
+
+    async fn connect(config: &Config, plan: &Plan) -> Result<Self, Failure> {
+        let feed = &config.feed;
+        let endpoint = Endpoint::parse(&feed.url)
+            .map_err(|error| Failure::new(Exit::Config, format!("feed.url: {error}")))?;
+        let depths = depths(config, plan)?;
+        let (clock, settings) = (Clock::wall(), settings(config));
+        let told = |link: &crate::feed::live::LinkStats| {
+            let why = link.last_loss.as_deref().unwrap_or_default();
+            tracing::warn!("no connection to {} ({why}): waiting for it", feed.url);
+        };
+        tracing::info!("asking {} for what it trades", feed.url);
+        let catalog = listing(endpoint.clone(), settings.clone(), clock, seed()?, told).await;
+        let names: Vec<String> = plan
+            .symbols
+            .iter()
+            .map(|symbol| feed.symbols.get(symbol).unwrap_or(symbol).clone())
+            .collect();
+        let instruments = instruments(&catalog, &plan.symbols, &names)?;
+        let session = |wanted: &[Wanted], timing| -> Result<Session, SetupError> {
+            let mut session = Session::new(instruments.clone(), wanted, timing)?;
+            session.set_names(names.clone());
+            Ok(session)
+        };
+        let mut block = InputBlock::new(&instruments, 1);
+        for minutes in plan.intervals.iter().filter(|s| *s % 60 == 0).map(|s| s / 60) {
+            let wanted = wanted(&instruments, |_| (None, false, Some(minutes)));
+            let Ok(session) = session(&wanted, Timing::default()) else {
+                tracing::debug!("the venue has no candles of {minutes} minutes");
+                continue;
+            };
+            let times = (clock, HISTORY_WAIT, seed()?);
+            let settings = settings.clone();
+            if !history(endpoint.clone(), session, settings, times, &mut block, &instruments).await
+            {
+                tracing::warn!(
+                    "not all candles of {minutes} minutes came: indicators start colder"
+                );
+            }
+        }
+        let levels = |symbol: SymbolId| depths.get(symbol.index()).copied();
+        let wanted = wanted(&instruments, |symbol| (levels(symbol), true, None));
+        let timing =
+            Timing { book_silence_ns: Some(nanoseconds(feed.stale_after)), ..Timing::default() };
+        let session = session(&wanted, timing)
+            .map_err(|error| Failure::new(Exit::Feed, error.to_string()))?;
+        let health = Health::new("kraken", &feed.url, &instruments);
+        let (blocks, health) =
+            spawn(endpoint, session, (settings, clock, seed()?), &instruments, health)?;
+        let start = clock.now();
+        let end = (!config.run.duration.is_zero())
+            .then(|| Ts(start.0.saturating_add(nanoseconds(config.run.duration))));
+        Ok(Self { start, end, candles: in_order(&block), blocks, health, instruments })
+    }
+}
+
+/// Starts the thread that the connection lives on.
+fn spawn(
+    endpoint: Endpoint,
+    session: Session,
+    (settings, clock, seed): (LinkSettings, Clock, u64),
+    instruments: &InstrumentTable,
+    health: Health,
+) -> Result<(mpsc::Receiver<InputBlock>, watch::Receiver<Health>), Failure> {
+    let (sender, receiver) = mpsc::channel(BLOCKS_AHEAD);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (pump, health) = {
+        let _entered = runtime.enter();
+        let driver = Driver::new(endpoint, session, settings, clock, seed);
+        Pump::new(driver, instruments.clone(), health)
+    };
+    std::thread::Builder::new().name("feed".into()).spawn(move || {
+        runtime.block_on(pump.run(sender));
+        // A name that is still being looked up must not hold anybody.
+        runtime.shutdown_background();
+    })?;
+    Ok((receiver, health))
+}
+
+impl Source for KrakenSource {
+    fn instruments(&self) -> &InstrumentTable {
+        &self.instruments
+    }
+
+    fn start(&self) -> Ts {
+        self.start
+    }
+
+    fn health(&self) -> Option<watch::Receiver<Health>> {
+        Some(self.health.clone())
+    }
+
+    fn warm_up(&mut self, _intervals: &[u32], block: &mut InputBlock) {
+        // The first event is at the start, so that a recording begins there too.
+        block.push_timer(self.start);
+        for candle in std::mem::take(&mut self.candles) {
+            block.push_candle(self.start, &candle);
+        }
+    }
+
+    async fn next(&mut self, block: &mut InputBlock) -> Result<Flow, Failure> {
+        let Some(received) = self.blocks.recv().await else {
+            return Err(Failure::new(Exit::Runtime, "the feed's thread has ended"));
+        };
+        let seq = block.first_seq();
+        *block = received;
+        block.renumber(seq);
+        let last = block.len().checked_sub(1).map(|last| block.ts(last));
+        let ended = self.end.zip(last).is_some_and(|(end, last)| last >= end);
+        Ok(if ended { Flow::End } else { Flow::More })
+    }
+}
+
+/// The depth of each symbol's book: the largest that the configuration or a
+/// strategy asks for, as the venue offers it.
+fn depths(config: &Config, plan: &Plan) -> Result<Vec<u32>, Failure> {
+    let feed = &config.feed;
+    let configured =
+        feed.depths.iter().map(|(symbol, depth)| (format!("feed.depths.\"{symbol}\""), *depth));
+    for (key, depth) in configured.chain([("feed.book_depth".to_owned(), feed.book_depth)]) {
+        if depth_for(depth) != Some(depth) {
+            let message = format!("{key} is {depth}; the venue offers 10, 25, 100, 500 and 1000");
+            return Err(Failure::new(Exit::Config, message));
+        }
+    }
+    let depth = |symbol: &String| {
+        let configured = feed.depths.get(symbol).copied().unwrap_or(feed.book_depth);
+        let asked = plan.depths.get(symbol).copied().unwrap_or(0);
+        depth_for(configured.max(asked)).ok_or_else(|| {
+            let message =
+                format!("a strategy asks for {asked} levels of {symbol}; the venue offers 1000");
+            Failure::new(Exit::Feed, message)
+        })
+    };
+    plan.symbols.iter().map(depth).collect()
+}
+
+/// The venue's rules of these symbols, under the run's names.
+fn instruments(
+    catalog: &Catalog,
+    symbols: &[String],
+    names: &[String],
+) -> Result<InstrumentTable, Failure> {
+    let mut table: Vec<Instrument> = Vec::new();
+    for (symbol, name) in symbols.iter().zip(names) {
+        let Some(pair) = catalog.get(name) else {
+            let near = catalog.near(name);
+            let near = match near.is_empty() {
+                true => format!("; none of its {} pairs has a similar name", catalog.len()),
+                false => format!("; did you mean {}?", near.join(" or ")),
+            };
+            return Err(Failure::new(Exit::Feed, format!("Kraken has no symbol {name}{near}"))
+                .hint(
+                    "choose symbols with --symbols, or map a name to the venue's in [feed.symbols]",
+                ));
+        };
+        table.push(Instrument { symbol: symbol.clone(), ..pair.instrument.clone() });
+    }
+    Ok(InstrumentTable::new(table))
+}
+
+fn wanted(
+    instruments: &InstrumentTable,
+    what: impl Fn(SymbolId) -> (Option<u32>, bool, Option<u32>),
+) -> Vec<Wanted> {
+    let wish = |symbol| {
+        let (levels, trades, candle_minutes) = what(symbol);
+        Wanted { symbol, levels, shown: None, trades, candle_minutes }
+    };
+    instruments.iter().map(|(symbol, _)| wish(symbol)).collect()
+}
+
+/// The candles of a block, in the order in which they closed.
+fn in_order(block: &InputBlock) -> Vec<CandleInput> {
+    let mut candles: Vec<CandleInput> = (0..block.len())
+        .filter_map(|index| match block.get(index) {
+            EventRef::Candle(candle) => Some(candle),
+            _ => None,
+        })
+        .collect();
+    candles.sort_by_key(|c| {
+        (c.open_ts.0.saturating_add(i64::from(c.interval_s) * Ts::SECOND), c.symbol.0, c.interval_s)
+    });
+    candles
+}
+
+fn settings(config: &Config) -> LinkSettings {
+    LinkSettings {
+        per_minute: config.feed.connects_per_minute,
+        window: config.feed.connects_per_10m,
+        ..LinkSettings::default()
+    }
+}
+
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Where jitter starts: it must differ between hosts, so not from the run's seed.
+fn seed() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::new(Exit::Runtime, format!("no random numbers: {error}")))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn config(set: &[&str]) -> Config {
+        let set = set.iter().map(|&s| s.to_owned()).collect();
+        Config::load(&Sources { set, ..Sources::default() }).unwrap()
+    }
+
+    fn depths_of(set: &[&str], asked: &[(&str, u32)]) -> Result<Vec<u32>, String> {
+        let plan = Plan {
+            symbols: vec!["BTC/USD".into(), "ETH/USD".into()],
+            depths: asked.iter().map(|(s, d)| ((*s).to_owned(), *d)).collect(),
+            intervals: Vec::new(),
+        };
+        depths(&config(set), &plan).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn low_004_each_book_is_as_deep_as_the_most_that_is_asked_of_it() {
+        assert_eq!(depths_of(&[], &[]), Ok(vec![10, 10]));
+        assert_eq!(depths_of(&[], &[("ETH/USD", 11)]), Ok(vec![10, 25]));
+        assert_eq!(depths_of(&["feed.book_depth=100"], &[("ETH/USD", 11)]), Ok(vec![100, 100]));
+        let own = "feed.depths.BTC/USD=500";
+        assert_eq!(depths_of(&[own], &[("BTC/USD", 1000)]), Ok(vec![1000, 10]));
+        assert_eq!(depths_of(&[own], &[]), Ok(vec![500, 10]));
+        assert!(depths_of(&[], &[("ETH/USD", 1001)]).unwrap_err().contains("ETH/USD"));
+        assert!(depths_of(&["feed.depths.BTC/USD=50"], &[]).unwrap_err().contains("feed.depths"));
+    }
+
+    #[test]
+    fn med_008_a_catalog_without_the_symbol_names_near_ones() {
+        let row = |symbol: &str| {
+            format!(
+                r#"{{"symbol":"{symbol}","base":"BTC","quote":"USD","status":"online","qty_precision":8,"qty_increment":0.00000001,"qty_min":0.00005,"price_precision":1,"price_increment":0.1,"cost_precision":5,"cost_min":0.5,"marginable":true,"has_index":true}}"#
+            )
+        };
+        let frame = format!(
+            r#"{{"channel":"instrument","type":"snapshot","data":{{"assets":[],"pairs":[{}]}}}}"#,
+            row("BTC/USD")
+        );
+        let mut catalog = Catalog::default();
+        assert!(catalog.handle_text(&frame).unwrap());
+        let find = |name: &str| {
+            let names = [name.to_owned()];
+            instruments(&catalog, &["mine".to_owned()], &names).map_err(|f| (f.exit, f.message))
+        };
+        let table = find("BTC/USD").unwrap();
+        assert_eq!(table.at(SymbolId(0)).symbol, "mine");
+        let (exit, message) = find("btc/usd").unwrap_err();
+        assert_eq!(exit, Exit::Feed);
+        assert!(message.contains("did you mean BTC/USD?"), "{message}");
+    }
+}

@@ -1,0 +1,230 @@
+//! Keeps the record of a run: the first watcher, so that nothing is shown before
+//! it is kept.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::engine::{Engine, LaneOutput, Output};
+use crate::feed::tape::CONTRACT;
+use crate::input::InputBlock;
+use crate::journal::{
+    ChainHead, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
+    StrategyRecord, encode,
+};
+use crate::recorder::{Folder, Lock, Recorder};
+use crate::sandbox::RUNTIME_VERSION;
+
+use super::Failure;
+use super::replay::Identity;
+use super::session::Watch;
+use super::strategies::Selection;
+
+/// The longest that inputs without a fill wait for the disk.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Writes the record of one run.
+pub struct RunRecord {
+    recorder: Recorder<Folder>,
+    _lock: Lock,
+    path: PathBuf,
+    manifest: Manifest,
+    lengths: Vec<u64>,
+    /// the engine has been given inputs since its last news
+    stepping: bool,
+    synced: Instant,
+}
+
+impl RunRecord {
+    /// Makes the folder of a new run below `record.dir`.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or in which another program runs.
+    #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
+    pub fn create(config: &Config, selection: &Selection, run: &str) -> Result<Self, Failure> {
+        let dir = Path::new(&config.record.dir);
+        let lock = Lock::take(dir).map_err(|error| unwritable(dir, &error))?.ok_or_else(|| {
+            let message = format!("another run keeps its record in {}/", dir.display());
+            Failure::new(Exit::Runtime, message)
+                .hint("end it first, or choose another folder with --set record.dir=DIR")
+        })?;
+        let path = dir.join(run);
+        let mut id = [0; 16];
+        id.copy_from_slice(&blake3::hash(run.as_bytes()).as_bytes()[..16]);
+        let recorder = Folder::create(&path)
+            .and_then(|folder| Recorder::create(folder, id))
+            .map_err(|error| unwritable(&path, &error))?;
+        let manifest = Manifest {
+            run: run.to_owned(),
+            host: env!("CARGO_PKG_VERSION").into(),
+            runtime: RUNTIME_VERSION.into(),
+            contract: CONTRACT.into(),
+            config: config.to_toml(),
+            config_sha256: config.sha256(),
+            seed: config.run.seed,
+            start: crate::domain::Ts::default(),
+            instruments: Vec::new(),
+            strategies: Vec::new(),
+            files: selection.files.iter().map(|file| file.display().to_string()).collect(),
+        };
+        Ok(Self {
+            recorder,
+            _lock: lock,
+            path,
+            manifest,
+            lengths: Vec::new(),
+            stepping: false,
+            synced: Instant::now(),
+        })
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn append(
+        &mut self,
+        kind: Kind,
+        flags: u16,
+        event_ns: i64,
+        payload: &impl Serialize,
+    ) -> Result<(), Failure> {
+        let payload = encode(payload).map_err(|error| self.too_large(&error))?;
+        self.recorder
+            .append(kind, flags, event_ns, wall_ns(), payload)
+            .map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
+    fn sync(&mut self) -> Result<(), Failure> {
+        self.recorder.sync().map_err(|error| self.failed(&error))?;
+        self.synced = Instant::now();
+        Ok(())
+    }
+
+    fn failed(&self, error: &io::Error) -> Failure {
+        let message = format!(
+            "the record in {} cannot be kept: {error}; the run ends here, and no fill was shown that is not in it",
+            self.path.display()
+        );
+        Failure::new(Exit::Runtime, message)
+            .hint("see to the disk, then start again; `sandpaper verify` tells what is there")
+    }
+
+    fn too_large(&self, error: &PayloadError) -> Failure {
+        Failure::new(Exit::Runtime, format!("the record in {}: {error}", self.path.display()))
+    }
+}
+
+impl Watch for RunRecord {
+    fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
+        let mut manifest = self.manifest.clone();
+        manifest.start = engine.now();
+        manifest.instruments = engine.instruments().iter().map(|(_, i)| i.clone()).collect();
+        let strategy = |(lane, identity): (u16, &Identity)| StrategyRecord {
+            name: identity.name.clone(),
+            version: engine.lane(lane).version.to_owned(),
+            sha256: identity.sha256.clone(),
+            unsigned: identity.unsigned,
+        };
+        manifest.strategies = (0..).zip(identities).map(strategy).collect();
+        self.append(Kind::Manifest, 0, engine.now().0, &manifest)?;
+        self.sync()?;
+        tracing::info!("the record is kept in {}", self.path.display());
+        Ok(())
+    }
+
+    fn inputs(&mut self, block: &InputBlock) -> Result<(), Failure> {
+        self.stepping = true;
+        let parts = Inputs::of(block).map_err(|error| self.too_large(&error))?;
+        let event_ns = if block.is_empty() { 0 } else { block.ts(0).0 };
+        for (index, part) in parts.iter().enumerate() {
+            let flags = if index + 1 < parts.len() { Record::MORE } else { 0 };
+            self.append(Kind::Inputs, flags, event_ns, part)?;
+        }
+        Ok(())
+    }
+
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
+        let flags = if self.stepping { 0 } else { Record::LAST };
+        self.stepping = false;
+        let outputs =
+            Outputs { decisions: decisions(news), chains: grown(engine, &mut self.lengths) };
+        if outputs != Outputs::default() {
+            self.append(Kind::Outputs, flags, engine.now().0, &outputs)?;
+        }
+        let fills = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
+        if fills || self.synced.elapsed() >= SYNC_EVERY {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, engine: &Engine) -> Result<(), Failure> {
+        let ended = Ended { events: engine.events(), chains: grown(engine, &mut Vec::new()) };
+        self.append(Kind::Ended, 0, engine.now().0, &ended)?;
+        self.sync()
+    }
+}
+
+/// What the record keeps of an engine's news.
+pub(super) fn decisions(news: &[Output]) -> Vec<(u16, crate::domain::Ts, Decision)> {
+    let decision = |one: &Output| {
+        let decision = match &one.body {
+            LaneOutput::Fill { fill, reason, position, .. } => {
+                let (fill, reason) = (fill.clone(), reason.clone());
+                Decision::Fill { fill, reason, position: *position }
+            }
+            LaneOutput::Reject { order, symbol, reason, .. } => {
+                Decision::Reject { order: *order, symbol: *symbol, reason: *reason }
+            }
+            LaneOutput::Canceled { order, symbol, leaves } => {
+                Decision::Canceled { order: *order, symbol: *symbol, leaves: *leaves }
+            }
+            LaneOutput::Dropped { orders } => Decision::Dropped { orders: *orders },
+            LaneOutput::Fault(fault) => Decision::Fault { kind: fault.kind.name().to_owned() },
+            // Which lines are kept of a flood depends on how often they are taken.
+            LaneOutput::Log { .. } => return None,
+            #[allow(unreachable_patterns, reason = "whatever else the engine tells")]
+            other => Decision::Other { what: format!("{other:?}") },
+        };
+        // A failed call has no place within its batch.
+        let ts =
+            if matches!(decision, Decision::Fault { .. }) { Default::default() } else { one.ts };
+        Some((one.lane, ts, decision))
+    };
+    news.iter().filter_map(decision).collect()
+}
+
+/// The chains that have grown since `lengths` was last seen.
+pub(super) fn grown(engine: &Engine, lengths: &mut Vec<u64>) -> Vec<ChainHead> {
+    let mut heads = Vec::new();
+    for (lane, chain) in (0_u16..).zip(engine.chains()) {
+        let index = usize::from(lane);
+        lengths.resize(lengths.len().max(index + 1), 0);
+        if lengths[index] != chain.records() {
+            lengths[index] = chain.records();
+            heads.push(ChainHead { lane, head: chain.hex(), records: chain.records() });
+        }
+    }
+    heads
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let message = format!("the record cannot be kept in {}: {error}", path.display());
+    Failure::new(Exit::Runtime, message)
+        .hint("choose another folder with --set record.dir=DIR, or keep none with --no-record")
+}
+
+/// For people: it decides nothing.
+fn wall_ns() -> i64 {
+    i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}

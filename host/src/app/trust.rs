@@ -1,0 +1,160 @@
+//! Trust while a run goes on: what is denied or expires is halted.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::lockfile::{Lock, LockSource, Sha256, Verdict};
+
+use super::replay::Identity;
+use super::session::Warden;
+
+/// How often the lock file is looked at.
+const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(1);
+
+/// Watches the lock file for the strategies of a run.
+pub struct TrustWatch {
+    source: LockSource,
+    lock: Lock,
+    watched: Vec<Watched>,
+    stamp: Option<Stamp>,
+    next_look: Timestamp,
+}
+
+struct Watched {
+    name: String,
+    sha256: Sha256,
+    unsigned: bool,
+}
+
+/// What changes when a file is replaced or written.
+type Stamp = (u64, u64, i64, i64);
+
+impl TrustWatch {
+    /// Watches these strategies, as they were allowed by `lock`.
+    #[must_use]
+    pub fn new(source: LockSource, lock: Lock, identities: &[Identity]) -> Self {
+        let watched = |one: &Identity| {
+            let sha256 = one.sha256.parse().ok()?;
+            Some(Watched { name: one.name.clone(), sha256, unsigned: one.unsigned })
+        };
+        let watched = identities.iter().filter_map(watched).collect();
+        Self { source, lock, watched, stamp: None, next_look: Timestamp::MIN }
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let found = std::fs::metadata(self.source.path()).ok()?;
+        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    }
+
+    /// Reads the lock file again where it was changed. One that cannot be believed
+    /// changes nothing for what already runs, and is told once: whoever can damage
+    /// the file must not be able to stop a run.
+    fn refresh(&mut self) {
+        let stamp = self.stamp();
+        if stamp == self.stamp {
+            return;
+        }
+        self.stamp = stamp;
+        match self.source.read() {
+            Ok(lock) => self.lock = lock,
+            Err(error) => tracing::error!("{error}; what runs goes on as it was allowed"),
+        }
+    }
+}
+
+impl Warden for TrustWatch {
+    fn look(&mut self, now: Timestamp) -> Vec<(String, String)> {
+        if now < self.next_look {
+            return Vec::new();
+        }
+        self.next_look = now.checked_add(LOOK_EVERY).unwrap_or(Timestamp::MAX);
+        self.refresh();
+        let lock = &self.lock;
+        let mut ended = Vec::new();
+        self.watched.retain(|one| {
+            let why = match lock.lookup(&one.sha256, now) {
+                Verdict::Revoked(revoked) if revoked.reason.is_empty() => "denied".to_owned(),
+                Verdict::Revoked(revoked) => format!("denied: {}", revoked.reason),
+                Verdict::Expired(_) if !one.unsigned => "its permission has expired".to_owned(),
+                _ => return true,
+            };
+            ended.push((one.name.clone(), why));
+            false
+        });
+        ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lockfile::{Entry, WORLD, Wasi};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn entry(name: &str, byte: u8, expires: Option<Timestamp>) -> Entry {
+        Entry {
+            name: name.to_owned(),
+            sha256: Sha256::from([byte; 32]),
+            world: WORLD.to_owned(),
+            file_hint: String::new(),
+            imports: Vec::new(),
+            size: 1,
+            allowed_at: at(0),
+            note: String::new(),
+            expires,
+            wasi: Wasi::Refused,
+            limits: None,
+        }
+    }
+
+    fn identity(name: &str, byte: u8, unsigned: bool) -> Identity {
+        Identity { name: name.into(), sha256: Sha256::from([byte; 32]).to_string(), unsigned }
+    }
+
+    #[test]
+    fn crit_001_what_is_denied_or_expires_while_it_runs_is_halted_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = LockSource::new(&folder.path().join("strategies.lock"), None, None);
+        let mut lock = source.read().expect("read");
+        for (name, byte, expires) in [("a", 1, None), ("b", 2, Some(at(100))), ("c", 3, None)] {
+            lock.allow(entry(name, byte, expires)).expect("allowed");
+        }
+        source.write(&mut lock).expect("written");
+        let running =
+            [("a", 1, false), ("b", 2, false), ("c", 3, false), ("d", 4, true), ("e", 5, true)]
+                .map(|(name, byte, unsigned)| identity(name, byte, unsigned));
+        let mut watch = TrustWatch::new(source.clone(), lock.clone(), &running);
+        assert_eq!(watch.look(at(10)), []);
+
+        lock.deny(Sha256::from([1; 32]), "loses money", at(11));
+        lock.deny(Sha256::from([5; 32]), "", at(11));
+        source.write(&mut lock).expect("written");
+        assert_eq!(watch.look(at(10)), [], "not before its time");
+        let told = |name: &str, why: &str| (name.to_owned(), why.to_owned());
+        let denied = [told("a", "denied: loses money"), told("e", "denied")];
+        assert_eq!(watch.look(at(11)), denied);
+        assert_eq!(watch.look(at(99)), []);
+        assert_eq!(watch.look(at(100)), [told("b", "its permission has expired")]);
+
+        // Another build of the same name is for the next run: nobody denied this.
+        lock.allow(entry("c", 9, None)).expect("allowed");
+        source.write(&mut lock).expect("written");
+        assert_eq!(watch.look(at(200)), []);
+    }
+
+    #[test]
+    fn a_damaged_lock_file_stops_nothing_that_runs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = LockSource::new(&folder.path().join("strategies.lock"), None, None);
+        let mut lock = source.read().expect("read");
+        lock.allow(entry("a", 1, None)).expect("allowed");
+        source.write(&mut lock).expect("written");
+        let mut watch = TrustWatch::new(source.clone(), lock, &[identity("a", 1, false)]);
+        std::fs::write(source.path(), "rubbish").expect("written");
+        assert_eq!(watch.look(at(10)), []);
+    }
+}

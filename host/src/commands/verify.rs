@@ -1,0 +1,39 @@
+//! `sandpaper verify`.
+
+use crate::app::{Failure, verify as check};
+use crate::cli::{Exit, VerifyArgs};
+use crate::output::plural;
+
+use super::Context;
+
+pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failure> {
+    let verified = check::verify(&context.config, &args.run, &args.wasm)?;
+    if context.output.json {
+        context.output.print_json("sandpaper.verify/1", &verified)?;
+    } else {
+        let records = plural(verified.records, "record");
+        let (events, fills) = (plural(verified.events, "event"), plural(verified.fills, "fill"));
+        let ended = if verified.status == "ended" { "ended in order" } else { "was cut short" };
+        let mut text = format!("{}: {records}, {events}, {fills}; it {ended}\n", verified.run);
+        for finding in &verified.findings {
+            let who = finding.strategy.as_deref().unwrap_or("the run");
+            text.push_str(&format!("record {}: {who}: {}\n", finding.record, finding.what));
+        }
+        if let Some(torn) = &verified.torn {
+            text.push_str(&format!("never wholly written: {torn}\n"));
+        }
+        if let Some(damage) = &verified.damage {
+            text.push_str(&format!("damaged: {damage}\n"));
+        } else if verified.findings.is_empty() {
+            text.push_str("every record is sound, and a replay decides the same\n");
+        }
+        for line in text.lines() {
+            context.output.print(&crate::output::printable(line, 4_000))?;
+        }
+    }
+    Ok(match (&verified.damage, verified.findings.is_empty()) {
+        (Some(_), _) => Exit::DataDamaged,
+        (None, false) => Exit::Findings,
+        (None, true) => Exit::Done,
+    })
+}

@@ -1,0 +1,521 @@
+//! From the engine to what is shown.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::domain::{Liquidity, Money, Side, SymbolId};
+use crate::engine::report::totals;
+use crate::engine::{Engine, LaneOutput, LaneReport, LaneState, Output};
+use crate::market::Candle;
+use crate::output::printable;
+
+use super::hub::{Candles, Hub, LaneHistory, State};
+use super::model::{
+    Event, Feed, FeedSymbol, Fill, Fuel, Indicator, Order, Parameter, Position, Run, Sandbox,
+    Strategy, StrategyDetail, Symbol, Total,
+};
+use super::views::{Sums, average, book_and_tape, numbers, position, symbols, trade};
+
+/// Least wall time between two states.
+const EVERY: Duration = Duration::from_millis(100);
+/// Values of a sparkline.
+const SPARKS: usize = 60;
+/// Longest text of a strategy that is shown.
+pub(super) const TEXT_MAX: usize = 500;
+
+/// Who runs, as the composition root knows it.
+#[derive(Clone, Debug, Default)]
+pub struct Who {
+    /// the operator's name for it
+    pub name: String,
+    /// SHA-256 of its file, in hex
+    pub sha256: String,
+    /// true when the lock file was bypassed
+    pub unsigned: bool,
+    /// its parameters as configured
+    pub parameters: Vec<Parameter>,
+}
+
+/// What holds for the whole run.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// the run's name
+    pub run: String,
+    /// `sim`, `live` or `replay`
+    pub mode: String,
+    /// start of everything random
+    pub seed: String,
+    /// hash of all settings
+    pub config_sha256: String,
+    /// the contract's version
+    pub wit: String,
+    /// the most fuel that an event may use
+    pub fuel_limit: u64,
+    /// the most memory of a strategy
+    pub memory_limit: u64,
+}
+
+#[derive(Debug, Default)]
+struct LaneMemory {
+    sums: Vec<Sums>,
+    dropped_orders: u64,
+    sparks: std::collections::VecDeque<f64>,
+    spark_at: i64,
+}
+
+/// A state that has no words of its own here.
+fn state_name(state: &LaneState) -> &'static str {
+    if format!("{state:?}").starts_with("Paused") { "paused" } else { "halted" }
+}
+
+/// Turns what the engine says into states and histories.
+#[derive(Debug)]
+pub struct Builder {
+    hub: Arc<Hub>,
+    facts: Facts,
+    who: Vec<Who>,
+    lanes: Vec<LaneMemory>,
+    started_ns: i64,
+    starts: Vec<Option<i64>>,
+    last: Option<(Instant, u64)>,
+    seq: u64,
+    feed_state: &'static str,
+    feed_since: i64,
+    candles: Vec<Candles>,
+}
+
+impl Builder {
+    /// A builder that publishes to `hub`.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, facts: Facts) -> Self {
+        Self {
+            hub,
+            facts,
+            who: Vec::new(),
+            lanes: Vec::new(),
+            started_ns: 0,
+            starts: Vec::new(),
+            last: None,
+            seq: 0,
+            feed_state: "ok",
+            feed_since: 0,
+            candles: Vec::new(),
+        }
+    }
+
+    /// The engine is started.
+    pub fn start(&mut self, engine: &Engine, who: Vec<Who>) {
+        let mut history = self.hub.history();
+        history.lanes = who.iter().map(|one| LaneHistory::new(one.name.clone())).collect();
+        drop(history);
+        self.lanes = who.iter().map(|_| LaneMemory::default()).collect();
+        self.who = who;
+        self.started_ns = engine.now().0;
+        self.feed_since = engine.now().0;
+        self.starts = vec![None; engine.instruments().len()];
+        self.publish(engine, "running");
+    }
+
+    /// Keeps one piece of news, with the sentence that people get.
+    pub fn news(&mut self, engine: &Engine, one: &Output, level: &str, text: &str) {
+        let number = usize::from(one.lane);
+        let lane = engine.lane(one.lane);
+        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get(number)) else {
+            return;
+        };
+        let mut history = self.hub.history();
+        let Some(past) = history.lanes.get_mut(number) else { return };
+        let ts_ns = one.ts.0.to_string();
+        let name = |symbol: SymbolId| lane.instruments.at(symbol).symbol.clone();
+        let (mut kind, mut symbol, mut shown) = ("order", None, None);
+        #[allow(unreachable_patterns, reason = "other news is shown by its sentence")]
+        match &one.body {
+            LaneOutput::Fill { fill, reason, position, closed } => {
+                kind = "fill";
+                symbol = Some(name(fill.symbol));
+                let instrument = lane.instruments.at(fill.symbol);
+                let average = average(instrument.qty_decimals, fill.amount.0, fill.qty.0.into());
+                let view = Fill {
+                    id: fill.id,
+                    order: fill.order.0,
+                    strategy: who.name.clone(),
+                    symbol: instrument.symbol.clone(),
+                    action: fill.action.name().into(),
+                    side: if fill.action.side() == Side::Buy { "buy" } else { "sell" }.into(),
+                    quantity: instrument.qty_text(fill.qty),
+                    price: average.unwrap_or_else(|| instrument.price_text(fill.best_price)),
+                    fee: fill.fee.to_string(),
+                    liquidity: match fill.liquidity {
+                        Liquidity::Maker => "maker",
+                        Liquidity::Taker => "taker",
+                    }
+                    .into(),
+                    cause: fill.cause.name().into(),
+                    reason: printable(reason, TEXT_MAX),
+                    ts_ns: ts_ns.clone(),
+                    position: instrument.qty_text(*position),
+                };
+                let place = fill.symbol.index();
+                if memory.sums.len() <= place {
+                    memory.sums.resize(place + 1, Sums::default());
+                }
+                let sums = &mut memory.sums[place];
+                let side = if fill.action.opens() { &mut sums.opened } else { &mut sums.closed };
+                side.0 += fill.amount.0;
+                side.1 += i128::from(fill.qty.0);
+                if let Some(trip) = closed {
+                    let sums = std::mem::take(sums);
+                    past.trades.push(trade(lane.instruments, trip, sums, fill.cause, reason));
+                }
+                past.order(Order {
+                    order: fill.order.0,
+                    symbol: symbol.clone(),
+                    action: Some(view.action.clone()),
+                    kind: None,
+                    quantity: Some(view.quantity.clone()),
+                    filled: Some(view.quantity.clone()),
+                    price: Some(view.price.clone()),
+                    status: "filled".into(),
+                    reason: Some(view.reason.clone()),
+                    detail: None,
+                    ts_ns: ts_ns.clone(),
+                });
+                past.fills.push(view.clone());
+                shown = Some(view);
+            }
+            LaneOutput::Reject { order, symbol: of, reason, detail } => {
+                kind = "reject";
+                symbol = of.map(name);
+                past.order(Order {
+                    order: order.0,
+                    symbol: symbol.clone(),
+                    action: None,
+                    kind: None,
+                    quantity: None,
+                    filled: None,
+                    price: None,
+                    status: "rejected".into(),
+                    reason: Some(reason.name().into()),
+                    detail: Some(printable(detail, TEXT_MAX)),
+                    ts_ns: ts_ns.clone(),
+                });
+            }
+            LaneOutput::Canceled { order, symbol: of, leaves } => {
+                symbol = Some(name(*of));
+                let left = lane.instruments.at(*of).qty_text(*leaves);
+                let before = past.orders.get(&order.0).cloned();
+                past.order(Order {
+                    order: order.0,
+                    symbol: symbol.clone(),
+                    action: before.as_ref().and_then(|o| o.action.clone()),
+                    kind: None,
+                    quantity: None,
+                    filled: before.as_ref().and_then(|o| o.filled.clone()),
+                    price: before.and_then(|o| o.price),
+                    status: "canceled".into(),
+                    reason: None,
+                    detail: Some(format!("{left} unfilled")),
+                    ts_ns: ts_ns.clone(),
+                });
+            }
+            LaneOutput::Dropped { orders } => memory.dropped_orders += u64::from(*orders),
+            LaneOutput::Log { .. } => kind = "log",
+            LaneOutput::Fault(_) => kind = "fault",
+            _ => kind = "status",
+        }
+        let seq = history.events.next();
+        let event = Event {
+            seq,
+            ts_ns,
+            level: level.into(),
+            kind: kind.into(),
+            strategy: Some(who.name.clone()),
+            symbol,
+            text: text.into(),
+            fill: shown,
+        };
+        if kind == "log"
+            && let Some(past) = history.lanes.get_mut(number)
+        {
+            past.logs.push(event.clone());
+        }
+        history.events.push(event);
+    }
+
+    /// Publishes a state when the last is old enough.
+    #[allow(clippy::disallowed_methods, reason = "how often people look is of the wall")]
+    pub fn tick(&mut self, engine: &Engine) {
+        if self.last.is_none_or(|(at, _)| at.elapsed() >= EVERY) {
+            self.publish(engine, "running");
+        }
+    }
+
+    /// Publishes the last state.
+    pub fn finish(&mut self, engine: &Engine) {
+        self.publish(engine, "ended");
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the wall's clock is shown beside the engine's")]
+    fn publish(&mut self, engine: &Engine, state: &str) {
+        let now = Instant::now();
+        let events = engine.events();
+        let rate = self.last.map_or(0.0, |(at, before)| {
+            let seconds = now.saturating_duration_since(at).as_secs_f64().max(1e-3);
+            (events.saturating_sub(before)) as f64 / seconds
+        });
+        self.last = Some((now, events));
+        self.seq += 1;
+        let reports = engine.reports();
+        let market = symbols(engine, &mut self.starts);
+        let feed = self.feed(engine, &market);
+        self.refresh_candles(engine);
+        let lanes: Vec<StrategyDetail> =
+            (0..reports.len()).map(|number| self.lane(engine, number, &reports[number])).collect();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let run = self.run(engine, &reports, &lanes, &feed, rate, wall.as_nanos(), state);
+        let (books, tapes) =
+            engine.instruments().iter().map(|(symbol, _)| book_and_tape(engine, symbol)).unzip();
+        let candles = self
+            .candles
+            .iter()
+            .map(|one| Candles { closed: Arc::clone(&one.closed), ..one.clone() })
+            .collect();
+        self.hub.publish(State {
+            run,
+            lanes,
+            market,
+            books,
+            tapes,
+            candles,
+            feed,
+            ..State::default()
+        });
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one moment's parts, each made once")]
+    fn run(
+        &self,
+        engine: &Engine,
+        reports: &[LaneReport],
+        lanes: &[StrategyDetail],
+        feed: &Feed,
+        events_per_s: f64,
+        wall_ns: u128,
+        state: &str,
+    ) -> Run {
+        let mut starts: Vec<(String, Option<Money>)> = Vec::new();
+        for report in reports {
+            match starts.iter_mut().find(|(currency, _)| *currency == report.currency) {
+                Some((_, sum)) => *sum = sum.zip(report.start_equity).map(|(a, b)| a + b),
+                None => starts.push((report.currency.clone(), report.start_equity)),
+            }
+        }
+        let totals = totals(reports).into_iter().zip(starts).map(|((currency, equity), start)| {
+            let text = |money: Option<Money>| money.map(|m| m.to_string());
+            Total { currency, equity: text(equity), start: text(start.1) }
+        });
+        let mut ranked: Vec<(f64, &str)> = lanes
+            .iter()
+            .filter_map(|lane| Some((lane.row.return_pct?, lane.row.name.as_str())))
+            .collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+        Run {
+            run: self.facts.run.clone(),
+            mode: self.facts.mode.clone(),
+            paper: true,
+            unsigned: self.who.iter().any(|one| one.unsigned),
+            seed: self.facts.seed.clone(),
+            started_ns: self.started_ns.to_string(),
+            now_ns: engine.now().0.to_string(),
+            wall_ns: wall_ns.to_string(),
+            events: engine.events(),
+            events_per_s,
+            seq: self.seq,
+            state: state.into(),
+            symbols: engine.instruments().iter().map(|(_, i)| i.symbol.clone()).collect(),
+            config_sha256: self.facts.config_sha256.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            wit: self.facts.wit.clone(),
+            totals: totals.collect(),
+            best: ranked.first().map(|(_, name)| (*name).to_owned()),
+            worst: ranked.last().map(|(_, name)| (*name).to_owned()),
+            open_positions: lanes.iter().map(|lane| lane.row.positions.len() as u64).sum(),
+            traps: lanes.iter().map(|lane| lane.sandbox.traps).sum(),
+            feed: feed.state.clone(),
+        }
+    }
+
+    fn feed(&mut self, engine: &Engine, market: &[Symbol]) -> Feed {
+        let stale = market.iter().filter(|symbol| symbol.status == "stale").count();
+        let state = match stale {
+            0 => "ok",
+            all if all == market.len() => "down",
+            _ => "stale",
+        };
+        if state != self.feed_state {
+            (self.feed_state, self.feed_since) = (state, engine.now().0);
+        }
+        let symbol = |symbol: &Symbol| FeedSymbol {
+            symbol: symbol.symbol.clone(),
+            status: symbol.status.clone(),
+            last_message_age_ms: None,
+            messages: None,
+            gaps: None,
+            checksum_failures: None,
+        };
+        Feed {
+            kind: self.facts.mode.clone(),
+            state: state.into(),
+            since_ns: self.feed_since.to_string(),
+            symbols: market.iter().map(symbol).collect(),
+            ..Feed::default()
+        }
+    }
+
+    fn lane(&mut self, engine: &Engine, number: usize, report: &LaneReport) -> StrategyDetail {
+        let who = self.who.get(number).cloned().unwrap_or_default();
+        let memory = &mut self.lanes[number];
+        let equity = report.equity.map(Money::to_f64);
+        let now_ms = engine.now().0 / 1_000_000;
+        if let Some(equity) = equity {
+            if let Some(past) = self.hub.history().lanes.get_mut(number) {
+                past.equity.add(now_ms, equity, report.drawdown_pct.unwrap_or(0.0));
+            }
+            if now_ms >= memory.spark_at {
+                memory.spark_at = now_ms + 1_000;
+                memory.sparks.push_back(equity);
+                if memory.sparks.len() > SPARKS {
+                    memory.sparks.pop_front();
+                }
+            }
+        }
+        let positions: Vec<(Position, Option<f64>)> = report
+            .positions
+            .iter()
+            .map(|(symbol, quantity, entry)| position(engine, &who.name, symbol, quantity, *entry))
+            .collect();
+        let exposure = positions
+            .iter()
+            .map(|(_, exposure)| *exposure)
+            .sum::<Option<f64>>()
+            .zip(equity.filter(|equity| *equity > 0.0))
+            .map(|(exposure, equity)| 100.0 * exposure / equity);
+        #[allow(unreachable_patterns, reason = "other states are shown by their name")]
+        let (status, status_detail) = match &report.state {
+            LaneState::Running => ("running", None),
+            LaneState::Stopped => ("stopped", None),
+            LaneState::Quarantined(fault) => {
+                ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
+            }
+            other => (state_name(other), None),
+        };
+        let trapped = u64::from(status == "quarantined");
+        let statistics = &report.statistics;
+        let (usage, counters) = (report.usage, report.counters);
+        let version = engine.lane(u16::try_from(number).unwrap_or(u16::MAX)).version;
+        let money = |amount: Option<Money>| amount.map(|m| m.to_string());
+        StrategyDetail {
+            row: Strategy {
+                version: printable(version, 64),
+                sha256: who.sha256.clone(),
+                wit: self.facts.wit.clone(),
+                trust: if who.unsigned { "unsigned" } else { "allowed" }.into(),
+                status: status.into(),
+                status_detail,
+                currency: report.currency.clone(),
+                start_equity: money(report.start_equity),
+                equity: money(report.equity),
+                cash: report.cash.to_string(),
+                pnl: money(report.equity.zip(report.start_equity).map(|(now, was)| now - was)),
+                return_pct: report.roi_pct,
+                max_drawdown_pct: report.max_drawdown_pct,
+                drawdown_pct: report.drawdown_pct,
+                sharpe: None,
+                win_rate_pct: statistics.win_rate_pct(),
+                profit_factor: statistics.profit_factor(),
+                trades: statistics.closed,
+                fills: statistics.fill_count,
+                orders: counters.orders,
+                rejected: counters.rejected,
+                fees: statistics.fees.to_string(),
+                exposure_pct: exposure,
+                fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
+                fuel_limit: self.facts.fuel_limit,
+                latency_p99_us: None,
+                positions: positions.into_iter().map(|(position, _)| position).collect(),
+                sparkline: memory.sparks.iter().copied().collect(),
+                benchmark: false,
+                name: who.name,
+            },
+            symbols: report.instruments.iter().map(|(_, i)| i.symbol.clone()).collect(),
+            parameters: who.parameters,
+            indicators: report
+                .indicators
+                .iter()
+                .map(|(name, value)| Indicator {
+                    name: printable(name, 64),
+                    value: value.is_finite().then_some(*value),
+                })
+                .collect(),
+            chain: report.chain.clone(),
+            statistics: [
+                ("closed trades", Some(statistics.closed.to_string())),
+                ("wins", Some(statistics.wins.to_string())),
+                ("losses", Some(statistics.losses.to_string())),
+                ("gross profit", Some(statistics.gross_profit.to_string())),
+                ("gross loss", Some(statistics.gross_loss.to_string())),
+                ("net of closed trades", Some(statistics.net.to_string())),
+                ("best trade", money(statistics.best)),
+                ("worst trade", money(statistics.worst)),
+                ("fees", Some(statistics.fees.to_string())),
+                ("turnover", Some(statistics.turnover.to_string())),
+                ("realized", Some(report.realized_pnl.to_string())),
+                ("unrealized", money(report.unrealized_pnl)),
+                ("events", Some(counters.events.to_string())),
+            ]
+            .map(|(label, value)| (label.to_owned(), value))
+            .into(),
+            orders_open: Vec::new(),
+            sandbox: Sandbox {
+                fuel: Fuel {
+                    total: usage.fuel.to_string(),
+                    per_event_max: usage.fuel_max_per_event,
+                    limit: self.facts.fuel_limit,
+                },
+                memory_bytes: usage.memory_bytes,
+                memory_limit: self.facts.memory_limit,
+                calls: usage.calls,
+                traps: trapped,
+                host_calls: None,
+                logs_dropped: counters.logs_dropped,
+                dropped_orders: memory.dropped_orders,
+                latency_us: None,
+                imports: Vec::new(),
+                sha256: who.sha256,
+                size: None,
+            },
+        }
+    }
+
+    /// Takes over candles that have closed, and the open ones.
+    fn refresh_candles(&mut self, engine: &Engine) {
+        let mut at = 0;
+        for (symbol, instrument) in engine.instruments().iter() {
+            for series in engine.market().series(symbol) {
+                let numbers = |candle: &Candle| numbers(instrument, candle);
+                let newest = series.newest_at(u64::MAX, 1).next().map(|c| numbers(&c.candle));
+                if self.candles.len() <= at {
+                    self.candles.push(Candles::default());
+                }
+                let kept = &mut self.candles[at];
+                at += 1;
+                (kept.symbol, kept.interval_s) = (symbol.index(), series.interval_s());
+                kept.forming = series.forming().map(numbers);
+                if kept.closed.last() != newest.as_ref() {
+                    let closed = series.newest_at(u64::MAX, usize::MAX);
+                    kept.closed = Arc::new(closed.map(|c| numbers(&c.candle)).collect());
+                }
+            }
+        }
+    }
+}

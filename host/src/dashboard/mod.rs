@@ -1,0 +1,125 @@
+//! The dashboard: pages, REST, WebSocket and metrics over HTTP.
+//!
+//! The engine's thread publishes immutable states and bounded histories into a
+//! [`Hub`]; a server on threads of its own answers from them. The engine never
+//! waits for a reader, and no reader can see half of a state. Every request
+//! passes one guard: without a credential there is no answer but a refusal, the
+//! files of the login page, and `/healthz`.
+
+pub mod assets;
+pub mod auth;
+pub mod build;
+pub mod earlier;
+pub mod guard;
+pub mod hub;
+pub mod metrics;
+pub mod model;
+pub mod routes;
+pub mod server;
+pub mod settings;
+mod views;
+pub mod ws;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use auth::{Auth, Role};
+pub use build::{Builder, Facts, Who};
+pub use hub::Hub;
+pub use server::{Server, StartError};
+pub use settings::{Settings, SettingsError};
+
+use guard::Rates;
+
+/// What the server counts of itself.
+#[derive(Debug, Default)]
+pub struct Counts {
+    limited: AtomicU64,
+    refused: AtomicU64,
+    /// WebSockets that are open
+    pub sockets: AtomicUsize,
+    /// WebSockets that were dropped because they did not read
+    pub stalled: AtomicU64,
+}
+
+impl Counts {
+    /// A request came too early.
+    pub fn limited(&self) {
+        self.limited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A credential was wrong.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What every handler has.
+#[derive(Debug)]
+pub struct App {
+    /// where states come from
+    pub hub: Arc<Hub>,
+    /// how it was configured
+    pub settings: Settings,
+    /// who may
+    pub auth: Auth,
+    /// requests by address
+    pub rates: Rates,
+    /// failed logins by address
+    pub logins: Rates,
+    /// failed logins of all addresses
+    pub all_logins: Rates,
+    /// counters
+    pub counts: Counts,
+    /// turns true when the program ends
+    pub ending: watch::Sender<bool>,
+    /// where it listens, as a URL
+    pub url: String,
+}
+
+impl App {
+    /// With these settings, listening at `url`.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, settings: Settings, url: String) -> Self {
+        let auth = Auth::new(&settings.keys, settings.session_idle, settings.session_max);
+        let every = |count: u32, span: Duration| span / count.max(1);
+        let minute = Duration::from_secs(60);
+        let logins = settings.logins_per_minute;
+        Self {
+            rates: Rates::new(
+                settings.rate_burst,
+                every(settings.rate_per_second, Duration::from_secs(1)),
+            ),
+            logins: Rates::new(logins, every(logins, minute)),
+            all_logins: Rates::new(
+                logins.saturating_mul(4),
+                every(logins.saturating_mul(4), minute),
+            ),
+            hub,
+            auth,
+            settings,
+            counts: Counts::default(),
+            ending: watch::Sender::new(false),
+            url,
+        }
+    }
+
+    /// The session cookie's name; `__Host-` binds it to this host under TLS.
+    #[must_use]
+    pub fn cookie_name(&self) -> &'static str {
+        if self.settings.tls.is_some() { "__Host-sid" } else { "sid" }
+    }
+
+    /// The address that logs a browser in.
+    ///
+    /// # Errors
+    /// When the operating system gives no random numbers.
+    #[allow(clippy::disallowed_methods, reason = "codes age by the wall")]
+    pub fn login_url(&self) -> std::io::Result<String> {
+        let code = self.auth.new_code(std::time::Instant::now())?;
+        Ok(format!("{}/#code={code}", self.url))
+    }
+}

@@ -1,0 +1,172 @@
+//! How single things of the engine look when they are shown.
+
+use crate::domain::decimal::{div_rounded, pow10};
+use crate::domain::{
+    Cause, Instrument, InstrumentTable, Money, Price, Qty, Rounding, Side, SymbolId,
+};
+use crate::engine::Engine;
+use crate::input::TradingStatus;
+use crate::market::{Candle, CandleSeries, Market};
+use crate::output::printable;
+use crate::portfolio::RoundTrip;
+
+use super::build::TEXT_MAX;
+use super::model::{Book, Position, Print, Symbol, Trade};
+
+/// Levels of a book that are shown, a side.
+const LEVELS: usize = 25;
+/// Prints of a symbol that are shown.
+const PRINTS: usize = 50;
+
+/// What was opened and closed of a position since it was flat.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    /// amount and quantity of the opening fills
+    pub opened: (i128, i128),
+    /// and of the closing ones
+    pub closed: (i128, i128),
+}
+
+pub(super) fn numbers(instrument: &Instrument, candle: &Candle) -> [f64; 6] {
+    let price = |units: i64| instrument.price_f64(Price(units));
+    [
+        (candle.open_ts / 1_000_000_000) as f64,
+        price(candle.open),
+        price(candle.high),
+        price(candle.low),
+        price(candle.close),
+        instrument.qty_f64(Qty(candle.volume)),
+    ]
+}
+
+/// Amount over quantity as money text, rounded down.
+pub(super) fn average(qty_decimals: u8, amount: i128, qty: i128) -> Option<String> {
+    let scaled = amount.checked_mul(pow10(u32::from(qty_decimals))?)?;
+    (qty > 0).then(|| Money(div_rounded(scaled, qty, Rounding::Floor)).to_string())
+}
+
+pub(super) fn trade(
+    instruments: &InstrumentTable,
+    trip: &RoundTrip,
+    sums: Sums,
+    cause: Cause,
+    reason: &str,
+) -> Trade {
+    let instrument = instruments.at(trip.symbol);
+    let price = |(amount, qty): (i128, i128)| average(instrument.qty_decimals, amount, qty);
+    let opened = trip.opened_amount.to_f64();
+    let exit = if cause == Cause::Strategy && !reason.is_empty() {
+        printable(reason, TEXT_MAX)
+    } else {
+        cause.name().into()
+    };
+    Trade {
+        n: trip.id,
+        symbol: instrument.symbol.clone(),
+        side: if trip.short { "short" } else { "long" }.into(),
+        quantity: instrument.qty_text(trip.qty_max),
+        entry_ns: trip.opened.0.to_string(),
+        exit_ns: trip.closed.0.to_string(),
+        entry_price: price(sums.opened),
+        exit_price: price(sums.closed),
+        fees: trip.fees.to_string(),
+        pnl: trip.net().to_string(),
+        pnl_pct: (opened > 0.0).then(|| 100.0 * trip.net().to_f64() / opened),
+        mae_pct: None,
+        mfe_pct: None,
+        duration_s: trip.closed.since(trip.opened) as f64 / 1e9,
+        exit_reason: exit,
+    }
+}
+
+/// A position with what it is worth at its mark.
+pub(super) fn position(
+    engine: &Engine,
+    strategy: &str,
+    symbol: &str,
+    quantity: &str,
+    entry: f64,
+) -> (Position, Option<f64>) {
+    let found = engine.instruments().find(symbol);
+    let mark = found.and_then(|id| {
+        let twice = engine.market().top(id).mark2();
+        let instrument = engine.instruments().at(id);
+        (twice > 0).then(|| instrument.price_f64(Price(twice)) / 2.0)
+    });
+    let decimals = found.map_or(2, |id| usize::from(engine.instruments().at(id).price_decimals));
+    let qty: f64 = quantity.parse().unwrap_or(0.0);
+    let view = Position {
+        strategy: strategy.to_owned(),
+        symbol: symbol.to_owned(),
+        quantity: quantity.trim_start_matches('-').to_owned(),
+        side: if quantity.starts_with('-') { "short" } else { "long" }.into(),
+        entry_price: format!("{entry:.decimals$}"),
+        mark: mark.map(|mark| format!("{mark:.decimals$}")),
+        unrealized: mark.map(|mark| format!("{:.8}", (mark - entry) * qty)),
+        stop: None,
+        target: None,
+    };
+    (view, mark.map(|mark| (mark * qty).abs()))
+}
+
+pub(super) fn status_name(status: TradingStatus) -> &'static str {
+    match status {
+        TradingStatus::Trading => "trading",
+        TradingStatus::Stale => "stale",
+        TradingStatus::Paused => "paused",
+        TradingStatus::CancelOnly => "cancel-only",
+        TradingStatus::PostOnly => "post-only",
+        TradingStatus::LimitOnly => "limit-only",
+        TradingStatus::ReduceOnly => "reduce-only",
+    }
+}
+
+pub(super) fn symbols(engine: &Engine, starts: &mut [Option<i64>]) -> Vec<Symbol> {
+    let market: &Market = engine.market();
+    engine
+        .instruments()
+        .iter()
+        .zip(starts)
+        .map(|((id, instrument), start)| {
+            let top = market.top(id);
+            let text = |units: i64| (units > 0).then(|| instrument.price_text(Price(units)));
+            let both = top.bid > 0 && top.ask > 0;
+            if start.is_none() && top.mark2() > 0 {
+                *start = Some(top.mark2());
+            }
+            Symbol {
+                symbol: instrument.symbol.clone(),
+                bid: text(top.bid),
+                ask: text(top.ask),
+                last: text(top.last),
+                spread_bps: both
+                    .then(|| 20_000.0 * (top.ask - top.bid) as f64 / (top.ask + top.bid) as f64),
+                status: status_name(top.status).into(),
+                intervals: market.series(id).iter().map(CandleSeries::interval_s).collect(),
+                change_pct: start.map(|start| 100.0 * (top.mark2() - start) as f64 / start as f64),
+            }
+        })
+        .collect()
+}
+
+pub(super) fn book_and_tape(engine: &Engine, symbol: SymbolId) -> (Book, Vec<Print>) {
+    let instrument = engine.instruments().at(symbol);
+    let market = engine.market();
+    let level = |(price, qty): (i64, i64)| {
+        [instrument.price_text(Price(price)), instrument.qty_text(Qty(qty))]
+    };
+    let book = market.book(symbol);
+    let prints = market.trades(symbol, u64::MAX, PRINTS).map(|past| Print {
+        ts_ns: past.ts.0.to_string(),
+        price: instrument.price_text(past.trade.price),
+        quantity: instrument.qty_text(past.trade.qty),
+        side: if past.trade.side == Side::Buy { "buy" } else { "sell" }.into(),
+    });
+    let view = Book {
+        symbol: instrument.symbol.clone(),
+        status: status_name(market.top(symbol).status).into(),
+        bids: book.bids().take(LEVELS).map(level).collect(),
+        asks: book.asks().take(LEVELS).map(level).collect(),
+    };
+    (view, prints.collect())
+}

@@ -1,0 +1,100 @@
+//! A venue's address, and the real connection to it.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::tungstenite::http::Uri;
+
+use super::Connect;
+
+/// `ws://` or `wss://` and what is behind it.
+#[derive(Clone)]
+pub struct Endpoint {
+    url: String,
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// Why an address is none.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EndpointError {
+    /// It has another form.
+    #[error("'{0}' is not an address such as wss://ws.kraken.com/v2")]
+    Form(String),
+    /// Its scheme is not that of a websocket.
+    #[error("'{0}' begins with neither wss:// nor ws://")]
+    Scheme(String),
+    /// The certificates' rules cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(String),
+}
+
+impl Endpoint {
+    /// Reads an address. TLS trusts the root certificates that browsers do, and
+    /// names the host, without which the venue refuses.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, EndpointError> {
+        let form = || EndpointError::Form(url.chars().take(200).collect());
+        let uri: Uri = url.parse().map_err(|_| form())?;
+        let secure = match uri.scheme_str() {
+            Some("wss") => true,
+            Some("ws") => false,
+            Some(_) => return Err(EndpointError::Scheme(url.chars().take(200).collect())),
+            None => return Err(form()),
+        };
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(form)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let tls = match secure {
+            true => {
+                let name = ServerName::try_from(host.clone()).map_err(|_| form())?;
+                Some((TlsConnector::from(client_config()?), name))
+            }
+            false => None,
+        };
+        Ok(Self { url: url.to_owned(), host, port, tls })
+    }
+}
+
+fn client_config() -> Result<Arc<ClientConfig>, EndpointError> {
+    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    // Named, because a process may hold several providers.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| EndpointError::Tls(error.to_string()))?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+impl Connect for Endpoint {
+    type Stream = MaybeTlsStream<TcpStream>;
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn connect(&mut self) -> BoxFuture<'static, io::Result<Self::Stream>> {
+        let Self { host, port, tls, .. } = self.clone();
+        Box::pin(async move {
+            let tcp = TcpStream::connect((host.as_str(), port)).await?;
+            // Subscriptions and pings are small and must not wait for more.
+            tcp.set_nodelay(true)?;
+            Ok(match tls {
+                Some((connector, name)) => {
+                    MaybeTlsStream::Rustls(connector.connect(name, tcp).await?)
+                }
+                None => MaybeTlsStream::Plain(tcp),
+            })
+        })
+    }
+}

@@ -1,0 +1,339 @@
+//! The driver on the paused clock, against a peer in the same process.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::*;
+use crate::domain::{Instrument, InstrumentTable, SymbolId, Ts};
+use crate::input::{EventRef, InputBlock, TradingStatus};
+use crate::venue::kraken::{Session, Timing, Wanted};
+
+/// Hands the far end of each connection to the test, or refuses.
+struct Peer {
+    made: mpsc::UnboundedSender<(Instant, DuplexStream)>,
+    refuses: bool,
+}
+
+impl Connect for Peer {
+    type Stream = DuplexStream;
+
+    fn url(&self) -> &str {
+        "ws://exchange.test/v2"
+    }
+
+    fn connect(&mut self) -> BoxFuture<'static, io::Result<DuplexStream>> {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let _ = self.made.send((Instant::now(), far));
+        let refuses = self.refuses;
+        Box::pin(async move {
+            if refuses { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(near) }
+        })
+    }
+}
+
+type Made = mpsc::UnboundedReceiver<(Instant, DuplexStream)>;
+
+fn table() -> InstrumentTable {
+    InstrumentTable::new(vec![Instrument::plain("BTC/USD", 1, 8)])
+}
+
+fn session(timing: Timing) -> Session {
+    let wanted = Wanted {
+        symbol: SymbolId(0),
+        levels: None,
+        shown: None,
+        trades: true,
+        candle_minutes: None,
+    };
+    Session::new(table(), &[wanted], timing).unwrap()
+}
+
+fn driver_with(
+    refuses: bool,
+    settings: LinkSettings,
+    timing: Timing,
+) -> (Driver<Peer, Session>, Made) {
+    let (made, receiver) = mpsc::unbounded_channel();
+    let clock = Clock::start_at(Ts(1_790_000_000 * Ts::SECOND));
+    let peer = Peer { made, refuses };
+    (Driver::new(peer, session(timing), settings, clock, 7), receiver)
+}
+
+fn driver() -> (Driver<Peer, Session>, Made) {
+    driver_with(false, LinkSettings::default(), Timing::default())
+}
+
+async fn accept(made: &mut Made) -> WebSocketStream<DuplexStream> {
+    let (_, stream) = made.recv().await.unwrap();
+    tokio_tungstenite::accept_async(stream).await.unwrap()
+}
+
+fn trades(kind: &str, ids: std::ops::RangeInclusive<u64>) -> Message {
+    let row = |id| {
+        format!(
+            r#"{{"symbol":"BTC/USD","side":"sell","price":100.5,"qty":0.00100000,"ord_type":"market","trade_id":{id},"timestamp":"2026-08-24T22:21:57.110183Z"}}"#
+        )
+    };
+    let rows: Vec<String> = ids.map(row).collect();
+    Message::text(format!(r#"{{"channel":"trade","type":"{kind}","data":[{}]}}"#, rows.join(",")))
+}
+
+/// What a block holds, as short text.
+fn shown(block: &InputBlock) -> Vec<String> {
+    let show = |index| match block.get(index) {
+        EventRef::Trade(trade) => format!("trade {}", trade.id),
+        EventRef::Status { status, .. } => format!("{status:?}"),
+        EventRef::Timer => "timer".into(),
+        _ => "other".into(),
+    };
+    (0..block.len()).map(show).collect()
+}
+
+/// Drives for so long; what came, with the time of each event.
+async fn drive(driver: &mut Driver<Peer, Session>, seconds: u64) -> Vec<(Ts, String)> {
+    let mut came = Vec::new();
+    let mut block = InputBlock::new(&table(), 1);
+    let whole = async {
+        loop {
+            block.reset(1);
+            driver.next(&mut block).await;
+            came.extend((0..block.len()).map(|i| block.ts(i)).zip(shown(&block)));
+        }
+    };
+    let _ = timeout(Duration::from_secs(seconds), whole).await;
+    came
+}
+
+fn texts(came: &[(Ts, String)]) -> Vec<&str> {
+    came.iter().map(|(_, text)| text.as_str()).collect()
+}
+
+/// A peer that says something once and then stays silent with its socket open.
+async fn silent_after_snapshot(made: &mut Made) -> WebSocketStream<DuplexStream> {
+    let mut socket = accept(made).await;
+    socket.send(trades("snapshot", 1..=3)).await.unwrap();
+    socket
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_005_a_half_open_connection_is_found_within_ten_seconds() {
+    let found_after = async |timing: Timing| {
+        let (mut driver, mut made) = driver_with(false, LinkSettings::default(), timing);
+        let peer = tokio::spawn(async move {
+            let socket = silent_after_snapshot(&mut made).await;
+            (socket, made)
+        });
+        let came = drive(&mut driver, 30).await;
+        drop(peer);
+        let at = |text| came.iter().filter(|(_, t)| t == text).map(|(ts, _)| *ts).next_back();
+        let last_stale = at("Stale").unwrap();
+        last_stale.since(at("Trading").unwrap()) as f64 / 1e9
+    };
+    let after = found_after(Timing::default()).await;
+    assert!((9.0..=10.1).contains(&after), "{after}");
+    // Without the rule it stays unfound: the last word is that it trades.
+    let without = Timing { idle_ns: 3_600 * Ts::SECOND, ..Timing::default() };
+    assert!(found_after(without).await <= 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_005_after_a_loss_prices_are_stale_at_once_and_trades_come_once() {
+    let (mut driver, mut made) = driver();
+    let peer = tokio::spawn(async move {
+        let mut socket = silent_after_snapshot(&mut made).await;
+        socket.send(trades("update", 4..=5)).await.unwrap();
+        // Until the other side has nothing more to say, and so has read.
+        while let Ok(Some(_)) = timeout(Duration::from_millis(100), socket.next()).await {}
+        drop(socket);
+        let mut socket = accept(&mut made).await;
+        socket.send(trades("snapshot", 2..=7)).await.unwrap();
+        socket.send(trades("update", 9..=9)).await.unwrap();
+        (socket, made)
+    });
+    let came = drive(&mut driver, 5).await;
+    let expected = [
+        "Stale", "Trading", "trade 4", "trade 5", "Stale", "Trading", "trade 6", "trade 7",
+        "trade 9",
+    ];
+    // The status may follow the first of the trades that prove it.
+    let mut came: Vec<&str> = texts(&came);
+    let again = came.iter().rposition(|t| *t == "Trading").unwrap();
+    let six = came.iter().position(|t| *t == "trade 6").unwrap();
+    if six < again {
+        came.swap(six, again);
+    }
+    assert_eq!(came, expected);
+    assert_eq!(driver.protocol().counts().trade_id_gaps, 1);
+    assert_eq!(driver.protocol().counts().trades_repeated, 4);
+    let _ = peer.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_005_a_storm_keeps_to_the_venues_limits() {
+    let attempts = async |refuses: bool, settings: LinkSettings| {
+        let (mut driver, mut made) = driver_with(refuses, settings, Timing::default());
+        // A venue that accepts and closes, or that refuses.
+        let peer = tokio::spawn(async move {
+            let mut times = Vec::new();
+            while let Some((at, stream)) = made.recv().await {
+                times.push(at);
+                if !refuses {
+                    let _ = tokio_tungstenite::accept_async(stream).await;
+                }
+            }
+            times
+        });
+        drive(&mut driver, 3_600).await;
+        drop(driver);
+        peer.await.unwrap()
+    };
+    let most_within = |times: &[Instant], seconds: u64| {
+        let window = Duration::from_secs(seconds);
+        times
+            .iter()
+            .enumerate()
+            .map(|(i, start)| times[i..].iter().take_while(|t| **t - *start < window).count())
+            .max()
+            .unwrap_or(0)
+    };
+    for refuses in [false, true] {
+        let times = attempts(refuses, LinkSettings::default()).await;
+        assert!(times.len() > 400, "it goes on: {}", times.len());
+        assert!(most_within(&times[3..], 60) <= 10, "{refuses}");
+        assert!(most_within(&times, 600) <= 150, "{refuses}");
+        assert!(times[2] - times[0] < Duration::from_secs(5), "the first ones are quick");
+    }
+    let loose = LinkSettings { per_minute: 60, ..LinkSettings::default() };
+    let times = attempts(true, loose.clone()).await;
+    assert!(most_within(&times[3..], 60) > 10, "the control");
+    assert!(most_within(&times, 600) <= 150, "the window holds by itself");
+    let looser = LinkSettings { window: 10_000, ..loose };
+    assert!(most_within(&attempts(true, looser).await, 600) > 150, "the control");
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_007_frames_that_cannot_be_read_are_counted_and_change_nothing() {
+    let (mut driver, mut made) = driver();
+    let peer = tokio::spawn(async move {
+        let mut socket = silent_after_snapshot(&mut made).await;
+        let deep = "[".repeat(100_000);
+        let long = format!(r#"{{"channel":"trade","data":[{{"price":{}}}]}}"#, "9".repeat(100_000));
+        for text in ["{", "nonsense", deep.as_str(), long.as_str(), r#"{"channel":"trade"}"#] {
+            socket.send(Message::text(text)).await.unwrap();
+        }
+        socket.send(trades("update", 4..=4)).await.unwrap();
+        (socket, made)
+    });
+    let came = drive(&mut driver, 5).await;
+    assert_eq!(texts(&came), ["Stale", "Trading", "trade 4"]);
+    assert_eq!(driver.link().losses, 0);
+    assert!(driver.link().refused >= 4, "{:?}", driver.link());
+    assert!(driver.link().last_refusal.is_some());
+    let _ = peer.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_005_messages_beyond_the_limit_and_binary_ones_end_the_connection() {
+    let loss = async |message: Message, settings: LinkSettings| {
+        let (mut driver, mut made) = driver_with(false, settings, Timing::default());
+        let peer = tokio::spawn(async move {
+            let mut socket = silent_after_snapshot(&mut made).await;
+            let _ = socket.send(message).await;
+            (socket, made)
+        });
+        drive(&mut driver, 5).await;
+        drop(peer);
+        driver.link().last_loss.clone()
+    };
+    let small = || LinkSettings { message_max: 10_000, ..LinkSettings::default() };
+    let text = || Message::text(" ".repeat(20_000));
+    assert!(loss(text(), small()).await.unwrap().contains("too long"));
+    assert_eq!(loss(text(), LinkSettings::default()).await, None);
+    let binary = Message::binary(vec![1, 2, 3]);
+    assert_eq!(loss(binary, small()).await.unwrap(), "a binary message");
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_005_a_slow_engine_loses_the_connection_and_no_trade() {
+    let (driver, mut made) = driver();
+    let health = Health::new("kraken", "ws://exchange.test/v2", &table());
+    let (pump, health) = Pump::new(driver, table(), health);
+    let (sender, mut engine) = mpsc::channel(1);
+    let pumping = tokio::spawn(pump.bounded(20).run(sender));
+    let peer = tokio::spawn(async move {
+        let mut socket = silent_after_snapshot(&mut made).await;
+        for id in 4..=60 {
+            if socket.send(trades("update", id..=id)).await.is_err() {
+                break;
+            }
+        }
+        // Until the venue sees that it is closed.
+        while let Some(Ok(_)) = socket.next().await {}
+        let mut socket = accept(&mut made).await;
+        socket.send(trades("snapshot", 11..=60)).await.unwrap();
+        (socket, made)
+    });
+    // The engine takes nothing for a while.
+    let mut held = health.clone();
+    held.wait_for(|h| h.link.overflows == 1).await.unwrap();
+    let mut seen = Vec::new();
+    let whole = async {
+        while let Some(block) = engine.recv().await {
+            seen.extend(shown(&block));
+        }
+    };
+    let _ = timeout(Duration::from_secs(5), whole).await;
+    let ids: Vec<&str> = seen.iter().filter_map(|t| t.strip_prefix("trade ")).collect();
+    let every: Vec<String> = (4..=60).map(|id: u64| id.to_string()).collect();
+    assert_eq!(ids, every);
+    let stale = seen.iter().filter(|t| *t == "Stale").count();
+    assert_eq!(stale, 2, "{seen:?}");
+    assert_eq!(health.borrow().symbols[0].status, TradingStatus::Trading);
+    drop(engine);
+    pumping.await.unwrap();
+    let _ = peer.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_005_time_reaches_the_engine_through_a_dead_feed() {
+    let (driver, made) = driver_with(true, LinkSettings::default(), Timing::default());
+    let health = Health::new("kraken", "ws://exchange.test/v2", &table());
+    let (pump, health) = Pump::new(driver, table(), health);
+    let (sender, mut engine) = mpsc::channel(4);
+    let pumping = tokio::spawn(pump.run(sender));
+    let mut seen = Vec::new();
+    let mut last = Ts(0);
+    while seen.iter().filter(|t| *t == "timer").count() < 60 {
+        let block = engine.recv().await.unwrap();
+        for index in 0..block.len() {
+            assert!(block.ts(index) >= last);
+            last = block.ts(index);
+        }
+        seen.extend(shown(&block));
+    }
+    assert_eq!(seen[0], "Stale");
+    assert!(seen[1..].iter().all(|t| t == "timer"), "{seen:?}");
+    let report = health.borrow().clone();
+    assert_eq!(report.outages.len(), 1);
+    assert!(!report.is_current());
+    drop((engine, made));
+    pumping.await.unwrap();
+}
+
+#[test]
+fn addresses_are_checked() {
+    for url in ["ws://127.0.0.1:9000", "wss://ws.kraken.com/v2", "ws://[::1]:9000/v2"] {
+        assert!(Endpoint::parse(url).is_ok(), "{url}");
+    }
+    for url in ["", "ws.kraken.com", "https://ws.kraken.com", "ws://", "ws:// x", "file:///x"] {
+        assert!(Endpoint::parse(url).is_err(), "{url}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Reading a journal back: every check, segment by segment.
+
+use super::record::{Framed, half};
+use super::{Chain, HEADER_LEN, Header, Kind, Record, RunId};
+
+/// Bytes that are not those that were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// number of the segment
+    pub segment: u64,
+    /// where in it
+    pub offset: usize,
+    /// sequence number of the last sound record before it
+    pub after_seq: u64,
+    /// what is wrong
+    pub what: String,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { segment, offset, after_seq, what } = self;
+        write!(f, "segment {segment}, byte {offset}, after record {after_seq}: {what}")
+    }
+}
+
+/// How the last segment ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// with a sound record
+    Clean,
+    /// with a seal: the segment that should follow is not there
+    Sealed,
+    /// with bytes that were never wholly written: nothing sound follows them
+    Torn(Damage),
+}
+
+/// Walks segments in order. Each is given whole.
+#[derive(Default)]
+pub struct Scanner {
+    run: Option<RunId>,
+    segment: u64,
+    seq: u64,
+    chain: Chain,
+    before: Chain,
+    sealed: bool,
+}
+
+impl Scanner {
+    /// The run, once a segment was read.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        self.run
+    }
+
+    /// Sequence number of the last sound record.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// True when the last sound record is a seal.
+    #[must_use]
+    pub fn sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Reads the next segment and hands out its records. Only the last segment
+    /// may be torn.
+    ///
+    /// # Errors
+    /// Damage: a bad record with a sound one behind it, or anything but the next
+    /// whole segment of the same run.
+    pub fn segment(
+        &mut self,
+        bytes: &[u8],
+        last: bool,
+        mut each: impl FnMut(Record),
+    ) -> Result<End, Damage> {
+        self.segment += 1;
+        self.sealed = false;
+        if let Err(what) = self.header(bytes) {
+            let damage = self.damage(0, what);
+            // A segment is begun by its header: without one it holds nothing.
+            let begun = last && bytes.len() < HEADER_LEN && self.segment > 1;
+            return if begun { Ok(End::Torn(damage)) } else { Err(damage) };
+        }
+        let mut at = HEADER_LEN;
+        while at < bytes.len() {
+            match self.next(&bytes[at..]) {
+                Ok((record, length)) => {
+                    at += length;
+                    (self.seq, self.sealed) = (record.seq, record.kind == Kind::Sealed);
+                    each(record);
+                }
+                Err(what) => return self.bad(bytes, at, what, last),
+            }
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(bytes);
+        self.before = half(&hasher);
+        match (last, self.sealed) {
+            (_, true) => Ok(End::Sealed),
+            (true, false) => Ok(End::Clean),
+            (false, false) => Err(self.damage(at, "it ends without its seal")),
+        }
+    }
+
+    fn header(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        let header = Header::decode(bytes)?;
+        if self.run.is_some_and(|run| run != header.run) {
+            return Err("it belongs to another run");
+        }
+        if header.segment != self.segment {
+            return Err("it is another segment");
+        }
+        if header.before != self.before || header.first_seq != self.seq + 1 {
+            return Err("it does not follow the segment before it");
+        }
+        self.run = Some(header.run);
+        Ok(())
+    }
+
+    fn next(&mut self, bytes: &[u8]) -> Result<(Record, usize), &'static str> {
+        if self.sealed {
+            return Err("bytes follow the seal");
+        }
+        let framed = Framed::read(self.segment, bytes)?;
+        if framed.seq() != self.seq + 1 {
+            return Err("its sequence number is not the next");
+        }
+        if !framed.follows(self.chain) {
+            return Err("it does not follow the record before it");
+        }
+        let record = framed.record()?;
+        self.chain = framed.chain;
+        Ok((record, framed.length))
+    }
+
+    /// A bad record: torn when nothing that should come later stands behind it.
+    fn bad(&self, bytes: &[u8], at: usize, what: &str, last: bool) -> Result<End, Damage> {
+        let damage = self.damage(at, what);
+        // An earlier record's bytes, left over in a file, prove nothing; a later
+        // one was written after this place had been.
+        let later = (at..bytes.len()).any(|from| {
+            Framed::read(self.segment, &bytes[from..]).is_ok_and(|framed| framed.seq() > self.seq)
+        });
+        if last && !later && !self.sealed { Ok(End::Torn(damage)) } else { Err(damage) }
+    }
+
+    fn damage(&self, offset: usize, what: &str) -> Damage {
+        Damage { segment: self.segment, offset, after_seq: self.seq, what: what.to_owned() }
+    }
+}

@@ -1,0 +1,177 @@
+//! Keeps a journal on a disk: when it is written, synced, and continued in a new
+//! segment.
+//!
+//! 1. An error of a write or a sync is final. A sync is never tried again: after
+//!    a failed one the kernel may hold the pages for written.
+//! 2. What [`Recorder::sync`] returned well for is durable: the file's data, and
+//!    its name in the folder.
+
+mod lock;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use crate::journal::{Chain, HEADER_LEN, Header, Kind, Record, RunId};
+
+pub use lock::Lock;
+pub use storage::{Folder, Storage, segment_name, segments};
+
+/// A segment that has reached this size is sealed.
+const SEGMENT_BYTES: u64 = 16 << 20;
+/// Bytes that are gathered before they are handed to the disk.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Writes one run's journal.
+pub struct Recorder<S> {
+    storage: S,
+    run: RunId,
+    segment: u64,
+    size: u64,
+    digest: blake3::Hasher,
+    seq: u64,
+    chain: Chain,
+    synced: u64,
+    buffer: Vec<u8>,
+    failed: bool,
+    limit: u64,
+}
+
+impl<S: Storage> Recorder<S> {
+    /// Begins a journal in an empty folder.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn create(storage: S, run: RunId) -> io::Result<Self> {
+        Self::with_limit(storage, run, SEGMENT_BYTES)
+    }
+
+    fn with_limit(storage: S, run: RunId, limit: u64) -> io::Result<Self> {
+        let mut recorder = Self {
+            storage,
+            run,
+            segment: 0,
+            size: 0,
+            digest: blake3::Hasher::new(),
+            seq: 0,
+            chain: [0; 16],
+            synced: 0,
+            buffer: Vec::new(),
+            failed: false,
+            limit,
+        };
+        recorder.guarded(|recorder| recorder.begin([0; 16]))?;
+        Ok(recorder)
+    }
+
+    /// Appends a record and returns its number. It is durable after the next
+    /// [`Recorder::sync`].
+    ///
+    /// # Errors
+    /// Those of the disk; all later calls then fail too.
+    pub fn append(
+        &mut self,
+        kind: Kind,
+        flags: u16,
+        event_ns: i64,
+        wall_ns: i64,
+        payload: Vec<u8>,
+    ) -> io::Result<u64> {
+        self.guarded(|recorder| {
+            if recorder.size >= recorder.limit {
+                recorder.roll(event_ns, wall_ns)?;
+            }
+            recorder.put(kind, flags, event_ns, wall_ns, payload)?;
+            if recorder.buffer.len() >= BUFFER_BYTES {
+                recorder.flush()?;
+            }
+            Ok(recorder.seq)
+        })
+    }
+
+    /// Makes everything durable that was appended.
+    ///
+    /// # Errors
+    /// Those of the disk; all later calls then fail too.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.guarded(Self::write_through)
+    }
+
+    /// The number of the last record that is durable.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// Runs something that must never be tried again once it failed.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        if self.failed {
+            return Err(io::Error::other("the record has failed before"));
+        }
+        self.failed = true;
+        let done = work(self)?;
+        self.failed = false;
+        Ok(done)
+    }
+
+    /// Begins the next segment, durable before anything is written to it.
+    fn begin(&mut self, before: Chain) -> io::Result<()> {
+        self.segment += 1;
+        let header =
+            Header { run: self.run, segment: self.segment, first_seq: self.seq + 1, before };
+        let name = segment_name(self.segment);
+        self.storage.create(&name)?;
+        self.digest = blake3::Hasher::new();
+        self.size = HEADER_LEN as u64;
+        self.buffer.extend(header.encode());
+        self.flush()?;
+        self.storage.sync(&name)?;
+        self.storage.sync_folder()
+    }
+
+    /// Seals this segment and begins the next.
+    fn roll(&mut self, event_ns: i64, wall_ns: i64) -> io::Result<()> {
+        self.put(Kind::Sealed, 0, event_ns, wall_ns, Vec::new())?;
+        self.write_through()?;
+        let mut before = [0; 16];
+        before.copy_from_slice(&self.digest.finalize().as_bytes()[..16]);
+        self.begin(before)
+    }
+
+    fn put(
+        &mut self,
+        kind: Kind,
+        flags: u16,
+        event_ns: i64,
+        wall_ns: i64,
+        payload: Vec<u8>,
+    ) -> io::Result<()> {
+        let (seq, synced_upto) = (self.seq + 1, self.synced);
+        let record =
+            Record { kind, schema: 1, flags, seq, event_ns, wall_ns, synced_upto, payload };
+        let length = self.buffer.len();
+        self.chain = record.write(self.segment, self.chain, &mut self.buffer);
+        self.size += (self.buffer.len() - length) as u64;
+        self.seq = seq;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.storage.append(&segment_name(self.segment), &self.buffer)?;
+            self.digest.update(&self.buffer);
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    fn write_through(&mut self) -> io::Result<()> {
+        self.flush()?;
+        if self.synced < self.seq {
+            self.storage.sync(&segment_name(self.segment))?;
+            self.synced = self.seq;
+        }
+        Ok(())
+    }
+}

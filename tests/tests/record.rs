@@ -1,0 +1,194 @@
+//! The record of a run: kept, proved, and whole whatever happens to the program.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use sandpaper_tests::{Folder, repository};
+use serde_json::Value;
+
+/// A lively market as fast as it goes.
+const LIVELY: &[&str] = &["--set", "feed.sim.speed=0", "--set", "feed.sim.volatility=2"];
+
+/// How often the program is killed; `make crash` sets it higher.
+const KILLS: u64 = 12;
+
+fn ready() -> Option<Folder> {
+    let module = repository::guest("market-making")?;
+    let folder = Folder::new();
+    folder.write("strategies/mm.wasm", fs::read(module).expect("readable"));
+    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    Some(folder)
+}
+
+fn runs(folder: &Folder) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.path("runs")).into_iter().flatten().flatten();
+    let mut runs: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    runs.sort();
+    runs
+}
+
+fn run_of(folder: &Folder) -> PathBuf {
+    let runs = runs(folder);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs[0].clone()
+}
+
+fn verify(folder: &Folder, run: &std::path::Path, more: &[&str], code: i32) -> Value {
+    let run = run.to_str().expect("a plain path");
+    let arguments = [&["verify", run, "--json"], more].concat();
+    let finished = folder.run(&arguments).expect(code);
+    serde_json::from_str(&finished.stdout).expect("JSON")
+}
+
+#[test]
+fn a_run_is_proved_by_its_record() {
+    let Some(folder) = ready() else { return };
+    let arguments = [&["run", "--duration", "10m", "--json"], LIVELY].concat();
+    let finished = folder.run(&arguments).expect(0);
+    let result: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let verified = verify(&folder, &run_of(&folder), &[], 0);
+    assert_eq!(verified["schema"], "sandpaper.verify/1");
+    assert_eq!(verified["status"], "ended");
+    assert_eq!(verified["events"], result["events"]);
+    assert_eq!(verified["fills"], result["strategies"][0]["fills"]);
+    assert!(verified["fills"].as_u64() > Some(10), "{verified}");
+}
+
+#[test]
+fn no_record_is_kept_where_none_is_wanted() {
+    let Some(folder) = ready() else { return };
+    let arguments = [&["run", "--duration", "1s", "--no-record"], LIVELY].concat();
+    folder.run(&arguments).expect(0);
+    assert!(!folder.path("runs").exists());
+}
+
+#[test]
+fn a_record_that_tells_of_other_modules_is_not_proved_by_these() {
+    let Some(folder) = ready() else { return };
+    let arguments = [&["run", "--duration", "1s"], LIVELY].concat();
+    folder.run(&arguments).expect(0);
+    let run = run_of(&folder);
+    fs::remove_file(folder.path("strategies/mm.wasm")).expect("removed");
+    let run = run.to_str().expect("a plain path");
+    folder.run(&["verify", run]).expect(4);
+    folder.run(&["verify", "strategies"]).expect(8);
+}
+
+#[test]
+fn b7_a_damaged_record_is_found_by_its_own_code() {
+    let Some(folder) = ready() else { return };
+    let arguments = [&["run", "--duration", "2m"], LIVELY].concat();
+    folder.run(&arguments).expect(0);
+    let run = run_of(&folder);
+    let segment = run.join("00000001.journal");
+    let whole = fs::read(&segment).expect("readable");
+    for at in [70, whole.len() / 2, whole.len() - 1] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 4;
+        fs::write(&segment, flipped).expect("written");
+        let verified = folder.run(&["verify", run.to_str().expect("plain"), "--json"]);
+        // Without its last record a run looks cut short: that is said, too.
+        let torn = at == whole.len() - 1;
+        assert_eq!(verified.code, Some(if torn { 0 } else { 8 }), "byte {at}");
+        assert!(!torn || verified.stdout.contains("\"status\":\"cut\""), "{}", verified.stdout);
+        assert!(!torn || verified.stdout.contains("checksum"), "{}", verified.stdout);
+    }
+}
+
+#[test]
+fn b10_a_second_run_on_the_same_folder_is_refused() {
+    let Some(folder) = ready() else { return };
+    let mut first = folder
+        .command(&["run", "--set", "log.files.enabled=false"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut log = BufReader::new(first.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains("the record is kept in") {
+        line.clear();
+        assert!(log.read_line(&mut line).expect("a log") > 0, "it ended early");
+    }
+    let second = folder.run(&["run", "--duration", "1s"]).expect(1);
+    assert!(second.stderr.contains("another run keeps its record"), "{}", second.stderr);
+    first.kill().expect("killed");
+    first.wait().expect("it ends");
+    // The lock went with the process.
+    let arguments = [&["run", "--duration", "1s"], LIVELY].concat();
+    folder.run(&arguments).expect(0);
+}
+
+/// Reads the log of a run that is killed after `lines` fills were shown, and
+/// gives all fills that were.
+fn shown_fills(folder: &Folder, seed: &str, lines: u64) -> u64 {
+    let mut arguments = vec!["run", "--seed", seed, "--set", "log.format=json"];
+    arguments.extend(["--set", "log.files.enabled=false"]);
+    arguments.extend(LIVELY);
+    let mut child = folder
+        .command(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = BufReader::new(child.stderr.take().expect("piped"));
+    let mut shown = 0;
+    for line in log.lines() {
+        let line = line.expect("a log");
+        // A fill's line is whole or was never shown.
+        shown += u64::from(line.contains("(fee ") && line.ends_with('}'));
+        if shown == lines {
+            child.kill().expect("killed");
+        }
+    }
+    child.wait().expect("it ends");
+    shown
+}
+
+#[test]
+fn high_004_killed_at_any_moment_no_fill_that_was_shown_is_lost() {
+    let Some(folder) = ready() else { return };
+    let kills = std::env::var("SANDPAPER_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
+    let mut seen = BTreeSet::new();
+    for seed in 1..=kills {
+        let shown = shown_fills(&folder, &seed.to_string(), 1 + seed * 7 % 61);
+        assert!(shown > 0, "seed {seed}");
+        let run = runs(&folder).into_iter().find(|run| seen.insert(run.clone())).expect("a run");
+        let verified = verify(&folder, &run, &[], 0);
+        assert_eq!(verified["status"], "cut", "seed {seed}");
+        assert_eq!(verified["findings"], serde_json::json!([]), "seed {seed}");
+        let kept = verified["fills"].as_u64().expect("a count");
+        assert!(kept >= shown, "seed {seed}: {shown} shown, {kept} kept");
+    }
+}
+
+#[test]
+fn x_ver_the_record_names_the_runtime_that_is_built_in() {
+    let lock = fs::read_to_string(repository::root().join("Cargo.lock")).expect("readable");
+    let runtime =
+        format!("name = \"wasmtime\"\nversion = \"{}\"", sandpaper::sandbox::RUNTIME_VERSION);
+    assert!(lock.contains(&runtime), "{runtime}");
+}
+
+#[test]
+fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
+    let folder = Folder::new();
+    let text = repository::root().join("tests/guests/reads_ahead.wat");
+    folder.write("ahead.wasm", wat::parse_file(text).expect("a module"));
+    let run = ["run", "--duration", "5m", "--symbols", "XRP/USD", "--wasm", "ahead.wasm"];
+    let in_batches = [&run[..], &["--unsigned"], LIVELY].concat();
+    folder.run(&in_batches).expect(0);
+    let record = run_of(&folder);
+    let verified = verify(&folder, &record, &[], 7);
+    let finding = &verified["findings"][0];
+    assert_eq!(finding["strategy"], "ahead", "{verified}");
+    assert!(finding["what"].to_string().contains("reads ahead"), "{verified}");
+    assert!(finding["record"].as_u64() > Some(1), "{verified}");
+    // The control: called with one event at a time, it cannot.
+    fs::remove_dir_all(&record).expect("removed");
+    folder.run(&[&in_batches[..], &["--strict"]].concat()).expect(0);
+    verify(&folder, &run_of(&folder), &[], 0);
+}
