@@ -22,6 +22,40 @@ pub enum OnHalt {
 pub struct RiskConfig {
     /// what becomes of positions when a lane is halted
     pub on_halt: OnHalt,
+    /// the most that one order that opens may be worth, in the account currency
+    pub max_order: Option<Money>,
+    /// the most that a position may be worth after an order that opens
+    pub max_position: Option<Money>,
+}
+
+/// What the leverage of shorts is a multiple of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShortBase {
+    /// the equity at the start
+    #[default]
+    Starting,
+    /// the equity now: losses shrink the room, profits widen it
+    Equity,
+}
+
+/// Order and position stay within their limits. Both amounts are in the account
+/// currency; one that is not known passes no limit.
+///
+/// # Errors
+/// [`RejectReason::RiskLimit`].
+pub fn check_notional(
+    limits: &RiskConfig,
+    order: Option<Money>,
+    position: Option<Money>,
+) -> Result<(), RejectReason> {
+    let within = |limit: Option<Money>, amount: Option<Money>| {
+        limit.is_none_or(|limit| amount.is_some_and(|amount| amount <= limit))
+    };
+    if within(limits.max_order, order) && within(limits.max_position, position) {
+        Ok(())
+    } else {
+        Err(RejectReason::RiskLimit)
+    }
 }
 
 /// Whether the venue takes a market order now.

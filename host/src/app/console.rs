@@ -124,6 +124,22 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
         LaneOutput::Reject { order, reason, detail, .. } => {
             (LogLevel::Info, format!("order {} rejected, {reason}: {detail}", order.0))
         }
+        LaneOutput::Accepted { order, symbol, action, leaves, limit, stop } => {
+            let instrument = instruments.at(*symbol);
+            let mut text = format!(
+                "order {}: {} {} {} waits",
+                order.0,
+                action.name(),
+                instrument.qty_text(*leaves),
+                instrument.symbol
+            );
+            for (name, price) in [("stop", stop), ("limit", limit)] {
+                if let Some(price) = price {
+                    text.push_str(&format!(", {name} {}", instrument.price_text(*price)));
+                }
+            }
+            (LogLevel::Info, text)
+        }
         LaneOutput::Canceled { order, symbol, leaves } => {
             let instrument = instruments.at(*symbol);
             let leaves = instrument.qty_text(*leaves);

@@ -279,6 +279,19 @@ fn describe(
             });
             ("reject", "warn", fields)
         }
+        LaneOutput::Accepted { order, symbol, action, leaves, limit, stop } => {
+            let instrument = lane.instruments.at(*symbol);
+            let fields = json!({
+                "correlation": correlation(lane, order.0),
+                "order": order.0,
+                "symbol": symbol_name(lane, *symbol),
+                "action": action.name(),
+                "leaves": instrument.qty_text(*leaves),
+                "limit": limit.map(|price| instrument.price_text(price)),
+                "stop": stop.map(|price| instrument.price_text(price)),
+            });
+            ("accepted", "info", fields)
+        }
         LaneOutput::Canceled { order, symbol, leaves } => {
             let fields = json!({
                 "correlation": correlation(lane, order.0),

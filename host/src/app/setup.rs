@@ -9,7 +9,7 @@ use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
 use crate::execution::{ExecutionConfig, Model};
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
-use crate::risk::{OnHalt, RiskConfig};
+use crate::risk::{OnHalt, RiskConfig, ShortBase};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
@@ -168,12 +168,18 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             fee: execution.fee_rate,
             slippage: execution.slippage_rate,
             max_short_leverage: execution.max_short_leverage,
+            short_base: match execution.short_base {
+                config::ShortBase::Starting => ShortBase::Starting,
+                config::ShortBase::Equity => ShortBase::Equity,
+            },
         },
         risk: RiskConfig {
             on_halt: match config.risk.on_halt {
                 config::OnHalt::Hold => OnHalt::Hold,
                 config::OnHalt::Flatten => OnHalt::Flatten,
             },
+            max_order: config.risk.max_order,
+            max_position: config.risk.max_position,
         },
         effects: effects(config),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,

@@ -59,6 +59,16 @@ choice! {
 }
 
 choice! {
+    /// What the leverage of shorts is a multiple of.
+    pub enum ShortBase {
+        /// the equity at the start
+        Starting = "starting",
+        /// the equity now
+        Equity = "equity",
+    }
+}
+
+choice! {
     /// The least important log line that is shown.
     pub enum LogLevel {
         /// what failed
@@ -257,14 +267,20 @@ section! {
         slippage_rate: Rate = 0.0005 from "0" to "0.1",
         /// Most that a strategy may owe in shorts, as a multiple of its capital.
         max_short_leverage: Rate = 2 from "0" to "100",
+        /// What that multiple is of.
+        short_base: ShortBase = "starting",
     }
 }
 
 section! {
-    /// What a halted strategy leaves behind.
+    /// Limits of each strategy, and what a halted one leaves behind.
     pub struct RiskConfig at "risk" {
         /// What becomes of open positions when a strategy is halted.
         on_halt: OnHalt = "hold",
+        /// Most that one order that opens may be worth, in the account currency.
+        max_order: Option<Money> = none above "0" to "1000000000000",
+        /// Most that a position may be worth after an order that opens.
+        max_position: Option<Money> = none above "0" to "1000000000000",
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{InstrumentTable, SymbolId, Ts};
-use crate::execution::{Brackets, ExecutionConfig};
+use crate::execution::{Brackets, ExecutionConfig, Orders};
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
 use crate::risk::RiskConfig;
@@ -193,6 +193,7 @@ impl EngineBuilder {
             class,
             local,
             brackets: Brackets::new(symbols.len()),
+            orders: Orders::default(),
             symbols: symbols.into(),
             instruments,
             account,

@@ -29,6 +29,10 @@ pub enum RecordKind {
     Command = 9,
     /// the lane was halted
     Halt = 10,
+    /// an order waits, or was changed
+    Accept = 11,
+    /// a stop was reached
+    Wake = 12,
 }
 
 /// A record under construction.

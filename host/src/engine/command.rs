@@ -114,6 +114,7 @@ impl Lane {
         if self.state.is_called() {
             self.state = LaneState::Halted(reason);
         }
+        self.cancel_all(batch, moment, None);
         if self.risk.on_halt == OnHalt::Flatten {
             self.flatten(batch, moment)?;
         }
@@ -122,6 +123,7 @@ impl Lane {
 
     /// Closes every position, now where the market takes it, else later.
     fn flatten(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
+        self.cancel_all(batch, moment, None);
         let open: Vec<SymbolId> = self.account.open_positions().map(|(symbol, _)| symbol).collect();
         for symbol in open {
             self.brackets.close(symbol, Cause::Operator);

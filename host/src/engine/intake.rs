@@ -7,12 +7,13 @@ use crate::domain::{
 };
 use crate::execution::{Taken, Venue, Want};
 use crate::portfolio::InvariantBroken;
-use crate::risk;
+use crate::risk::{self, ShortBase};
 use crate::strategy::{OrderKind, OrderRequest, OrderUpdate, Size};
 
 use super::chain::{Record, RecordKind};
 use super::lane::{Batch, Lane, LaneState};
 use super::output::{LaneOutput, Output};
+use super::records::{fill_record, order_record};
 use super::timeline::{Moment, MomentKind};
 
 /// An order that passed every check and what it takes.
@@ -25,14 +26,18 @@ struct Accepted {
 }
 
 /// Why an order was refused, with the particulars for people.
-struct Refusal {
+pub(super) struct Refusal {
     symbol: Option<SymbolId>,
-    reason: RejectReason,
+    pub(super) reason: RejectReason,
     detail: String,
 }
 
 impl Refusal {
-    fn new(symbol: Option<SymbolId>, reason: RejectReason, detail: impl Into<String>) -> Self {
+    pub(super) fn new(
+        symbol: Option<SymbolId>,
+        reason: RejectReason,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { symbol, reason, detail: detail.into() }
     }
 }
@@ -51,6 +56,15 @@ impl Lane {
         self.chain.absorb(&order_record(&place, order, request));
         self.seek(batch, moment)?;
         self.mark_symbol(batch, moment, request.symbol)?;
+        if request.kind != OrderKind::Market {
+            match self.prepare(batch, moment, order, request) {
+                Ok(waiting) => return self.work(batch, moment, waiting),
+                Err(refusal) => {
+                    self.refuse(batch, &place, order, request.action, &request.reason, refusal);
+                    return Ok(());
+                }
+            }
+        }
         match self.accept(batch, moment, &place, request) {
             Ok(accepted) => self.execute(batch, &place, order, request, &accepted),
             Err(refusal) => {
@@ -62,7 +76,7 @@ impl Lane {
 
     /// The account's mark of a symbol follows the market only while it is
     /// needed; an order needs it.
-    fn mark_symbol(
+    pub(super) fn mark_symbol(
         &mut self,
         batch: &Batch<'_>,
         moment: u32,
@@ -79,13 +93,12 @@ impl Lane {
         Ok(())
     }
 
-    fn accept(
+    /// Whether an order of this lane may be considered at all.
+    pub(super) fn admit(
         &self,
-        batch: &Batch<'_>,
-        moment: u32,
         place: &Moment,
         request: &OrderRequest,
-    ) -> Result<Accepted, Refusal> {
+    ) -> Result<(SymbolId, &Instrument), Refusal> {
         let symbol = SymbolId(request.symbol);
         let Some(instrument) = self.instruments.get(symbol) else {
             let detail = format!("symbol number {} of {}", request.symbol, self.symbols.len());
@@ -98,6 +111,18 @@ impl Lane {
         if self.state == LaneState::Paused {
             return Err(no(RejectReason::Halted, "paused by the operator".into()));
         }
+        Ok((symbol, instrument))
+    }
+
+    fn accept(
+        &self,
+        batch: &Batch<'_>,
+        moment: u32,
+        place: &Moment,
+        request: &OrderRequest,
+    ) -> Result<Accepted, Refusal> {
+        let (symbol, instrument) = self.admit(place, request)?;
+        let no = |reason, detail: String| Refusal::new(Some(symbol), reason, detail);
         supported(request).map_err(|detail| no(RejectReason::Unsupported, detail.into()))?;
         let venue = self.venue(batch, moment, symbol, instrument);
         risk::check_status(venue.top.status, request.action)
@@ -154,7 +179,7 @@ impl Lane {
     }
 
     /// Cash for a long, leverage for a short, at what it really takes.
-    fn check_funds(
+    pub(super) fn check_funds(
         &self,
         symbol: SymbolId,
         action: Action,
@@ -165,9 +190,17 @@ impl Lane {
         if let Some(equity) = self.account.equity().filter(|e| action.opens() && !e.is_positive()) {
             return Err((RejectReason::RiskLimit, format!("equity is {equity}")));
         }
+        if action.opens() {
+            let order = self.account.in_currency(symbol, taken.amount);
+            let held = self.account.qty(symbol).magnitude();
+            let value = self.instruments.at(symbol).value_at(mark2, held).unwrap_or_default();
+            let position = self.account.in_currency(symbol, value + taken.amount);
+            risk::check_notional(&self.risk, order, position)
+                .map_err(|reason| (reason, "larger than an order or position may be".into()))?;
+        }
         match action {
             Action::Buy => {
-                let (cost, cash) = (taken.amount + taken.fee, self.account.spendable(symbol));
+                let (cost, cash) = (taken.amount + taken.fee, self.free(symbol));
                 risk::check_cash(cost, cash)
                     .map_err(|r| (r, format!("costs {cost}, spendable {cash}")))
             }
@@ -178,8 +211,7 @@ impl Lane {
                 let owed = self.instruments.at(symbol).value_at(mark2, taken.qty);
                 let owed = owed.map_or(taken.amount, |owed| owed.max(taken.amount));
                 let added = self.account.in_currency(symbol, owed);
-                let (Some(shorts), Some(added), Some(base)) =
-                    (shorts, added, self.account.start_equity())
+                let (Some(shorts), Some(added), Some(base)) = (shorts, added, self.short_base())
                 else {
                     return Err(unknown);
                 };
@@ -191,7 +223,7 @@ impl Lane {
         }
     }
 
-    fn venue<'a>(
+    pub(super) fn venue<'a>(
         &self,
         batch: &'a Batch<'_>,
         moment: u32,
@@ -217,14 +249,30 @@ impl Lane {
         request: &OrderRequest,
         held: Qty,
     ) -> Result<Qty, RejectReason> {
-        let (instrument, side) = (venue.instrument, request.action.side());
+        let side = request.action.side();
+        let want = self.want(venue.instrument, request, held)?;
+        // All of a position is all of it, whatever the increment is by now.
+        if request.size == Size::All && !request.action.opens() {
+            return Ok(held.magnitude());
+        }
+        venue.quantity(side, want)
+    }
+
+    /// What a request's size asks for.
+    pub(super) fn want(
+        &self,
+        instrument: &Instrument,
+        request: &OrderRequest,
+        held: Qty,
+    ) -> Result<Want, RejectReason> {
+        let side = request.action.side();
         let symbol = SymbolId(request.symbol);
         let positive = |value: f64, decimals| {
             decimal::from_f64(value, decimals, Rounding::Floor)
                 .filter(|_| value > 0.0)
                 .ok_or(RejectReason::InvalidNumber)
         };
-        let want = match request.size {
+        Ok(match request.size {
             Size::Base(size) => {
                 let qty = positive(size, instrument.qty_decimals)?;
                 Want::Base(Qty(i64::try_from(qty).map_err(|_| RejectReason::InvalidNumber)?))
@@ -237,14 +285,17 @@ impl Lane {
                 Want::Quote(money)
             }
             Size::All if !request.action.opens() => Want::Base(held.magnitude()),
-            Size::All if side == Side::Buy => Want::Budget(self.account.spendable(symbol)),
+            Size::All if side == Side::Buy => Want::Budget(self.free(symbol)),
             Size::All => Want::Quote(self.short_room(symbol)),
-        };
-        // All of a position is all of it, whatever the increment is by now.
-        if request.size == Size::All && !request.action.opens() {
-            return Ok(held.magnitude());
+        })
+    }
+
+    /// What the leverage of shorts is a multiple of.
+    fn short_base(&self) -> Option<Money> {
+        match self.execution.short_base {
+            ShortBase::Starting => self.account.start_equity(),
+            ShortBase::Equity => self.account.equity(),
         }
-        venue.quantity(side, want)
     }
 
     /// How much more may be sold short, in the symbol's quote asset.
@@ -252,7 +303,7 @@ impl Lane {
         // Only in the account currency: elsewhere a limit has no exact inverse.
         let room =
             self.account.in_currency(symbol, Money(1)).filter(|m| *m == Money(1)).and_then(|_| {
-                let base = self.account.start_equity()?;
+                let base = self.short_base()?;
                 let limit = base.times(self.execution.max_short_leverage, Rounding::Floor);
                 Some(limit - self.account.short_notional()?)
             });
@@ -268,7 +319,14 @@ impl Lane {
         accepted: &Accepted,
     ) -> Result<(), InvariantBroken> {
         let (symbol, asked) = (accepted.symbol, accepted.asked);
-        let about = About { order, symbol, action: request.action, cause: Cause::Strategy, asked };
+        let about = About {
+            order,
+            symbol,
+            action: request.action,
+            cause: Cause::Strategy,
+            asked,
+            ..About::taker()
+        };
         self.book_fill(batch, place, &about, &accepted.taken, &request.reason)?;
         if !self.account.position(symbol).is_flat() {
             self.brackets.set(symbol, accepted.stop, accepted.target);
@@ -304,13 +362,13 @@ impl Lane {
         self.next_order += 1;
         self.counters.orders += 1;
         let asked = held.magnitude();
-        let about = About { order, symbol, action, cause, asked };
+        let about = About { order, symbol, action, cause, asked, ..About::taker() };
         self.book_fill(batch, &place, &about, &taken, cause.name())?;
         self.end_rest(batch, &place, &about, taken.qty, cause.name());
         Ok(())
     }
 
-    fn book_fill(
+    pub(super) fn book_fill(
         &mut self,
         batch: &mut Batch<'_>,
         place: &Moment,
@@ -328,7 +386,7 @@ impl Lane {
             qty: taken.qty,
             amount: taken.amount,
             fee: taken.fee,
-            liquidity: Liquidity::Taker,
+            liquidity: about.liquidity,
             cause: about.cause,
             best_price: taken.best,
         };
@@ -338,12 +396,8 @@ impl Lane {
             self.brackets.clear(about.symbol);
         }
         self.chain.absorb(&fill_record(place, &fill));
-        let status = if taken.qty < about.asked {
-            OrderStatus::PartiallyFilled
-        } else {
-            OrderStatus::Filled
-        };
-        let leaves = Qty(about.asked.0 - taken.qty.0);
+        let leaves = Qty(about.asked.0 - about.done.0 - taken.qty.0);
+        let status = if leaves.0 > 0 { OrderStatus::PartiallyFilled } else { OrderStatus::Filled };
         let update = self.update(place, about, status, leaves, reason);
         self.updates.push_back(self.with_fill(update, &fill));
         let position = self.account.qty(about.symbol);
@@ -394,6 +448,7 @@ impl Lane {
             action,
             cause: Cause::Strategy,
             asked: Qty::ZERO,
+            ..About::taker()
         };
         let mut update = self.update(place, &about, OrderStatus::Rejected, Qty::ZERO, words);
         update.reject = Some(reason);
@@ -411,7 +466,7 @@ impl Lane {
         self.refuse(batch, &place, OrderId(order), Action::Buy, "", refusal);
     }
 
-    fn update(
+    pub(super) fn update(
         &self,
         place: &Moment,
         about: &About,
@@ -458,17 +513,35 @@ impl Lane {
 }
 
 /// What an order is about, whoever caused it.
-struct About {
-    order: OrderId,
-    symbol: SymbolId,
-    action: Action,
-    cause: Cause,
-    asked: Qty,
+pub(super) struct About {
+    pub(super) order: OrderId,
+    pub(super) symbol: SymbolId,
+    pub(super) action: Action,
+    pub(super) cause: Cause,
+    pub(super) asked: Qty,
+    /// what was filled before
+    pub(super) done: Qty,
+    pub(super) liquidity: Liquidity,
+}
+
+impl About {
+    /// Of an order that takes what it gets at once.
+    fn taker() -> Self {
+        Self {
+            order: OrderId::default(),
+            symbol: SymbolId::default(),
+            action: Action::Buy,
+            cause: Cause::Strategy,
+            asked: Qty::ZERO,
+            done: Qty::ZERO,
+            liquidity: Liquidity::Taker,
+        }
+    }
 }
 
 /// What cannot be counted is not filled: a quantity below the smallest amount of
 /// money, or a position beyond the integers.
-fn check_size(taken: &Taken, held: Qty) -> Result<(), RejectReason> {
+pub(super) fn check_size(taken: &Taken, held: Qty) -> Result<(), RejectReason> {
     if !taken.qty.is_zero() && taken.amount <= Money::ZERO {
         return Err(RejectReason::BelowMinimumCost);
     }
@@ -476,11 +549,8 @@ fn check_size(taken: &Taken, held: Qty) -> Result<(), RejectReason> {
     if grown.is_none() { Err(RejectReason::InvalidNumber) } else { Ok(()) }
 }
 
-/// What this host executes so far: market orders, immediate by nature.
+/// What a market order, immediate by nature, may say.
 fn supported(request: &OrderRequest) -> Result<(), &'static str> {
-    if request.kind != OrderKind::Market {
-        return Err("only market orders are executed");
-    }
     if request.post_only {
         return Err("a market order cannot be post-only");
     }
@@ -492,7 +562,7 @@ fn supported(request: &OrderRequest) -> Result<(), &'static str> {
 
 /// The bracket's levels on the price grid. Both round towards the entry's loss:
 /// a stop acts no later and a target no earlier than asked.
-fn bracket_levels(
+pub(super) fn bracket_levels(
     instrument: &Instrument,
     request: &OrderRequest,
 ) -> Result<(Option<Price>, Option<Price>), RejectReason> {
@@ -507,52 +577,4 @@ fn bracket_levels(
     };
     let rounding = if long { Rounding::Ceil } else { Rounding::Floor };
     Ok((level(request.stop_loss, rounding)?, level(request.take_profit, rounding)?))
-}
-
-fn order_record(place: &Moment, order: OrderId, request: &OrderRequest) -> Record {
-    let (size_kind, size) = match request.size {
-        Size::Base(size) => (0, size),
-        Size::Quote(size) => (1, size),
-        Size::All => (2, 0.0),
-    };
-    let (kind, first, second) = match request.kind {
-        OrderKind::Market => (0, 0.0, 0.0),
-        OrderKind::Limit(limit) => (1, limit, 0.0),
-        OrderKind::Stop(stop) => (2, stop, 0.0),
-        OrderKind::StopLimit(stop, limit) => (3, stop, limit),
-        OrderKind::TrailingStop(distance) => (4, distance, 0.0),
-    };
-    let mut record = Record::new(RecordKind::Order, place.seq, place.phase)
-        .int(i128::from(order.0))
-        .byte(request.action as u8)
-        .int(i128::from(request.symbol))
-        .byte(size_kind)
-        .float(size)
-        .byte(kind)
-        .float(first)
-        .float(second)
-        .byte(request.time_in_force as u8)
-        .byte(u8::from(request.post_only) | u8::from(request.reduce_only) << 1)
-        .maybe(request.stop_loss)
-        .maybe(request.take_profit)
-        .text(&request.reason);
-    for (key, value) in &request.metadata {
-        record = record.text(key).text(value);
-    }
-    record
-}
-
-fn fill_record(place: &Moment, fill: &Fill) -> Record {
-    Record::new(RecordKind::Fill, place.seq, place.phase)
-        .int(i128::from(fill.id))
-        .int(i128::from(fill.order.0))
-        .int(i128::from(fill.ts.0))
-        .int(i128::from(fill.symbol.0))
-        .byte(fill.action as u8)
-        .int(i128::from(fill.qty.0))
-        .int(fill.amount.0)
-        .int(fill.fee.0)
-        .byte(fill.liquidity as u8)
-        .byte(fill.cause as u8)
-        .int(i128::from(fill.best_price.0))
 }

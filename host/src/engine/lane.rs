@@ -1,7 +1,7 @@
 //! A lane: one strategy with its account, brackets, chain and counters.
 //!
-//! A lane walks the batch's moments once. Where its brackets act it stops and
-//! trades; between such moments its strategy gets as many events in one call as
+//! A lane walks the batch's moments once. Where its brackets act or its orders
+//! look it stops and trades; between such moments its strategy gets as many events in one call as
 //! there are, and what the strategy asks for happens at the moment of the last
 //! event that it consumed. So the outcome does not depend on the batch's size.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstrumentTable, OrderId, Price, SymbolId, Ts};
-use crate::execution::{Brackets, ExecutionConfig};
+use crate::execution::{Brackets, ExecutionConfig, Orders};
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
@@ -102,6 +102,7 @@ pub struct Lane {
     pub(super) instruments: InstrumentTable,
     pub(super) account: Account,
     pub(super) brackets: Brackets,
+    pub(super) orders: Orders,
     pub(super) execution: ExecutionConfig,
     pub(super) risk: RiskConfig,
     pub(super) limits: LaneLimits,
@@ -187,9 +188,14 @@ impl Lane {
         }
     }
 
-    /// The first moment from `from` at which a bracket acts, or `end`.
+    /// The first moment from `from` at which a bracket acts or an order must
+    /// look, or `end`.
     fn next_action(&self, timeline: &Timeline, from: u32, end: u32) -> u32 {
-        if self.brackets.is_empty() || self.state == LaneState::Stopped {
+        if self.state == LaneState::Stopped {
+            return end;
+        }
+        let end = self.next_look(timeline, from, end);
+        if self.brackets.is_empty() {
             return end;
         }
         let moments = &timeline.moments()[from as usize..end as usize];
@@ -392,15 +398,25 @@ impl Lane {
                     self.next_order = order + 1;
                     self.place(batch, moment, OrderId(*order), request)?;
                 }
-                // No order rests yet, so there is never one to change.
-                Intent::Cancel { order } | Intent::Amend { order, .. } => {
+                Intent::Cancel { order } => {
                     let record = Record::new(RecordKind::Request, place.seq, place.phase);
                     self.chain.absorb(&record.int(i128::from(*order)));
-                    self.reject_unknown(batch, moment, *order);
+                    if !self.cancel(batch, moment, OrderId(*order)) {
+                        self.reject_unknown(batch, moment, *order);
+                    }
+                }
+                Intent::Amend { order, size, price } => {
+                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
+                    let record = record.int(i128::from(*order)).maybe(*size).maybe(*price);
+                    self.chain.absorb(&record);
+                    if !self.amend(batch, moment, OrderId(*order), *size, *price)? {
+                        self.reject_unknown(batch, moment, *order);
+                    }
                 }
                 Intent::CancelAll { symbol } => {
                     let record = Record::new(RecordKind::Request, place.seq, place.phase);
                     self.chain.absorb(&record.int(symbol.map_or(-1, i128::from)));
+                    self.cancel_all(batch, moment, symbol.map(SymbolId));
                 }
             }
         }
@@ -448,6 +464,7 @@ impl Lane {
         self.effects.intents.clear();
         self.publish(ts, outputs);
         self.updates.clear();
+        self.abandon(ts, outputs);
         // Without its place: inside a batch the host knows only that the call
         // failed, and the chain must not depend on the batch's size.
         let record = Record::new(RecordKind::Fault, 0, 0).text(fault.kind.name());
@@ -457,12 +474,30 @@ impl Lane {
         self.state = LaneState::Quarantined(fault);
     }
 
-    /// Trades what the brackets ask for at `moment`.
+    /// Ends all orders that wait, after a fault. They look at every moment of
+    /// their symbols, so none has come between the failed call and the next one.
+    fn abandon(&mut self, ts: Ts, outputs: &mut Vec<Output>) {
+        for id in self.orders.ids(None) {
+            let Some(order) = self.orders.take(id) else { continue };
+            let record = Record::new(RecordKind::Cancel, 0, 0).int(i128::from(order.id.0));
+            self.chain.absorb(&record);
+            let (id, symbol, leaves) = (order.id, order.symbol, order.leaves);
+            let body = LaneOutput::Canceled { order: id, symbol, leaves };
+            outputs.push(Output { lane: self.number, ts, body });
+        }
+    }
+
+    /// Lets orders look and trades what the brackets ask for at `moment`. A
+    /// bracket that a fill of this moment sets acts at a later one.
     fn act(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
         let Some(symbol) = self.local[place.symbol.index()] else { return Ok(()) };
         let qty = self.account.qty(symbol);
-        if let Some(cause) = self.brackets.get(symbol).acts(qty, &place.top) {
+        let acts = self.brackets.get(symbol).acts(qty, &place.top);
+        if self.looks(&place) {
+            self.look(batch, moment)?;
+        }
+        if let Some(cause) = acts.filter(|_| !self.account.qty(symbol).is_zero()) {
             self.close(batch, moment, symbol, cause)?;
         }
         self.effects.begin(self.next_order, self.limits.intents_per_event);

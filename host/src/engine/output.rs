@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Fill, OrderId, Qty, RejectReason, SymbolId, Ts};
+use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
 use crate::portfolio::RoundTrip;
 use crate::strategy::{Fault, LogLevel};
 
@@ -44,6 +44,21 @@ pub enum LaneOutput {
         reason: RejectReason,
         /// the particulars
         detail: String,
+    },
+    /// an order waits, or stands differently now
+    Accepted {
+        /// which
+        order: OrderId,
+        /// in what
+        symbol: SymbolId,
+        /// what it does
+        action: Action,
+        /// what is not filled yet
+        leaves: Qty,
+        /// its limit
+        limit: Option<Price>,
+        /// the price that wakes it
+        stop: Option<Price>,
     },
     /// the unfilled rest of an order ended
     Canceled {

@@ -131,6 +131,20 @@ impl Venue<'_> {
     /// As [`Venue::reference`]; [`RejectReason::InvalidNumber`] when the amount
     /// does not fit.
     pub fn take(&self, side: Side, qty: Qty) -> Result<Taken, RejectReason> {
+        self.take_within(side, qty, None)
+    }
+
+    /// The same with a limit: only what is at the limit or better. Where there is
+    /// no book, all of it when the price with slippage is, else nothing.
+    ///
+    /// # Errors
+    /// As [`Venue::take`].
+    pub fn take_within(
+        &self,
+        side: Side,
+        qty: Qty,
+        limit: Option<Price>,
+    ) -> Result<Taken, RejectReason> {
         let best = self.reference(side)?;
         let invalid = RejectReason::InvalidNumber;
         // Against the trader: a buyer pays the ceiling, a seller gets the floor.
@@ -139,20 +153,34 @@ impl Venue<'_> {
             Side::Sell => (Rounding::Floor, Rate::ONE.0.saturating_sub(self.config.slippage.0)),
         };
         let (filled, product, ratio) = if self.walks_book() {
-            let (filled, product) = self.walk(side, qty);
+            let (filled, product) = self.walk(side, qty, limit);
             (filled, product, Rate::ONE)
         } else {
             (qty, i128::from(best.0) * i128::from(qty.0), Rate(slipped))
         };
         let amount = self.instrument.amount(product, ratio, rounding).ok_or(invalid)?;
+        if let (Some(limit), false) = (limit, self.walks_book()) {
+            let at_limit = self.instrument.notional(limit, qty, rounding).ok_or(invalid)?;
+            let worse = if side == Side::Buy { amount > at_limit } else { amount < at_limit };
+            if worse {
+                return Ok(Taken { qty: Qty::ZERO, amount: Money::ZERO, fee: Money::ZERO, best });
+            }
+        }
         let fee = amount.times(self.config.fee, Rounding::Ceil);
         Ok(Taken { qty: filled, amount, fee, best })
     }
 
-    /// Walks the book: the quantity filled and the sum of price × quantity.
-    fn walk(&self, side: Side, qty: Qty) -> (Qty, i128) {
+    /// Walks the book as far as the limit: the quantity filled and the sum of price × quantity.
+    fn walk(&self, side: Side, qty: Qty, limit: Option<Price>) -> (Qty, i128) {
         let (mut left, mut product) = (qty.0, 0_i128);
         for (price, depth) in self.book.opposite(side) {
+            let worse = limit.is_some_and(|limit| match side {
+                Side::Buy => price > limit.0,
+                Side::Sell => price < limit.0,
+            });
+            if worse {
+                break;
+            }
             let take = left.min(depth);
             product += i128::from(price) * i128::from(take);
             left -= take;

@@ -12,17 +12,55 @@
 //!    rounds down, fees round up; all to 10^-8 of the quote asset.
 //! 4. Nothing is filled on stale data or while the venue does not trade.
 //!
-//! Resting orders, queue position and latency join here: an order that does not
-//! take at once will be kept by the lane beside its [`Brackets`] and asked, at
-//! each moment, whether it acts.
+//! Orders with a price may wait. The life of an order, and what each step needs:
+//!
+//! | from | to | when |
+//! |---|---|---|
+//! | asked | rejected | a check fails; nothing else of it happens |
+//! | asked | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
+//! | asked | filled, or partially filled and canceled | a market order |
+//! | accepted | woken | its stop is reached; it then meets the market as it stands |
+//! | accepted, partially filled | partially filled, filled | rules 7 to 9 |
+//! | accepted, partially filled | accepted | it is changed |
+//! | accepted, partially filled | canceled | on request; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
+//! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day |
+//!
+//! 5. Limits round to the price increment in the trader's favor, so that none
+//!    fills worse than asked; stops so that they act no later than asked.
+//! 6. An order with a limit first takes what stands at its limit or better, as a
+//!    taker at the prices of the levels (without a book: all of it, when the price
+//!    with slippage is within the limit). Post-only is refused where it would take.
+//!    Immediate-or-cancel ends then; fill-or-kill takes all or nothing.
+//! 7. What waits joins behind everything displayed at its price. Prints there by
+//!    takers of the other side fill those ahead first. Cancellations shrink those
+//!    ahead only to what the level still displays. Below the displayed levels the
+//!    queue is unknown, and nothing fills until the level shows or is passed.
+//! 8. A print beyond the limit fills it by the print's quantity. An opposite quote
+//!    at the limit or beyond fills it by its quantity, once until the quotes part.
+//!    Orders of one lane share a print in the order of their numbers.
+//! 9. Where there is no book only a print beyond the limit fills, by its quantity.
+//!    Waiting orders fill at their limit exactly, as makers.
+//! 10. A stop wakes when the price that it would meet (the opposite best, without
+//!     a book the last trade) is at it or beyond; a trailing one first follows the
+//!     best such price at its distance. A woken stop takes what stands and its rest
+//!     is canceled; a stop-limit becomes a limit order.
+//! 11. A waiting buy with a limit reserves its cost and fee. What reduces never
+//!     exceeds the position: it shrinks with it and ends with it.
+//! 12. A change to a smaller size keeps the place in the queue; any other change
+//!     is a new arrival. A change that is refused leaves the order as it was.
+//! 13. At each moment a lane's orders look first, in the order of their numbers,
+//!     then its bracket acts, then its strategy is told.
 
 pub mod bracket;
 pub mod matching;
+pub mod orders;
 
 use crate::domain::Rate;
+use crate::risk::ShortBase;
 
 pub use bracket::{Bracket, Brackets};
 pub use matching::{Taken, Venue, Want};
+pub use orders::{Order, Orders};
 
 /// How market orders are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +80,10 @@ pub struct ExecutionConfig {
     pub fee: Rate,
     /// how far a price without a book moves against the trader
     pub slippage: Rate,
-    /// all shorts together may be worth this many times the starting equity
+    /// all shorts together may be worth this many times the base
     pub max_short_leverage: Rate,
+    /// the base of that multiple
+    pub short_base: ShortBase,
 }
 
 impl Default for ExecutionConfig {
@@ -55,6 +95,7 @@ impl Default for ExecutionConfig {
             fee: Rate(1_000_000),
             slippage: Rate(500_000),
             max_short_leverage: Rate(2_000_000_000),
+            short_base: ShortBase::Starting,
         }
     }
 }

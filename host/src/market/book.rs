@@ -80,6 +80,32 @@ impl Book {
         }
     }
 
+    /// What is displayed on a side at a price: nothing between the best prices,
+    /// unknown (`None`) beyond the worst level that is displayed.
+    #[must_use]
+    pub fn shown(&self, side: Side, price: i64) -> Option<i64> {
+        let (levels, at) = match side {
+            Side::Buy => (&self.bids, Self::find_bid(&self.bids, price)),
+            Side::Sell => (&self.asks, Self::find_ask(&self.asks, price)),
+        };
+        match levels.get(at) {
+            Some(level) if level.0 == price => Some(level.1),
+            _ if at > 0 => Some(0),
+            _ => None,
+        }
+    }
+
+    /// How much is displayed opposite to `side` at `limit` or better.
+    #[must_use]
+    pub fn crossing(&self, side: Side, limit: i64) -> i64 {
+        let levels = self.opposite(side).into_iter();
+        let within = levels.take_while(|level| match side {
+            Side::Buy => level.0 <= limit,
+            Side::Sell => level.0 >= limit,
+        });
+        within.fold(0_i64, |sum, level| sum.saturating_add(level.1))
+    }
+
     /// True when the best bid is not below the best ask, which no consistent
     /// book is.
     #[must_use]

@@ -5,5 +5,6 @@ mod candles;
 mod commands;
 mod orders;
 mod properties;
+mod resting;
 mod startup;
 mod support;

@@ -4,7 +4,7 @@ use super::support::*;
 use crate::domain::{Action, Price, Qty, SymbolId, Ts};
 use crate::engine::{EngineConfig, LaneOutput, LaneState};
 use crate::input::{InputBlock, TradingStatus};
-use crate::strategy::{Channel, FaultKind, OrderKind, Size};
+use crate::strategy::{Channel, FaultKind, Size};
 
 #[test]
 fn high_008_sell_without_a_long_is_refused_visibly() {
@@ -122,16 +122,6 @@ fn numbers_that_are_none_are_refused() {
                 "{size:?}: {reason}"
             );
         }
-    }
-}
-
-#[test]
-fn kinds_that_are_not_executed_yet_say_so() {
-    for kind in [OrderKind::Limit(99.0), OrderKind::Stop(101.0), OrderKind::TrailingStop(1.0)] {
-        let mut order = market(Action::Buy, Size::Base(1.0));
-        order.kind = kind;
-        let (_, outputs) = run(sends(vec![order]), "1000", &trades(&[10_000]));
-        assert_eq!(rejects(&outputs), ["unsupported"]);
     }
 }
 

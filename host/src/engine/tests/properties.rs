@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::support::*;
-use crate::domain::{Action, Price, Qty, Side, SymbolId, Ts};
+use crate::domain::{Action, Price, Qty, Side, SymbolId, TimeInForce, Ts};
 use crate::engine::{EngineConfig, LaneReport};
 use crate::input::{InputBlock, Trade, TradingStatus};
-use crate::strategy::{Channel, Size};
+use crate::strategy::{Channel, Intent, OrderKind, Size};
 
 /// An input of a random market.
 #[derive(Clone, Debug)]
@@ -89,6 +89,16 @@ fn gambler(seed: u64) -> Scripted {
         if state.is_multiple_of(3) {
             effects.submit(random_order(state)).unwrap();
         }
+        let order = 1 + (state >> 33) % 20;
+        let price = Some(90.0 + ((state >> 40) % 2_000) as f64 / 100.0);
+        let change = match state % 11 {
+            0 => Intent::Cancel { order },
+            1 => Intent::Amend { order, size: None, price },
+            2 => Intent::Amend { order, size: Some(0.5), price: None },
+            3 if state.is_multiple_of(5) => Intent::CancelAll { symbol: None },
+            _ => return,
+        };
+        effects.request(change);
     })
     .with_orders(move |update, history, effects| {
         let seen = history.trades(update.symbol, 3).len() as u64
@@ -117,6 +127,17 @@ fn random_order(state: u64) -> crate::strategy::OrderRequest {
     order.symbol = pick(21, 2) as u16;
     let level = |shift| (pick(shift, 3) == 0).then(|| 90.0 + pick(shift + 4, 2_000) as f64 / 100.0);
     (order.stop_loss, order.take_profit) = (level(25), level(37));
+    let price = 90.0 + pick(41, 2_000) as f64 / 100.0;
+    order.kind = match pick(52, 8) {
+        0..=2 => OrderKind::Limit(price),
+        3 => OrderKind::Stop(price),
+        4 => OrderKind::StopLimit(price, price + 0.5),
+        5 => OrderKind::TrailingStop(1.0),
+        _ => OrderKind::Market,
+    };
+    let forces = [TimeInForce::Gtc, TimeInForce::Day, TimeInForce::Ioc, TimeInForce::Gtc];
+    order.time_in_force = forces[pick(55, 4) as usize];
+    order.post_only = pick(57, 8) == 0;
     order
 }
 
@@ -159,6 +180,28 @@ proptest! {
             let many = outcome(&run_lanes(&config(batch), &[seed], &block)[0]);
             prop_assert_eq!(&many, &one, "batch {}", batch);
         }
+    }
+
+    #[test]
+    fn no_order_sequence_at_constant_prices_raises_equity(
+        seed in any::<u64>(),
+        with_book in any::<bool>(),
+        events in 2_i64..150,
+    ) {
+        let mut block = InputBlock::new(&instruments(), 1);
+        let (bids, asks) = ([(Price(9_990), Qty(300))], [(Price(10_010), Qty(300))]);
+        for ts in (1..events).map(|second| Ts(second * Ts::SECOND)) {
+            for symbol in [SymbolId(0), SymbolId(1)] {
+                if with_book {
+                    block.push_book(ts, ts, symbol, true, &bids, &asks);
+                } else {
+                    let (side, price, qty) = (Side::Buy, Price(10_000), Qty(100));
+                    block.push_trade(ts, ts, &Trade { symbol, side, price, qty, id: 0 });
+                }
+            }
+        }
+        let report = &run_lanes(&free(), &[seed], &block)[0];
+        prop_assert!(report.equity <= report.start_equity, "{:?}", report.equity);
     }
 
     #[test]
@@ -233,6 +276,6 @@ fn med_002_an_order_is_a_value() {
     let mut sent = order.clone();
     effects.submit(sent.clone()).unwrap();
     sent.size = Size::Base(1_000.0);
-    let crate::strategy::Intent::Submit { request, .. } = &effects.intents[0] else { panic!() };
+    let Intent::Submit { request, .. } = &effects.intents[0] else { panic!() };
     assert_eq!(**request, order, "what was sent does not change with what the sender keeps");
 }

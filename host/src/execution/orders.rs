@@ -1,0 +1,357 @@
+//! Orders that wait: limits in a queue, and stops that are not reached yet.
+
+use serde::{Deserialize, Serialize};
+
+use super::Model;
+use crate::domain::{Action, OrderId, Price, Qty, Side, SymbolId, TimeInForce, Ts};
+use crate::input::{Trade, TradingStatus};
+use crate::market::{Book, Top};
+
+/// The most orders of one lane that wait.
+pub const OPEN_ORDERS_MAX: usize = 256;
+
+/// What wakes a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// the price that wakes it
+    pub price: Price,
+    /// for a trailing stop: how far it follows behind the best price seen
+    pub distance: Option<Price>,
+}
+
+/// An order that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// its number in the lane
+    pub id: OrderId,
+    /// what it trades, in the lane's numbers
+    pub symbol: SymbolId,
+    /// what it does to the position
+    pub action: Action,
+    /// its whole quantity
+    pub qty: Qty,
+    /// what is not filled yet
+    pub leaves: Qty,
+    /// the worst price that it takes; none: the market's
+    pub limit: Option<Price>,
+    /// what it waits for; none once that has come
+    pub trigger: Option<Trigger>,
+    /// how long it waits
+    pub time_in_force: TimeInForce,
+    /// when it ends by itself
+    pub expires: Option<Ts>,
+    /// never takes liquidity
+    pub post_only: bool,
+    /// stop-loss of the position that it opens
+    pub stop: Option<Price>,
+    /// take-profit of the position that it opens
+    pub target: Option<Price>,
+    /// why, in the strategy's words
+    pub reason: String,
+    /// what is in front of it in the queue, `i64::MAX` while that is not known
+    pub ahead: i64,
+    /// what it has filled of the opposite quantity that crosses its limit
+    pub used: i64,
+}
+
+/// What an order does at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// its stop is reached
+    Wake,
+    /// it is filled at its limit, up to this quantity
+    Fill(i64),
+    /// its time is over
+    Expire,
+}
+
+/// What a waiting order sees of a moment of its symbol.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// the time
+    pub ts: Ts,
+    /// prices after it
+    pub top: Top,
+    /// the print, when the moment is one
+    pub trade: Option<Trade>,
+    /// the book after it
+    pub book: &'a Book,
+    /// the matcher
+    pub model: Model,
+}
+
+impl Order {
+    /// What has been filled.
+    #[must_use]
+    pub fn done(&self) -> Qty {
+        Qty(self.qty.0 - self.leaves.0)
+    }
+
+    /// Joins the queue behind all that is displayed at its limit.
+    pub fn join(&mut self, book: &Book) {
+        let shown = self.limit.and_then(|limit| book.shown(self.action.side(), limit.0));
+        self.ahead = shown.unwrap_or(i64::MAX);
+        self.used = 0;
+    }
+
+    /// Takes notice of a moment of its symbol. Where orders before it have
+    /// already filled from the print, `left` says what is left of that.
+    pub fn look(&mut self, look: &Look<'_>, left: i64) -> Option<Deed> {
+        if self.expires.is_some_and(|end| look.ts >= end) {
+            return Some(Deed::Expire);
+        }
+        let reduces = look.top.status == TradingStatus::ReduceOnly && !self.action.opens();
+        if look.top.status != TradingStatus::Trading && !reduces {
+            return None;
+        }
+        if let Some(trigger) = &mut self.trigger {
+            let meets = exit_price(self.action.side(), &look.top);
+            return trigger.reached(self.action.side(), meets).then_some(Deed::Wake);
+        }
+        let limit = self.limit?;
+        let has_book = look.top.has_book && look.model == Model::Book;
+        let fill = match look.trade {
+            Some(trade) => self.at_print(limit, &trade, left, has_book),
+            None if has_book => self.at_book(limit, look.book),
+            None => 0,
+        };
+        let fill = fill.min(self.leaves.0);
+        (fill > 0).then_some(Deed::Fill(fill))
+    }
+
+    /// A print beyond the limit fills it, one at the limit first those ahead.
+    fn at_print(&mut self, limit: Price, trade: &Trade, left: i64, has_book: bool) -> i64 {
+        let buys = self.action.side() == Side::Buy;
+        let beyond = if buys { trade.price < limit } else { trade.price > limit };
+        if beyond {
+            self.ahead = 0;
+            return left;
+        }
+        // Only a taker of the other side meets this queue.
+        if !has_book || trade.price != limit || trade.side == self.action.side() {
+            return 0;
+        }
+        if self.ahead == i64::MAX {
+            return 0;
+        }
+        let over = left - self.ahead;
+        self.ahead = (self.ahead - left).max(0);
+        over.max(0)
+    }
+
+    /// Those ahead are at most what the level still shows. An opposite quote at
+    /// the limit or beyond has met the order.
+    fn at_book(&mut self, limit: Price, book: &Book) -> i64 {
+        if let Some(shown) = book.shown(self.action.side(), limit.0) {
+            self.ahead = self.ahead.min(shown);
+        }
+        let crossing = book.crossing(self.action.side(), limit.0);
+        if crossing == 0 {
+            self.used = 0;
+            return 0;
+        }
+        let fill = (crossing - self.used).clamp(0, self.leaves.0);
+        self.used += fill;
+        fill
+    }
+}
+
+impl Trigger {
+    /// Whether the price that the order would meet has reached it. A trailing
+    /// one follows the price first.
+    fn reached(&mut self, side: Side, meets: i64) -> bool {
+        if meets <= 0 {
+            return false;
+        }
+        if let Some(distance) = self.distance {
+            let follows = match side {
+                Side::Sell => self.price.0.max(meets.saturating_sub(distance.0)),
+                Side::Buy => self.price.0.min(meets.saturating_add(distance.0)),
+            };
+            self.price = Price(follows);
+        }
+        match side {
+            Side::Buy => meets >= self.price.0,
+            Side::Sell => meets <= self.price.0,
+        }
+    }
+}
+
+/// The price that a market order of this side would meet: the opposite best
+/// where there is a book, the last trade elsewhere; 0 while unknown.
+#[must_use]
+pub fn exit_price(side: Side, top: &Top) -> i64 {
+    match side {
+        _ if !top.has_book => top.last,
+        Side::Buy => top.ask,
+        Side::Sell => top.bid,
+    }
+}
+
+/// The orders of a lane that wait, in the order of their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    orders: Vec<Order>,
+}
+
+impl Orders {
+    /// True without any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.orders.is_empty()
+    }
+
+    /// True when no more may wait.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.orders.len() >= OPEN_ORDERS_MAX
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter()
+    }
+
+    /// True when one waits for this symbol.
+    #[must_use]
+    pub fn any(&self, symbol: SymbolId) -> bool {
+        self.orders.iter().any(|order| order.symbol == symbol)
+    }
+
+    /// The numbers of those of a symbol, or of all.
+    #[must_use]
+    pub fn ids(&self, symbol: Option<SymbolId>) -> Vec<OrderId> {
+        let chosen = self.orders.iter().filter(|o| symbol.is_none_or(|s| o.symbol == s));
+        chosen.map(|order| order.id).collect()
+    }
+
+    /// One of them.
+    pub fn get_mut(&mut self, id: OrderId) -> Option<&mut Order> {
+        self.orders.iter_mut().find(|order| order.id == id)
+    }
+
+    /// Takes one out.
+    pub fn take(&mut self, id: OrderId) -> Option<Order> {
+        let at = self.orders.iter().position(|order| order.id == id)?;
+        Some(self.orders.remove(at))
+    }
+
+    /// Puts one in its place.
+    pub fn put(&mut self, order: Order) {
+        let at = self.orders.partition_point(|other| other.id < order.id);
+        self.orders.insert(at, order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit_buy(limit: i64, qty: i64) -> Order {
+        Order {
+            id: OrderId(1),
+            symbol: SymbolId(0),
+            action: Action::Buy,
+            qty: Qty(qty),
+            leaves: Qty(qty),
+            limit: Some(Price(limit)),
+            trigger: None,
+            time_in_force: TimeInForce::Gtc,
+            expires: None,
+            post_only: false,
+            stop: None,
+            target: None,
+            reason: String::new(),
+            ahead: 0,
+            used: 0,
+        }
+    }
+
+    fn book(bids: &[(i64, i64)], asks: &[(i64, i64)]) -> Book {
+        let mut book = Book::default();
+        for &(price, qty) in bids {
+            book.set(Side::Buy, price, qty);
+        }
+        for &(price, qty) in asks {
+            book.set(Side::Sell, price, qty);
+        }
+        book
+    }
+
+    fn print(side: Side, price: i64, qty: i64) -> Option<Trade> {
+        Some(Trade { symbol: SymbolId(0), side, price: Price(price), qty: Qty(qty), id: 0 })
+    }
+
+    #[test]
+    fn the_queue_ahead_is_filled_first_and_shrinks_only_to_what_is_shown() {
+        let full = book(&[(100, 50), (99, 10)], &[(102, 10)]);
+        let top = Top { bid: 100, ask: 102, last: 101, has_book: true, ..Top::default() };
+        let mut order = limit_buy(100, 30);
+        order.join(&full);
+        assert_eq!(order.ahead, 50, "behind all that is displayed");
+        let sees = |book, trade| Look { ts: Ts(0), top, trade, book, model: Model::Book };
+        let cases = [
+            ("a buyer's print does not meet bids", print(Side::Buy, 100, 90), None, 50),
+            ("20 of those ahead are filled", print(Side::Sell, 100, 20), None, 30),
+            ("the level shows more: nobody new is ahead", None, None, 30),
+            ("the rest of them and 5 of ours", print(Side::Sell, 100, 35), Some(Deed::Fill(5)), 0),
+        ];
+        for (name, trade, expected, ahead) in cases {
+            let left = trade.map_or(0, |t| t.qty.0);
+            assert_eq!(order.look(&sees(&full, trade), left), expected, "{name}");
+            assert_eq!(order.ahead, ahead, "{name}");
+        }
+        let mut order = limit_buy(100, 30);
+        order.join(&full);
+        let thin = book(&[(100, 7), (99, 10)], &[(102, 10)]);
+        assert_eq!(order.look(&sees(&thin, None), 0), None);
+        assert_eq!(order.ahead, 7, "at most what the level still shows");
+        let mut deep = limit_buy(90, 30);
+        deep.join(&full);
+        assert_eq!(deep.look(&sees(&full, print(Side::Sell, 90, 99)), 99), None);
+        assert_eq!(deep.ahead, i64::MAX, "below what is displayed the queue is not known");
+        assert_eq!(deep.look(&sees(&full, print(Side::Sell, 89, 9)), 9), Some(Deed::Fill(9)));
+    }
+
+    #[test]
+    fn a_crossing_quote_fills_once() {
+        let top = Top { bid: 99, ask: 100, last: 101, has_book: true, ..Top::default() };
+        let crossed = book(&[(99, 5)], &[(100, 8), (101, 50)]);
+        let look = Look { ts: Ts(0), top, trade: None, book: &crossed, model: Model::Book };
+        let mut order = limit_buy(100, 30);
+        assert_eq!(order.look(&look, 0), Some(Deed::Fill(8)));
+        order.leaves = Qty(22);
+        assert_eq!(order.look(&look, 0), None, "the same quote is not there twice");
+    }
+
+    #[test]
+    fn without_a_book_only_a_print_beyond_the_limit_fills() {
+        let (top, none) = (Top { last: 101, ..Top::default() }, Book::default());
+        let mut order = limit_buy(100, 30);
+        for (price, expected) in [(101, None), (100, None), (99, Some(Deed::Fill(10)))] {
+            let trade = print(Side::Sell, price, 10);
+            let look = Look { ts: Ts(0), top, trade, book: &none, model: Model::Book };
+            assert_eq!(order.look(&look, 10), expected, "{price}");
+        }
+        let stale = Top { status: TradingStatus::Stale, ..top };
+        let trade = print(Side::Sell, 90, 10);
+        let look = Look { ts: Ts(0), top: stale, trade, book: &none, model: Model::Book };
+        assert_eq!(order.look(&look, 10), None, "nothing fills on stale data");
+    }
+
+    #[test]
+    fn a_trailing_stop_follows_and_never_goes_back() {
+        let none = Book::default();
+        let mut order = limit_buy(0, 30);
+        (order.action, order.limit) = (Action::Sell, None);
+        order.trigger = Some(Trigger { price: Price(95), distance: Some(Price(5)) });
+        for (last, expected, trigger) in
+            [(100, None, 95), (110, None, 105), (106, None, 105), (105, Some(Deed::Wake), 105)]
+        {
+            let top = Top { last, ..Top::default() };
+            let look = Look { ts: Ts(0), top, trade: None, book: &none, model: Model::Book };
+            assert_eq!(order.look(&look, 0), expected, "{last}");
+            assert_eq!(order.trigger.unwrap().price, Price(trigger), "{last}");
+        }
+    }
+}
