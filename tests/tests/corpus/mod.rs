@@ -340,7 +340,8 @@ fn x_exc_eight_hostile_strategies_at_once_disturb_nobody() {
 fn x_exc_who_reads_ahead_is_told_by_strict_calls() {
     let arena = Arena::new();
     let run = |strict: bool, name: &str| {
-        let config = EngineConfig { strict, ..arena.config.clone() };
+        // Small batches, so that it sees the end of many of them.
+        let config = EngineConfig { strict, batch: 16, ..arena.config.clone() };
         let guest = arena.guest(guests::made(name)).expect("a guest");
         arena.run(&config, vec![guest]).remove(0).report
     };
