@@ -1,7 +1,6 @@
 //! The dashboard as one of those who watch a run.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use secrecy::SecretString;
 
@@ -30,13 +29,12 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Serves the dashboard of a run that is about to begin; `None` when the
+    /// Serves the dashboard of the run of that name, about to begin; `None` when the
     /// configuration leaves it out.
     ///
     /// # Errors
     /// Settings that would let strangers in, or an address that cannot be had.
-    #[allow(clippy::disallowed_methods, reason = "a run is named after the time it began")]
-    pub fn start(config: &Config) -> Result<Option<Self>, Failure> {
+    pub fn start(config: &Config, run: &str) -> Result<Option<Self>, Failure> {
         if !config.web.enabled {
             return Ok(None);
         }
@@ -57,9 +55,8 @@ impl Dashboard {
                 failure.hint("choose another address with --bind")
             }
         })?;
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let facts = Facts {
-            run: format!("{mode}-{}", began.as_millis()),
+            run: run.to_owned(),
             mode: mode.to_owned(),
             seed: config.run.seed.to_string(),
             config_sha256: config.sha256(),

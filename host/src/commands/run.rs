@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         false => None,
     };
     let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
-    let mut dashboard = Dashboard::start(config)?;
+    let mut dashboard = Dashboard::start(config, &session)?;
     if let Some(dashboard) = &dashboard {
         let url = dashboard.login_url()?;
         context.output.note(&format!("dashboard: {url}"));
