@@ -1,0 +1,172 @@
+//! The dashboard as a stranger meets it: through the real program, over loopback.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use sandpaper_tests::{Folder, repository};
+use serde_json::Value;
+
+const KEY: &str = "a-key-of-more-than-thirty-two-characters";
+
+/// A run that serves its dashboard; ended when it is dropped.
+struct Served {
+    _folder: Folder,
+    child: Child,
+    address: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn folder() -> Option<Folder> {
+    let module = repository::guest("order-flow")?;
+    let folder = Folder::new();
+    folder.write("of.wasm", std::fs::read(module).expect("readable"));
+    Some(folder)
+}
+
+fn serve(more: &[&str]) -> Option<Served> {
+    let folder = folder()?;
+    let mut arguments =
+        vec!["run", "--simulated", "--wasm", "of.wasm", "--unsigned", "--bind", "127.0.0.1:0"];
+    arguments.extend(more);
+    let mut child = folder
+        .command(&arguments)
+        .env("SANDPAPER__WEB__ENABLED", "true")
+        .env("SANDPAPER_API_KEY", KEY)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut said = BufReader::new(child.stderr.take().expect("its words"));
+    let mut address = None;
+    let mut line = String::new();
+    while address.is_none() && said.read_line(&mut line).expect("a line") > 0 {
+        address = line.split("http://").nth(1).map(|rest| {
+            rest.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap_or("").to_owned()
+        });
+        line.clear();
+    }
+    // Whoever stops reading would stop the program.
+    std::thread::spawn(move || {
+        let _ = said.read_to_end(&mut Vec::new());
+    });
+    Some(Served { _folder: folder, child, address: address.expect("an address") })
+}
+
+impl Served {
+    /// The status and the body of a request.
+    fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
+        let answer = self.raw(method, path, headers);
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        (status, body.unwrap_or_default())
+    }
+
+    /// The whole answer to a request.
+    fn raw(&self, method: &str, path: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        let host = if headers.contains("Host:") { "" } else { "Host: 127.0.0.1\r\n" };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Every method and path that the program itself lists.
+    fn routes(&self) -> Vec<(String, String)> {
+        let (status, body) = self.ask("GET", "/api/v1/openapi.json", &bearer(KEY));
+        assert_eq!(status, 200, "{body}");
+        let document: Value = serde_json::from_str(&body).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths");
+        let methods = |(path, methods): (&String, &Value)| -> Vec<(String, String)> {
+            let path = path.replace("{name}", "of");
+            let names = methods.as_object().expect("methods").keys();
+            names.map(|method| (method.to_uppercase(), path.clone())).collect()
+        };
+        paths.iter().flat_map(methods).collect()
+    }
+}
+
+fn bearer(key: &str) -> String {
+    format!("Authorization: Bearer {key}\r\n")
+}
+
+#[test]
+fn crit_004_every_route_answers_401_without_a_credential() {
+    // Each refusal would count against the limits that another test is about.
+    let limits =
+        ["web.logins_per_minute=10000", "web.rate_per_second=10000", "web.rate_burst=10000"];
+    let more: Vec<&str> = limits.iter().flat_map(|limit| ["--set", limit]).collect();
+    let Some(served) = serve(&more) else { return };
+    let mut routes = served.routes();
+    assert!(routes.len() > 25, "{routes:?}");
+    for path in ["/", "/index.html", "/app/main.mjs", "/vendor/ui.mjs", "/api/v1/ws", "/ws/live"] {
+        routes.push(("GET".into(), path.into()));
+    }
+    let stranger = bearer("another-key-of-more-than-thirty-two-chars");
+    for (method, path) in &routes {
+        // Health is open, and the login takes the credential itself.
+        if path == "/healthz" || (method == "POST" && path == "/api/v1/session") {
+            continue;
+        }
+        assert_eq!(served.ask(method, path, "").0, 401, "{method} {path} without a key");
+        assert_eq!(served.ask(method, path, &stranger).0, 401, "{method} {path}, another key");
+        let in_url = format!("{path}?key={KEY}");
+        assert_eq!(served.ask(method, &in_url, "").0, 401, "{method} {path}: never in a URL");
+        // The control: the same request with the key is not refused for want of it.
+        assert_ne!(served.ask(method, path, &bearer(KEY)).0, 401, "{method} {path} with the key");
+    }
+    assert_eq!(served.ask("GET", "/healthz", "").0, 200);
+}
+
+#[test]
+fn crit_004_another_host_is_not_answered() {
+    let Some(served) = serve(&[]) else { return };
+    let evil = format!("Host: evil.example\r\n{}", bearer(KEY));
+    assert_eq!(served.ask("GET", "/api/v1/run", &evil).0, 421);
+    assert_eq!(served.ask("GET", "/api/v1/run", &bearer(KEY)).0, 200, "the control");
+}
+
+#[test]
+fn med_010_failed_logins_are_limited_apart_from_the_rest() {
+    let Some(served) = serve(&[]) else { return };
+    let stranger = bearer("another-key-of-more-than-thirty-two-chars");
+    let statuses: Vec<u16> =
+        (0..6).map(|_| served.ask("GET", "/api/v1/run", &stranger).0).collect();
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 429], "five a minute are configured");
+    let refused = served.raw("GET", "/api/v1/run", &stranger).to_lowercase();
+    assert!(refused.contains("retry-after: "), "{refused}");
+    assert_eq!(served.ask("GET", "/healthz", "").0, 200, "the control: others are answered");
+}
+
+#[test]
+fn crit_004_another_address_needs_a_key_and_tls() {
+    let Some(folder) = folder() else { return };
+    let run = |key: bool, more: &[&str]| {
+        let mut arguments =
+            vec!["run", "--simulated", "--wasm", "of.wasm", "--unsigned", "--duration", "1s"];
+        arguments.extend(["--bind", "0.0.0.0:0", "--no-record"]);
+        arguments.extend(more);
+        let mut command = folder.command(&arguments);
+        command.env("SANDPAPER__WEB__ENABLED", "true");
+        if key {
+            command.env("SANDPAPER_API_KEY", KEY);
+        }
+        command.output().expect("the program starts").status.code()
+    };
+    assert_eq!(run(false, &[]), Some(3), "no key");
+    assert_eq!(run(true, &[]), Some(3), "a key and no TLS");
+    let override_it = ["--set", "web.insecure_http=true"];
+    assert_eq!(run(true, &override_it), Some(0), "the control: said in so many words");
+}
