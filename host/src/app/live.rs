@@ -98,7 +98,7 @@ async fn follow(
     );
     let mut session = Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust));
     session.feed(&source)?;
-    let mut warm_up = InputBlock::new(&instruments, session.next_seq());
+    let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);
     session.step(&warm_up)?;
     session.follow(&mut source, interrupt).await?;

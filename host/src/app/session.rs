@@ -107,7 +107,6 @@ pub struct Session<'a> {
     watchers: Vec<&'a mut dyn Watch>,
     warden: Option<Box<dyn Warden>>,
     news: Vec<Output>,
-    next_seq: u64,
 }
 
 impl<'a> Session<'a> {
@@ -120,7 +119,7 @@ impl<'a> Session<'a> {
         identities: &[Identity],
         watchers: Vec<&'a mut dyn Watch>,
     ) -> Result<Self, Failure> {
-        let mut session = Self { engine, watchers, warden: None, news: Vec::new(), next_seq: 1 };
+        let mut session = Self { engine, watchers, warden: None, news: Vec::new() };
         for watcher in &mut session.watchers {
             watcher.started(&session.engine, identities)?;
         }
@@ -142,12 +141,6 @@ impl<'a> Session<'a> {
                 tracing::error!(strategy = name, "halted: {why}");
             }
         }
-    }
-
-    /// The sequence number of the next input.
-    #[must_use]
-    pub fn next_seq(&self) -> u64 {
-        self.next_seq
     }
 
     /// Tells the watchers where the state of the source's connection shows.
@@ -172,7 +165,6 @@ impl<'a> Session<'a> {
             watcher.inputs(block)?;
         }
         self.engine.step(block)?;
-        self.next_seq = self.next_seq.max(block.next_seq());
         self.publish()
     }
 
@@ -186,9 +178,9 @@ impl<'a> Session<'a> {
         source: &mut impl Source,
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
-        let mut block = InputBlock::new(source.instruments(), self.next_seq);
+        let mut block = InputBlock::new(source.instruments(), self.engine.next_seq());
         while self.engine.is_running() && !interrupt.is_asked() {
-            block.reset(self.next_seq);
+            block.reset(self.engine.next_seq());
             let flow = tokio::select! {
                 biased;
                 () = interrupt.asked() => break,

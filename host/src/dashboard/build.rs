@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::{Liquidity, Money, Side, SymbolId};
+use crate::domain::Money;
 use crate::engine::report::totals;
-use crate::engine::{Engine, LaneOutput, LaneReport, LaneState, Output};
+use crate::engine::{Engine, LaneReport, LaneState};
 use crate::market::Candle;
 use crate::output::printable;
 
 use super::hub::{Candles, Hub, LaneHistory, State};
 use super::model::{
-    Event, Feed, FeedSymbol, Fill, Fuel, Indicator, Order, Parameter, Position, Run, Sandbox,
-    Strategy, StrategyDetail, Symbol, Total,
+    Feed, FeedSymbol, Fuel, Indicator, Parameter, Position, Run, Sandbox, Strategy, StrategyDetail,
+    Symbol, Total,
 };
-use super::views::{Sums, average, book_and_tape, numbers, position, symbols, trade};
+use super::news::{Waiting, open_orders};
+use super::views::{book_and_tape, numbers, position, symbols};
 
 /// Least wall time between two states.
 const EVERY: Duration = Duration::from_millis(100);
@@ -56,25 +57,20 @@ pub struct Facts {
 }
 
 #[derive(Debug, Default)]
-struct LaneMemory {
-    sums: Vec<Sums>,
-    dropped_orders: u64,
+pub(super) struct LaneMemory {
+    pub(super) waiting: Waiting,
+    pub(super) dropped_orders: u64,
     sparks: std::collections::VecDeque<f64>,
     spark_at: i64,
-}
-
-/// A state that has no words of its own here.
-fn state_name(state: &LaneState) -> &'static str {
-    if format!("{state:?}").starts_with("Paused") { "paused" } else { "halted" }
 }
 
 /// Turns what the engine says into states and histories.
 #[derive(Debug)]
 pub struct Builder {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     facts: Facts,
-    who: Vec<Who>,
-    lanes: Vec<LaneMemory>,
+    pub(super) who: Vec<Who>,
+    pub(super) lanes: Vec<LaneMemory>,
     started_ns: i64,
     starts: Vec<Option<i64>>,
     last: Option<(Instant, u64)>,
@@ -116,132 +112,6 @@ impl Builder {
         self.publish(engine, "running");
     }
 
-    /// Keeps one piece of news, with the sentence that people get.
-    pub fn news(&mut self, engine: &Engine, one: &Output, level: &str, text: &str) {
-        let number = usize::from(one.lane);
-        let lane = engine.lane(one.lane);
-        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get(number)) else {
-            return;
-        };
-        let mut history = self.hub.history();
-        let Some(past) = history.lanes.get_mut(number) else { return };
-        let ts_ns = one.ts.0.to_string();
-        let name = |symbol: SymbolId| lane.instruments.at(symbol).symbol.clone();
-        let (mut kind, mut symbol, mut shown) = ("order", None, None);
-        #[allow(unreachable_patterns, reason = "other news is shown by its sentence")]
-        match &one.body {
-            LaneOutput::Fill { fill, reason, position, closed } => {
-                kind = "fill";
-                symbol = Some(name(fill.symbol));
-                let instrument = lane.instruments.at(fill.symbol);
-                let average = average(instrument.qty_decimals, fill.amount.0, fill.qty.0.into());
-                let view = Fill {
-                    id: fill.id,
-                    order: fill.order.0,
-                    strategy: who.name.clone(),
-                    symbol: instrument.symbol.clone(),
-                    action: fill.action.name().into(),
-                    side: if fill.action.side() == Side::Buy { "buy" } else { "sell" }.into(),
-                    quantity: instrument.qty_text(fill.qty),
-                    price: average.unwrap_or_else(|| instrument.price_text(fill.best_price)),
-                    fee: fill.fee.to_string(),
-                    liquidity: match fill.liquidity {
-                        Liquidity::Maker => "maker",
-                        Liquidity::Taker => "taker",
-                    }
-                    .into(),
-                    cause: fill.cause.name().into(),
-                    reason: printable(reason, TEXT_MAX),
-                    ts_ns: ts_ns.clone(),
-                    position: instrument.qty_text(*position),
-                };
-                let place = fill.symbol.index();
-                if memory.sums.len() <= place {
-                    memory.sums.resize(place + 1, Sums::default());
-                }
-                let sums = &mut memory.sums[place];
-                let side = if fill.action.opens() { &mut sums.opened } else { &mut sums.closed };
-                side.0 += fill.amount.0;
-                side.1 += i128::from(fill.qty.0);
-                if let Some(trip) = closed {
-                    let sums = std::mem::take(sums);
-                    past.trades.push(trade(lane.instruments, trip, sums, fill.cause, reason));
-                }
-                past.order(Order {
-                    order: fill.order.0,
-                    symbol: symbol.clone(),
-                    action: Some(view.action.clone()),
-                    kind: None,
-                    quantity: Some(view.quantity.clone()),
-                    filled: Some(view.quantity.clone()),
-                    price: Some(view.price.clone()),
-                    status: "filled".into(),
-                    reason: Some(view.reason.clone()),
-                    detail: None,
-                    ts_ns: ts_ns.clone(),
-                });
-                past.fills.push(view.clone());
-                shown = Some(view);
-            }
-            LaneOutput::Reject { order, symbol: of, reason, detail } => {
-                kind = "reject";
-                symbol = of.map(name);
-                past.order(Order {
-                    order: order.0,
-                    symbol: symbol.clone(),
-                    action: None,
-                    kind: None,
-                    quantity: None,
-                    filled: None,
-                    price: None,
-                    status: "rejected".into(),
-                    reason: Some(reason.name().into()),
-                    detail: Some(printable(detail, TEXT_MAX)),
-                    ts_ns: ts_ns.clone(),
-                });
-            }
-            LaneOutput::Canceled { order, symbol: of, leaves } => {
-                symbol = Some(name(*of));
-                let left = lane.instruments.at(*of).qty_text(*leaves);
-                let before = past.orders.get(&order.0).cloned();
-                past.order(Order {
-                    order: order.0,
-                    symbol: symbol.clone(),
-                    action: before.as_ref().and_then(|o| o.action.clone()),
-                    kind: None,
-                    quantity: None,
-                    filled: before.as_ref().and_then(|o| o.filled.clone()),
-                    price: before.and_then(|o| o.price),
-                    status: "canceled".into(),
-                    reason: None,
-                    detail: Some(format!("{left} unfilled")),
-                    ts_ns: ts_ns.clone(),
-                });
-            }
-            LaneOutput::Dropped { orders } => memory.dropped_orders += u64::from(*orders),
-            LaneOutput::Log { .. } => kind = "log",
-            LaneOutput::Fault(_) => kind = "fault",
-            _ => kind = "status",
-        }
-        let seq = history.events.next();
-        let event = Event {
-            seq,
-            ts_ns,
-            level: level.into(),
-            kind: kind.into(),
-            strategy: Some(who.name.clone()),
-            symbol,
-            text: text.into(),
-            fill: shown,
-        };
-        if kind == "log"
-            && let Some(past) = history.lanes.get_mut(number)
-        {
-            past.logs.push(event.clone());
-        }
-        history.events.push(event);
-    }
-
     /// Publishes a state when the last is old enough.
     #[allow(clippy::disallowed_methods, reason = "how often people look is of the wall")]
     pub fn tick(&mut self, engine: &Engine) {
@@ -275,11 +145,7 @@ impl Builder {
         let run = self.run(engine, &reports, &lanes, &feed, rate, wall.as_nanos(), state);
         let (books, tapes) =
             engine.instruments().iter().map(|(symbol, _)| book_and_tape(engine, symbol)).unzip();
-        let candles = self
-            .candles
-            .iter()
-            .map(|one| Candles { closed: Arc::clone(&one.closed), ..one.clone() })
-            .collect();
+        let candles = self.candles.clone();
         self.hub.publish(State {
             run,
             lanes,
@@ -377,16 +243,18 @@ impl Builder {
         let memory = &mut self.lanes[number];
         let equity = report.equity.map(Money::to_f64);
         let now_ms = engine.now().0 / 1_000_000;
-        if let Some(equity) = equity {
-            if let Some(past) = self.hub.history().lanes.get_mut(number) {
+        let mut orders_open = Vec::new();
+        if let Some(past) = self.hub.history().lanes.get_mut(number) {
+            orders_open = open_orders(past, &memory.waiting);
+            if let Some(equity) = equity {
                 past.equity.add(now_ms, equity, report.drawdown_pct.unwrap_or(0.0));
             }
-            if now_ms >= memory.spark_at {
-                memory.spark_at = now_ms + 1_000;
-                memory.sparks.push_back(equity);
-                if memory.sparks.len() > SPARKS {
-                    memory.sparks.pop_front();
-                }
+        }
+        if let Some(equity) = equity.filter(|_| now_ms >= memory.spark_at) {
+            memory.spark_at = now_ms + 1_000;
+            memory.sparks.push_back(equity);
+            if memory.sparks.len() > SPARKS {
+                memory.sparks.pop_front();
             }
         }
         let positions: Vec<(Position, Option<f64>)> = report
@@ -397,17 +265,18 @@ impl Builder {
         let exposure = positions
             .iter()
             .map(|(_, exposure)| *exposure)
-            .sum::<Option<f64>>()
+            // From zero: the sum of nothing would be the negative zero.
+            .try_fold(0.0, |sum, one| Some(sum + one?))
             .zip(equity.filter(|equity| *equity > 0.0))
             .map(|(exposure, equity)| 100.0 * exposure / equity);
-        #[allow(unreachable_patterns, reason = "other states are shown by their name")]
         let (status, status_detail) = match &report.state {
             LaneState::Running => ("running", None),
+            LaneState::Paused => ("paused", None),
+            LaneState::Halted(why) => ("halted", Some(printable(why, TEXT_MAX))),
             LaneState::Stopped => ("stopped", None),
             LaneState::Quarantined(fault) => {
                 ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
             }
-            other => (state_name(other), None),
         };
         let trapped = u64::from(status == "quarantined");
         let statistics = &report.statistics;
@@ -430,7 +299,7 @@ impl Builder {
                 return_pct: report.roi_pct,
                 max_drawdown_pct: report.max_drawdown_pct,
                 drawdown_pct: report.drawdown_pct,
-                sharpe: None,
+                sharpe: report.metrics.sharpe,
                 win_rate_pct: statistics.win_rate_pct(),
                 profit_factor: statistics.profit_factor(),
                 trades: statistics.closed,
@@ -475,7 +344,7 @@ impl Builder {
             ]
             .map(|(label, value)| (label.to_owned(), value))
             .into(),
-            orders_open: Vec::new(),
+            orders_open,
             sandbox: Sandbox {
                 fuel: Fuel {
                     total: usage.fuel.to_string(),

@@ -1,8 +1,8 @@
 //! The dashboard: pages, REST, WebSocket and metrics over HTTP.
 //!
 //! The engine's thread publishes immutable states and bounded histories into a
-//! [`Hub`]; a server on threads of its own answers from them. The engine never
-//! waits for a reader, and no reader can see half of a state. Every request
+//! [`Hub`]; a server on threads of its own answers from them. No reader can see half
+//! of a state, and none holds the engine for longer than it copies from a history. Every request
 //! passes one guard: without a credential there is no answer but a refusal, the
 //! files of the login page, and `/healthz`.
 
@@ -14,6 +14,7 @@ pub mod guard;
 pub mod hub;
 pub mod metrics;
 pub mod model;
+mod news;
 pub mod routes;
 pub mod server;
 pub mod settings;

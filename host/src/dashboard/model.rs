@@ -195,11 +195,31 @@ pub struct Order {
     pub quantity: Option<String>,
     pub filled: Option<String>,
     pub price: Option<String>,
-    /// `filled`, `rejected` or `canceled`
+    /// `working`, `partially-filled`, `filled`, `rejected` or `canceled`
     pub status: String,
     pub reason: Option<String>,
     pub detail: Option<String>,
     pub ts_ns: String,
+}
+
+impl Order {
+    /// An order of which only this is known.
+    #[must_use]
+    pub fn new(order: u64, status: &str, ts_ns: String) -> Self {
+        Self {
+            order,
+            symbol: None,
+            action: None,
+            kind: None,
+            quantity: None,
+            filled: None,
+            price: None,
+            status: status.into(),
+            reason: None,
+            detail: None,
+            ts_ns,
+        }
+    }
 }
 
 /// A fill.

@@ -1,9 +1,7 @@
 //! How single things of the engine look when they are shown.
 
 use crate::domain::decimal::{div_rounded, pow10};
-use crate::domain::{
-    Cause, Instrument, InstrumentTable, Money, Price, Qty, Rounding, Side, SymbolId,
-};
+use crate::domain::{Cause, Instrument, Money, Price, Qty, Rounding, Side, SymbolId};
 use crate::engine::Engine;
 use crate::input::TradingStatus;
 use crate::market::{Candle, CandleSeries, Market};
@@ -18,15 +16,6 @@ const LEVELS: usize = 25;
 /// Prints of a symbol that are shown.
 const PRINTS: usize = 50;
 
-/// What was opened and closed of a position since it was flat.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
-    /// amount and quantity of the opening fills
-    pub opened: (i128, i128),
-    /// and of the closing ones
-    pub closed: (i128, i128),
-}
-
 pub(super) fn numbers(instrument: &Instrument, candle: &Candle) -> [f64; 6] {
     let price = |units: i64| instrument.price_f64(Price(units));
     [
@@ -39,22 +28,19 @@ pub(super) fn numbers(instrument: &Instrument, candle: &Candle) -> [f64; 6] {
     ]
 }
 
-/// Amount over quantity as money text, rounded down.
-pub(super) fn average(qty_decimals: u8, amount: i128, qty: i128) -> Option<String> {
-    let scaled = amount.checked_mul(pow10(u32::from(qty_decimals))?)?;
-    (qty > 0).then(|| Money(div_rounded(scaled, qty, Rounding::Floor)).to_string())
+/// Amount for each unit of the base asset as money text, rounded down.
+pub(super) fn amount_per_unit(instrument: &Instrument, amount: Money, qty: Qty) -> Option<String> {
+    let scaled = amount.0.checked_mul(pow10(u32::from(instrument.qty_decimals))?)?;
+    (qty.0 > 0).then(|| Money(div_rounded(scaled, qty.0.into(), Rounding::Floor)).to_string())
 }
 
 pub(super) fn trade(
-    instruments: &InstrumentTable,
+    instrument: &Instrument,
     trip: &RoundTrip,
-    sums: Sums,
     cause: Cause,
     reason: &str,
 ) -> Trade {
-    let instrument = instruments.at(trip.symbol);
-    let price = |(amount, qty): (i128, i128)| average(instrument.qty_decimals, amount, qty);
-    let opened = trip.opened_amount.to_f64();
+    let price = |price: Option<f64>| price.map(|price| format!("{price:.8}"));
     let exit = if cause == Cause::Strategy && !reason.is_empty() {
         printable(reason, TEXT_MAX)
     } else {
@@ -67,13 +53,13 @@ pub(super) fn trade(
         quantity: instrument.qty_text(trip.qty_max),
         entry_ns: trip.opened.0.to_string(),
         exit_ns: trip.closed.0.to_string(),
-        entry_price: price(sums.opened),
-        exit_price: price(sums.closed),
+        entry_price: price(trip.entry_price(instrument)),
+        exit_price: price(trip.exit_price(instrument)),
         fees: trip.fees.to_string(),
         pnl: trip.net().to_string(),
-        pnl_pct: (opened > 0.0).then(|| 100.0 * trip.net().to_f64() / opened),
-        mae_pct: None,
-        mfe_pct: None,
+        pnl_pct: trip.net_pct(),
+        mae_pct: trip.mae_pct(),
+        mfe_pct: trip.mfe_pct(),
         duration_s: trip.closed.since(trip.opened) as f64 / 1e9,
         exit_reason: exit,
     }
