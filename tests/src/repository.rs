@@ -35,6 +35,21 @@ pub fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Those of the files that have more lines than `most`, with how many.
+///
+/// # Panics
+/// When a file cannot be read.
+#[must_use]
+pub fn longer_than(paths: &[PathBuf], most: usize) -> Vec<String> {
+    let lines = |path: &PathBuf| {
+        let text = fs::read_to_string(path);
+        text.unwrap_or_else(|error| panic!("{}: {error}", path.display())).lines().count()
+    };
+    let counted = paths.iter().map(|path| (lines(path), relative(path)));
+    let long = counted.filter(|(lines, _)| *lines > most);
+    long.map(|(lines, path)| format!("{path} has {lines} lines")).collect()
+}
+
 /// The path below the root, with `/` between its parts.
 #[must_use]
 pub fn relative(path: &Path) -> String {

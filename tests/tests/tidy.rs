@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sandpaper_tests::repository::{files, relative, root};
+use sandpaper_tests::repository::{files, longer_than, relative, root};
 
 /// Modules of the host with those that each may name. A module without a row is
 /// an error: where it stands is decided, not found out.
@@ -203,12 +203,7 @@ fn only_the_sandbox_names_wasmtime() {
 
 #[test]
 fn source_files_have_one_topic() {
-    let long: Vec<String> = sources()
-        .into_iter()
-        .map(|path| (read(&path).lines().count(), relative(&path)))
-        .filter(|(lines, _)| *lines > LINES_MAX)
-        .map(|(lines, path)| format!("{path} has {lines} lines"))
-        .collect();
+    let long = longer_than(&sources(), LINES_MAX);
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandpaper_tests::repository::{files, relative, root};
+use sandpaper_tests::repository::{files, longer_than, relative, root};
 
 /// The longest a module of a page may be; past it, a second topic has crept in.
 const LINES_MAX: usize = 400;
@@ -80,12 +80,7 @@ fn the_page_has_no_inline_script_style_or_handler() {
 
 #[test]
 fn modules_of_pages_have_one_topic() {
-    let long: Vec<String> = modules()
-        .into_iter()
-        .map(|path| (read(&path).lines().count(), relative(&path)))
-        .filter(|(lines, _)| *lines > LINES_MAX)
-        .map(|(lines, path)| format!("{path} has {lines} lines"))
-        .collect();
+    let long = longer_than(&modules(), LINES_MAX);
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
