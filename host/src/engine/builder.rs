@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{InstrumentTable, SymbolId, Ts};
-use crate::execution::{Brackets, ExecutionConfig, Orders};
+use crate::execution::{Brackets, Depleted, ExecutionConfig, Orders};
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
 use crate::risk::RiskConfig;
@@ -194,6 +194,8 @@ impl EngineBuilder {
             local,
             brackets: Brackets::new(symbols.len()),
             orders: Orders::default(),
+            depleted: vec![Depleted::default(); symbols.len()],
+            shown: 0,
             symbols: symbols.into(),
             instruments,
             account,

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{InstrumentTable, OrderId, Price, SymbolId, Ts};
-use crate::execution::{Brackets, ExecutionConfig, Orders};
-use crate::input::InputBlock;
+use crate::domain::{InstrumentTable, OrderId, Price, Qty, Side, SymbolId, Ts};
+use crate::execution::{Brackets, Depleted, ExecutionConfig, Model, Orders};
+use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
 use crate::risk::RiskConfig;
@@ -103,6 +103,10 @@ pub struct Lane {
     pub(super) account: Account,
     pub(super) brackets: Brackets,
     pub(super) orders: Orders,
+    /// by the lane's own number: what it took of the displayed levels
+    pub(super) depleted: Vec<Depleted>,
+    /// moments of the batch before this one have shown their levels
+    pub(super) shown: u32,
     pub(super) execution: ExecutionConfig,
     pub(super) risk: RiskConfig,
     pub(super) limits: LaneLimits,
@@ -160,6 +164,7 @@ impl Lane {
         let end = batch.timeline.moments().len() as u32;
         let mut acted = 0; // moments before this one are done: acted upon and marked
         let mut told = 0; // events of the stream before this one are delivered
+        self.shown = 0;
         loop {
             let stop = self.next_action(batch.timeline, acted, end);
             if self.limits.interval_ns > 0 && self.state.is_called() {
@@ -180,6 +185,7 @@ impl Lane {
             told = batch.classes[self.class].before(stop);
             self.mark(batch.timeline, acted, stop)?;
             if stop == end {
+                self.refresh(batch, end);
                 return Ok(());
             }
             self.mark(batch.timeline, stop, stop + 1)?;
@@ -370,6 +376,7 @@ impl Lane {
         batch: &mut Batch<'_>,
         moment: u32,
     ) -> Result<(), InvariantBroken> {
+        self.refresh(batch, moment + 1);
         let index = batch.timeline.moments()[moment as usize].index;
         // A moment before its input (a candle, a timer) meets the book as it
         // was before that input.
@@ -382,6 +389,40 @@ impl Lane {
             market.seek_books(batch.block, index.checked_sub(1));
         }
         Ok(())
+    }
+
+    /// Forgets what was taken of the levels that moments before `end` have shown
+    /// anew.
+    fn refresh(&mut self, batch: &Batch<'_>, end: u32) {
+        if self.depleted.iter().all(Depleted::is_empty) {
+            self.shown = self.shown.max(end);
+        }
+        let from = self.shown.min(end);
+        for moment in &batch.timeline.moments()[from as usize..end as usize] {
+            let Some(own) = self.local[moment.symbol.index()] else { continue };
+            if moment.kind != MomentKind::Book {
+                continue;
+            }
+            let depleted = &mut self.depleted[own.index()];
+            match batch.block.get(moment.index as usize) {
+                EventRef::Book { snapshot: true, .. } => depleted.clear(),
+                EventRef::Book { bids, asks, .. } if !depleted.is_empty() => {
+                    for (side, levels) in [(Side::Buy, bids), (Side::Sell, asks)] {
+                        levels.iter().for_each(|(price, _)| depleted.shown(side, price.0));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.shown = self.shown.max(end);
+    }
+
+    /// Notes what a fill took of the displayed levels; the books must stand at it.
+    pub(super) fn deplete(&mut self, batch: &Batch<'_>, symbol: SymbolId, side: Side, qty: Qty) {
+        let book = batch.market.book(self.symbols[symbol.index()]);
+        if self.execution.model == Model::Book {
+            self.depleted[symbol.index()].take(book, side, qty.0);
+        }
     }
 
     /// Applies the effects of the call that has just returned well.

@@ -9,9 +9,13 @@
 //! An [`Engine`] comes only out of an [`EngineBuilder`], after every strategy was
 //! described, configured and started: there is no half-started engine to call.
 
+mod booking;
 mod builder;
 pub mod chain;
+mod changes;
 mod command;
+mod entering;
+mod funds;
 mod intake;
 mod lane;
 pub mod output;

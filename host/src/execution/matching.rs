@@ -1,6 +1,6 @@
 //! How much of a market order fills, and for what amount.
 
-use super::{ExecutionConfig, Model};
+use super::{Depleted, ExecutionConfig, Model};
 use crate::domain::decimal;
 use crate::domain::{Instrument, Money, Price, Qty, Rate, RejectReason, Rounding, Side};
 use crate::market::{Book, Top};
@@ -14,6 +14,8 @@ pub struct Venue<'a> {
     pub top: Top,
     /// the book at that moment
     pub book: &'a Book,
+    /// what the lane has taken of that book
+    pub depleted: &'a Depleted,
     /// the price of the event that caused the order, 0 when it had none
     pub cause: i64,
     /// how it fills and what it costs
@@ -54,16 +56,18 @@ impl Venue<'_> {
     /// The price that an order of this side would meet first.
     ///
     /// # Errors
-    /// [`RejectReason::NoLiquidity`] on an empty side of a book,
+    /// [`RejectReason::NoLiquidity`] on an empty side of a book, or one of which
+    /// the lane has taken everything,
     /// [`RejectReason::NoMarketData`] before any price is known.
     pub fn reference(&self, side: Side) -> Result<Price, RejectReason> {
+        if self.walks_book() {
+            let best = self.depleted.left(self.book, side).next();
+            return best.map(|level| Price(level.0)).ok_or(RejectReason::NoLiquidity);
+        }
         let best = match side {
             Side::Buy => self.top.ask,
             Side::Sell => self.top.bid,
         };
-        if self.walks_book() {
-            return if best > 0 { Ok(Price(best)) } else { Err(RejectReason::NoLiquidity) };
-        }
         let price = match self.config.model {
             Model::Instant if self.cause > 0 => self.cause,
             Model::Instant if best > 0 => best,
@@ -95,7 +99,7 @@ impl Venue<'_> {
         let mut qty = if self.walks_book() {
             let mut left = before_fee;
             let mut total: i64 = 0;
-            for (price, depth) in self.book.opposite(side) {
+            for (price, depth) in self.depleted.left(self.book, side) {
                 let take =
                     self.instrument.affordable(left, Price(price)).ok_or(invalid)?.0.min(depth);
                 total = total.checked_add(take).ok_or(invalid)?;
@@ -173,7 +177,7 @@ impl Venue<'_> {
     /// Walks the book as far as the limit: the quantity filled and the sum of price × quantity.
     fn walk(&self, side: Side, qty: Qty, limit: Option<Price>) -> (Qty, i128) {
         let (mut left, mut product) = (qty.0, 0_i128);
-        for (price, depth) in self.book.opposite(side) {
+        for (price, depth) in self.depleted.left(self.book, side) {
             let worse = limit.is_some_and(|limit| match side {
                 Side::Buy => price > limit.0,
                 Side::Sell => price < limit.0,
@@ -214,9 +218,12 @@ mod tests {
         book
     }
 
+    const WHOLE: &Depleted = &Depleted::new();
+
     fn venue<'a>(book: &'a Book, instrument: &'a Instrument, has_book: bool) -> Venue<'a> {
+        let depleted = WHOLE;
         let top = Top { bid: 9_990, ask: 10_000, last: 10_000, has_book, ..Top::default() };
-        Venue { instrument, top, book, cause: 0, config: ExecutionConfig::default() }
+        Venue { instrument, top, book, depleted, cause: 0, config: ExecutionConfig::default() }
     }
 
     #[test]

@@ -48,10 +48,17 @@
 //!     exceeds the position: it shrinks with it and ends with it.
 //! 12. A change to a smaller size keeps the place in the queue; any other change
 //!     is a new arrival. A change that is refused leaves the order as it was.
-//! 13. At each moment a lane's orders look first, in the order of their numbers,
+//! 13. What a lane's fills took of a displayed level is not there for its next fill,
+//!     whichever order or bracket asks, until the market shows the level anew: a
+//!     book event that names its price, or a snapshot. (A real venue would show it
+//!     only if somebody refilled it; that an update of the same level counts as
+//!     that flatters a little.) Without a book nothing is displayed and rule 2
+//!     holds: what one order may take there is bounded by nothing but the account.
+//! 14. At each moment a lane's orders look first, in the order of their numbers,
 //!     then its bracket acts, then its strategy is told.
 
 pub mod bracket;
+pub mod depleted;
 pub mod matching;
 pub mod orders;
 
@@ -59,6 +66,7 @@ use crate::domain::Rate;
 use crate::risk::ShortBase;
 
 pub use bracket::{Bracket, Brackets};
+pub use depleted::Depleted;
 pub use matching::{Taken, Venue, Want};
 pub use orders::{Order, Orders};
 

@@ -3,8 +3,10 @@
 mod accounting;
 mod candles;
 mod commands;
+mod liquidity;
 mod orders;
 mod properties;
 mod resting;
 mod startup;
+mod steps;
 mod support;
