@@ -147,6 +147,17 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
                 format!("order {}: {leaves} {} unfilled, canceled", order.0, instrument.symbol);
             (LogLevel::Info, text)
         }
+        LaneOutput::Expired { order, symbol, leaves } => {
+            let instrument = instruments.at(*symbol);
+            let leaves = instrument.qty_text(*leaves);
+            let text =
+                format!("order {}: {leaves} {} unfilled, expired", order.0, instrument.symbol);
+            (LogLevel::Info, text)
+        }
+        LaneOutput::Sent { what, order, .. } => {
+            let of = order.map_or("all orders".into(), |order| format!("order {}", order.0));
+            (LogLevel::Debug, format!("{of}: {} on its way", what.name()))
+        }
         LaneOutput::Dropped { orders } => (
             LogLevel::Warn,
             format!(

@@ -6,7 +6,7 @@ use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
-use crate::execution::{ExecutionConfig, Model};
+use crate::execution::{ExecutionConfig, LatencyConfig, Model};
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig, ShortBase};
@@ -173,6 +173,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
                 config::ShortBase::Equity => ShortBase::Equity,
             },
         },
+        latency: LatencyConfig::default(),
         risk: RiskConfig {
             on_halt: match config.risk.on_halt {
                 config::OnHalt::Hold => OnHalt::Hold,

@@ -99,18 +99,34 @@ impl Builder {
                 });
                 "reject"
             }
-            LaneOutput::Canceled { order, symbol: of, leaves } => {
+            LaneOutput::Canceled { order, symbol: of, leaves }
+            | LaneOutput::Expired { order, symbol: of, leaves } => {
                 symbol = Some(name(*of));
                 memory.waiting.ended(*order);
                 let left = lane.instruments.at(*of).qty_text(*leaves);
                 let before = past.orders.get(&order.0).cloned();
+                let expired = matches!(one.body, LaneOutput::Expired { .. });
+                let status = if expired { "expired" } else { "canceled" };
                 past.order(Order {
                     symbol: symbol.clone(),
-                    status: "canceled".into(),
+                    status: status.into(),
                     detail: Some(format!("{left} unfilled")),
                     ts_ns: at.clone(),
-                    ..before.unwrap_or_else(|| Order::new(order.0, "canceled", at.clone()))
+                    ..before.unwrap_or_else(|| Order::new(order.0, status, at.clone()))
                 });
+                "order"
+            }
+            LaneOutput::Sent { what, order, symbol: of, .. } => {
+                symbol = of.map(name);
+                if let Some(order) = order {
+                    let before = past.orders.get(&order.0).cloned();
+                    past.order(Order {
+                        symbol: symbol.clone(),
+                        detail: Some(format!("{} on its way", what.name())),
+                        ts_ns: at.clone(),
+                        ..before.unwrap_or_else(|| Order::new(order.0, "pending", at.clone()))
+                    });
+                }
                 "order"
             }
             LaneOutput::Dropped { orders } => {

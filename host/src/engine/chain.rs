@@ -33,6 +33,8 @@ pub enum RecordKind {
     Accept = 11,
     /// a stop was reached
     Wake = 12,
+    /// something is on its way to the venue
+    Sent = 13,
 }
 
 /// A record under construction.

@@ -115,6 +115,7 @@ impl Lane {
             self.state = LaneState::Halted(reason);
         }
         self.cancel_all(batch, moment, None);
+        self.ground(place.ts, batch.outputs);
         if self.risk.on_halt == OnHalt::Flatten {
             self.flatten(batch, moment)?;
         }

@@ -1,7 +1,7 @@
 //! A lane: one strategy with its account, brackets, chain and counters.
 //!
-//! A lane walks the batch's moments once. Where its brackets act or its orders
-//! look it stops and trades; between such moments its strategy gets as many events in one call as
+//! A lane walks the batch's moments once. Where its brackets act, its orders look or
+//! something that it sent arrives, it stops and trades; between such moments its strategy gets as many events in one call as
 //! there are, and what the strategy asks for happens at the moment of the last
 //! event that it consumed. So the outcome does not depend on the batch's size.
 
@@ -10,15 +10,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{InstrumentTable, OrderId, Price, Qty, Side, SymbolId, Ts};
+use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts};
 use crate::execution::{Brackets, Depleted, ExecutionConfig, Model, Orders};
 use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
 use crate::risk::RiskConfig;
-use crate::strategy::{Effects, Fault, FaultKind, Intent, OrderUpdate, Strategy, Usage};
+use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
+use super::flight::Flight;
 use super::output::{LaneOutput, Output};
 use super::stream::Class;
 use super::timeline::{MomentKind, Timeline};
@@ -103,6 +104,7 @@ pub struct Lane {
     pub(super) account: Account,
     pub(super) brackets: Brackets,
     pub(super) orders: Orders,
+    pub(super) flight: Flight,
     /// by the lane's own number: what it took of the displayed levels
     pub(super) depleted: Vec<Depleted>,
     /// moments of the batch before this one have shown their levels
@@ -200,15 +202,14 @@ impl Lane {
         if self.state == LaneState::Stopped {
             return end;
         }
+        let end = self.next_arrival(timeline, from, end);
         let end = self.next_look(timeline, from, end);
         if self.brackets.is_empty() {
             return end;
         }
         let moments = &timeline.moments()[from as usize..end as usize];
         let acts = moments.iter().position(|moment| {
-            // Only these tell a new price or status. The others exist because
-            // some lane asked for them, which must not move this one.
-            matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status)
+            self.is_own(moment)
                 && self.local[moment.symbol.index()].is_some_and(|symbol| {
                     let qty = self.account.qty(symbol);
                     self.brackets.get(symbol).acts(qty, &moment.top).is_some()
@@ -256,10 +257,19 @@ impl Lane {
         }
         let events = (upto - told) as u32;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
+        let before = self.strategy.usage().fuel;
         let answer = self.strategy.handle(class.words(told, upto), events, &mut self.effects);
         let consumed = self.consumed(answer, events, batch, class.moment(told))?;
         let next = told + consumed as usize;
-        Some((next, class.moment(next - 1)))
+        let moment = class.moment(next - 1);
+        self.computed(batch.timeline.moments()[moment as usize].ts, before);
+        Some((next, moment))
+    }
+
+    /// Counts the fuel that a call at `ts` used as time, where that is wanted.
+    fn computed(&mut self, ts: Ts, fuel_before: u64) {
+        let used = self.strategy.usage().fuel.saturating_sub(fuel_before);
+        self.flight.computed(ts, used);
     }
 
     /// Checks the answer of `handle`; a fault quarantines the lane.
@@ -321,10 +331,12 @@ impl Lane {
             self.effects.begin(self.next_order, self.limits.intents_per_event);
             let part = events.min(self.limits.events_per_call);
             let (words, _) = rest.split_at(length_of(rest, part));
+            let before = self.strategy.usage().fuel;
             let answer = self.strategy.handle(words, part, &mut self.effects);
             let Some(consumed) = self.consumed(answer, part, batch, moment) else {
                 return Ok(());
             };
+            self.computed(batch.timeline.moments()[moment as usize].ts, before);
             events -= consumed;
             rest = &rest[length_of(rest, consumed)..];
             self.settle(batch, moment)?;
@@ -364,8 +376,10 @@ impl Lane {
         let number = batch.timeline.number(moment);
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
-        if let Err(fault) = self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
-            self.quarantine(fault, place.ts, batch.outputs);
+        let before = self.strategy.usage().fuel;
+        match self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
+            Ok(()) => self.computed(place.ts, before),
+            Err(fault) => self.quarantine(fault, place.ts, batch.outputs),
         }
         Ok(())
     }
@@ -430,36 +444,11 @@ impl Lane {
         if self.effects.is_empty() {
             return Ok(());
         }
-        let place = batch.timeline.moments()[moment as usize];
-        self.publish(place.ts, batch.outputs);
+        let ts = batch.timeline.moments()[moment as usize].ts;
+        self.publish(ts, batch.outputs);
         let intents = std::mem::take(&mut self.effects.intents);
         for intent in &intents {
-            match intent {
-                Intent::Submit { order, request } => {
-                    self.next_order = order + 1;
-                    self.place(batch, moment, OrderId(*order), request)?;
-                }
-                Intent::Cancel { order } => {
-                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
-                    self.chain.absorb(&record.int(i128::from(*order)));
-                    if !self.cancel(batch, moment, OrderId(*order)) {
-                        self.reject_unknown(batch, moment, *order);
-                    }
-                }
-                Intent::Amend { order, size, price } => {
-                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
-                    let record = record.int(i128::from(*order)).maybe(*size).maybe(*price);
-                    self.chain.absorb(&record);
-                    if !self.amend(batch, moment, OrderId(*order), *size, *price)? {
-                        self.reject_unknown(batch, moment, *order);
-                    }
-                }
-                Intent::CancelAll { symbol } => {
-                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
-                    self.chain.absorb(&record.int(symbol.map_or(-1, i128::from)));
-                    self.cancel_all(batch, moment, symbol.map(SymbolId));
-                }
-            }
+            self.send(batch, moment, intent)?;
         }
         self.effects.intents = intents;
         self.effects.intents.clear();
@@ -526,9 +515,11 @@ impl Lane {
             let body = LaneOutput::Canceled { order: id, symbol, leaves };
             outputs.push(Output { lane: self.number, ts, body });
         }
+        self.ground(ts, outputs);
     }
 
-    /// Lets orders look and trades what the brackets ask for at `moment`. A
+    /// Lets orders look, trades what the brackets ask for and takes what arrives at
+    /// `moment`. A
     /// bracket that a fill of this moment sets acts at a later one.
     fn act(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
@@ -541,6 +532,7 @@ impl Lane {
         if let Some(cause) = acts.filter(|_| !self.account.qty(symbol).is_zero()) {
             self.close(batch, moment, symbol, cause)?;
         }
+        self.land(batch, moment)?;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         self.settle(batch, moment)
     }

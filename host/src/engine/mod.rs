@@ -15,6 +15,7 @@ pub mod chain;
 mod changes;
 mod command;
 mod entering;
+mod flight;
 mod funds;
 mod intake;
 mod lane;

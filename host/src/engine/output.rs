@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
+use crate::execution::latency::Sent;
 use crate::portfolio::RoundTrip;
 use crate::strategy::{Fault, LogLevel};
 
@@ -68,6 +69,26 @@ pub enum LaneOutput {
         symbol: SymbolId,
         /// how much was left
         leaves: Qty,
+    },
+    /// the time of an order that waited is over
+    Expired {
+        /// which
+        order: OrderId,
+        /// in what
+        symbol: SymbolId,
+        /// how much was left
+        leaves: Qty,
+    },
+    /// an order, a change or a cancel is on its way to the venue
+    Sent {
+        /// which of them
+        what: Sent,
+        /// of which order; none: of all
+        order: Option<OrderId>,
+        /// in what, when that is known
+        symbol: Option<SymbolId>,
+        /// when it arrives; it acts at the first event at or after that
+        arrives: Ts,
     },
     /// requests beyond what one event may ask for were dropped
     Dropped {

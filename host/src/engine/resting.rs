@@ -187,7 +187,7 @@ impl Lane {
         match deed {
             None => self.orders.put(order),
             Some(Deed::Expire) => {
-                self.end_order(batch, &place, &order, OrderStatus::Expired, "its day is over");
+                self.end_order(batch, &place, &order, OrderStatus::Expired, "its time is over");
             }
             Some(Deed::Wake) => {
                 order.trigger = None;

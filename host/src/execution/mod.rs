@@ -16,14 +16,16 @@
 //!
 //! | from | to | when |
 //! |---|---|---|
-//! | asked | rejected | a check fails; nothing else of it happens |
-//! | asked | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
-//! | asked | filled, or partially filled and canceled | a market order |
+//! | asked | pending | with latency: it is on its way, see [`latency`] |
+//! | asked, pending | rejected | a check fails; nothing else of it happens |
+//! | asked, pending | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
+//! | asked, pending | filled, or partially filled and canceled | a market order |
 //! | accepted | woken | its stop is reached; it then meets the market as it stands |
 //! | accepted, partially filled | partially filled, filled | rules 7 to 9 |
-//! | accepted, partially filled | accepted | it is changed |
-//! | accepted, partially filled | canceled | on request; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
-//! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day |
+//! | accepted, partially filled | pending change, pending cancel | with latency: either is on its way, and the order goes on meanwhile |
+//! | accepted, partially filled, pending change | accepted | it is changed, or the change is refused |
+//! | accepted, partially filled | canceled | on request, with latency when that arrives; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
+//! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day; good till date, at the first at or after that time |
 //!
 //! 5. Limits round to the price increment in the trader's favor, so that none
 //!    fills worse than asked; stops so that they act no later than asked.
@@ -55,10 +57,12 @@
 //!     that flatters a little.) Without a book nothing is displayed and rule 2
 //!     holds: what one order may take there is bounded by nothing but the account.
 //! 14. At each moment a lane's orders look first, in the order of their numbers,
-//!     then its bracket acts, then its strategy is told.
+//!     then its bracket acts, then what was on its way arrives, then its strategy is
+//!     told.
 
 pub mod bracket;
 pub mod depleted;
+pub mod latency;
 pub mod matching;
 pub mod orders;
 
@@ -67,6 +71,7 @@ use crate::risk::ShortBase;
 
 pub use bracket::{Bracket, Brackets};
 pub use depleted::Depleted;
+pub use latency::{Delay, LatencyConfig};
 pub use matching::{Taken, Venue, Want};
 pub use orders::{Order, Orders};
 

@@ -229,8 +229,9 @@ impl Orders {
     }
 
     /// One of them.
-    pub fn get_mut(&mut self, id: OrderId) -> Option<&mut Order> {
-        self.orders.iter_mut().find(|order| order.id == id)
+    #[must_use]
+    pub fn get(&self, id: OrderId) -> Option<&Order> {
+        self.orders.iter().find(|order| order.id == id)
     }
 
     /// Takes one out.

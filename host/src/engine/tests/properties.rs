@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::support::*;
-use crate::domain::{Action, Price, Qty, Side, SymbolId, TimeInForce, Ts};
+use crate::domain::{Action, Price, Qty, Rate, Side, SymbolId, TimeInForce, Ts};
 use crate::engine::{EngineConfig, LaneReport};
+use crate::execution::{Delay, LatencyConfig};
 use crate::input::{InputBlock, Trade, TradingStatus};
 use crate::strategy::{Channel, Intent, OrderKind, Size};
 
@@ -111,6 +112,7 @@ fn gambler(seed: u64) -> Scripted {
             let _full = effects.submit(random_order(answer));
         }
     });
+    strategy.burns = (seed % 3) * 400_000_000;
     strategy.fails_at = seed.is_multiple_of(5).then_some(1 + seed % 97);
     strategy
 }
@@ -141,8 +143,34 @@ fn random_order(state: u64) -> crate::strategy::OrderRequest {
     order
 }
 
+/// Nothing on its way; constant latencies; drawn ones, and fuel as time.
+fn latency() -> impl Strategy<Value = LatencyConfig> {
+    let delay = || {
+        prop_oneof![
+            (0_i64..6_000).prop_map(|ms| Delay::Fixed(ms * 1_000_000)),
+            (0_i64..2_000, 0_i64..9_000)
+                .prop_map(|(low, more)| Delay::Uniform(low * 1_000_000, (low + more) * 1_000_000)),
+            prop::collection::vec(0_i64..5_000_000_000, 1..5)
+                .prop_map(|samples| Delay::Recorded(samples.into())),
+        ]
+    };
+    let late = (delay(), delay(), 0_i64..2).prop_map(|(order, cancel, rate)| LatencyConfig {
+        order,
+        cancel,
+        ns_per_fuel: Rate(rate * Rate::ONE.0),
+    });
+    prop_oneof![1 => Just(LatencyConfig::default()), 2 => late]
+}
+
 fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<LaneReport> {
-    let lanes = seeds.iter().map(|&seed| (gambler(seed), "1000")).collect();
+    // Latencies are drawn by name, so a strategy keeps its name in every crowd.
+    let lane = |(place, &seed): (usize, &u64)| {
+        let twins = seeds[..place].iter().filter(|other| **other == seed).count();
+        let mut strategy = gambler(seed);
+        strategy.name = Some(format!("{seed}-{twins}"));
+        (strategy, "1000")
+    };
+    let lanes = seeds.iter().enumerate().map(lane).collect();
     let mut engine = engine(config, lanes);
     engine.step(block).expect("no invariant breaks");
     engine.check().expect("every account adds up");
@@ -172,9 +200,15 @@ proptest! {
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![3 => Just(0_i64), 1 => 1_i64..20],
+        latency in latency(),
     ) {
         let block = block(&steps);
-        let config = |batch| EngineConfig { batch, interval_ns: throttle * Ts::SECOND, ..EngineConfig::default() };
+        let config = |batch| EngineConfig {
+            batch,
+            interval_ns: throttle * Ts::SECOND,
+            latency: latency.clone(),
+            ..EngineConfig::default()
+        };
         let one = outcome(&run_lanes(&config(1), &[seed], &block)[0]);
         for batch in [7, 64, 1024] {
             let many = outcome(&run_lanes(&config(batch), &[seed], &block)[0]);
@@ -187,6 +221,7 @@ proptest! {
         seed in any::<u64>(),
         with_book in any::<bool>(),
         events in 2_i64..150,
+        latency in latency(),
     ) {
         let mut block = InputBlock::new(&instruments(), 1);
         let (bids, asks) = ([(Price(9_990), Qty(300))], [(Price(10_010), Qty(300))]);
@@ -200,7 +235,8 @@ proptest! {
                 }
             }
         }
-        let report = &run_lanes(&free(), &[seed], &block)[0];
+        let config = EngineConfig { latency, ..free() };
+        let report = &run_lanes(&config, &[seed], &block)[0];
         prop_assert!(report.equity <= report.start_equity, "{:?}", report.equity);
     }
 
@@ -208,11 +244,15 @@ proptest! {
     fn crit_003_interleaved_strategies_conserve_and_do_not_touch_each_other(
         steps in prop::collection::vec(step(), 1..120),
         seeds in prop::collection::vec(any::<u64>(), 2..6),
+        latency in latency(),
     ) {
         let block = block(&steps);
-        let config = EngineConfig::default();
+        let config = EngineConfig { latency, ..EngineConfig::default() };
         let together = run_lanes(&config, &seeds, &block);
         for (seed, report) in seeds.iter().zip(&together) {
+            if seeds.iter().filter(|other| *other == seed).count() > 1 {
+                continue;
+            }
             let alone = outcome(&run_lanes(&config, &[*seed], &block)[0]);
             prop_assert_eq!(outcome(report), alone);
         }
@@ -220,7 +260,7 @@ proptest! {
         reversed.reverse();
         let mut other_order = run_lanes(&config, &reversed, &block);
         other_order.reverse();
-        for (a, b) in together.iter().zip(&other_order) {
+        for (a, b) in together.iter().zip(&other_order).filter(|(a, b)| a.name == b.name) {
             prop_assert_eq!(outcome(a), outcome(b));
         }
     }
@@ -229,8 +269,10 @@ proptest! {
     fn equity_is_capital_plus_realized_plus_unrealized(
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
+        latency in latency(),
     ) {
-        let report = &run_lanes(&EngineConfig::default(), &[seed], &block(&steps))[0];
+        let config = EngineConfig { latency, ..EngineConfig::default() };
+        let report = &run_lanes(&config, &[seed], &block(&steps))[0];
         let expected = usd("1000") + report.realized_pnl + report.unrealized_pnl.unwrap();
         prop_assert_eq!(report.equity, Some(expected));
         prop_assert!(report.max_drawdown_pct >= 0.0);
@@ -249,14 +291,17 @@ proptest! {
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![1 => Just(0_i64), 1 => 1_i64..20],
+        latency in latency(),
     ) {
         let block = block(&steps);
         let config = |strict| EngineConfig {
             strict,
+            latency: latency.clone(),
             interval_ns: throttle * Ts::SECOND,
             ..EngineConfig::default()
         };
-        let strategy = gambler(seed);
+        let mut strategy = gambler(seed);
+        strategy.name = Some(format!("{seed}-0"));
         let most = std::sync::Arc::clone(&strategy.most);
         let mut engine = engine(&config(true), vec![(strategy, "1000")]);
         engine.step(&block).unwrap();
