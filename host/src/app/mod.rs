@@ -6,6 +6,7 @@ pub mod dashboard;
 pub mod failure;
 pub mod interrupt;
 pub mod kraken;
+pub mod latency;
 pub mod live;
 pub mod logs;
 pub mod record;

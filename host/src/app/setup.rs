@@ -6,13 +6,14 @@ use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
-use crate::execution::{ExecutionConfig, LatencyConfig, Model};
+use crate::execution::{ExecutionConfig, Model};
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig, ShortBase};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
+use super::latency::latencies;
 use super::strategies::{Loaded, effects};
 
 /// What each loaded module will trade, in its order.
@@ -131,7 +132,7 @@ pub fn engine(
     symbols: Symbols,
     now: Ts,
 ) -> Result<Engine, Failure> {
-    let mut builder = EngineBuilder::new(engine_config(config, run), instruments.clone())?;
+    let mut builder = EngineBuilder::new(engine_config(config, run)?, instruments.clone())?;
     for (one, symbols) in loaded.into_iter().zip(symbols) {
         let account = account(config, &one.name, &symbols, &instruments)?;
         builder.add(LaneSpec {
@@ -147,10 +148,12 @@ pub fn engine(
 }
 
 /// The engine's part of the configuration.
-#[must_use]
-pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
+///
+/// # Errors
+/// A file of latencies that is none.
+pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure> {
     let (execution, market) = (&config.execution, &config.market);
-    EngineConfig {
+    Ok(EngineConfig {
         run: run.to_owned(),
         seed: config.run.seed,
         batch: config.engine.batch as usize,
@@ -173,7 +176,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
                 config::ShortBase::Equity => ShortBase::Equity,
             },
         },
-        latency: LatencyConfig::default(),
+        latency: latencies(config)?,
         risk: RiskConfig {
             on_halt: match config.risk.on_halt {
                 config::OnHalt::Hold => OnHalt::Hold,
@@ -191,7 +194,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             sample_ns: i64::try_from(config.portfolio.sample_interval.as_nanos())
                 .unwrap_or(i64::MAX),
         },
-    }
+    })
 }
 
 fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {

@@ -10,6 +10,7 @@
 
 mod error;
 mod json_schema;
+mod latency;
 mod schema;
 mod sections;
 mod source;
@@ -24,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use error::{ConfigError, Problem};
 pub use json_schema::json_schema;
+pub use latency::{Latency, parse_latency};
 pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,

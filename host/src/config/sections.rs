@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::latency::Latency;
 use super::schema::section;
 use super::value::{ByteSize, Decimal, Interval, choice};
 use crate::domain::{Money, Rate, Ts};
@@ -265,6 +266,14 @@ section! {
         /// How much worse than the price a market order fills, as a ratio, where
         /// there is no book to walk.
         slippage_rate: Rate = 0.0005 from "0" to "0.1",
+        /// How long a new order or a change takes to the venue; none with model
+        /// "instant".
+        latency: Latency = "0s",
+        /// How long a cancel takes.
+        cancel_latency: Latency = "0s",
+        /// Nanoseconds of computing for each unit of fuel, by which what a strategy
+        /// asks for leaves later. More than 0 calls it with one event at a time.
+        ns_per_fuel: Rate = 0 from "0" to "1000",
         /// Most that a strategy may owe in shorts, as a multiple of its capital.
         max_short_leverage: Rate = 2 from "0" to "100",
         /// What that multiple is of.
