@@ -112,7 +112,7 @@ fn a_cancel_and_a_change_can_lose_the_race_and_say_so() {
     };
     // The order is sent at 1 s and arrives at 2 s; what follows is sent at 2 s; the
     // sale comes at 3 s.
-    let cases: Vec<(&str, Vec<Intent>, i64, i64, Vec<&str>)> = vec![
+    let cases = [
         (
             "at the very event",
             cancel(),
