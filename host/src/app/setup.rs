@@ -170,6 +170,7 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
             },
             fee: execution.fee_rate,
             slippage: execution.slippage_rate,
+            max_trade_age_ns: i64::try_from(execution.max_trade_age.as_nanos()).unwrap_or(i64::MAX),
             max_short_leverage: execution.max_short_leverage,
             short_base: match execution.short_base {
                 config::ShortBase::Starting => ShortBase::Starting,

@@ -266,6 +266,8 @@ section! {
         /// How much worse than the price a market order fills, as a ratio, where
         /// there is no book to walk.
         slippage_rate: Rate = 0.0005 from "0" to "0.1",
+        /// Where no book is known, how old the last trade may be to be traded at.
+        max_trade_age: Duration = "1m" from "1ms" to "24h",
         /// How long a new order or a change takes to the venue; none with model
         /// "instant".
         latency: Latency = "0s",

@@ -125,12 +125,13 @@ impl Lane {
     /// Closes every position, now where the market takes it, else later.
     fn flatten(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
         self.cancel_all(batch, moment, None);
+        let place = batch.timeline.moments()[moment as usize];
         let open: Vec<SymbolId> = self.account.open_positions().map(|(symbol, _)| symbol).collect();
         for symbol in open {
             self.brackets.close(symbol, Cause::Operator);
             let top = batch.timeline.top_at(moment, self.symbols[symbol.index()]);
             let qty = self.account.qty(symbol);
-            if let Some(cause) = self.brackets.get(symbol).acts(qty, &top) {
+            if let Some(cause) = self.brackets.get(symbol).acts(qty, &top, self.oldest(place.ts)) {
                 self.close(batch, moment, symbol, cause)?;
             }
         }

@@ -5,7 +5,7 @@ use crate::domain::decimal;
 use crate::domain::{
     Instrument, Money, OrderId, Price, Qty, RejectReason, Rounding, Side, SymbolId, TimeInForce, Ts,
 };
-use crate::execution::orders::{Order, Trigger, exit_price};
+use crate::execution::orders::{Order, Trigger};
 use crate::execution::{Taken, Want};
 use crate::risk;
 use crate::strategy::{OrderKind, OrderRequest, Size};
@@ -40,9 +40,9 @@ impl Lane {
         risk::check_direction(request.action, held, instrument)
             .map_err(|reason| no(reason, format!("position {}", instrument.qty_text(held))))?;
         let side = request.action.side();
-        let (limit, trigger) = prices(instrument, request, exit_price(side, &top))
+        let meets = top.meets(side, self.oldest(place.ts));
+        let (limit, trigger) = prices(instrument, request, meets)
             .map_err(|reason| no(reason, format!("price of {:?}", request.kind)))?;
-        let meets = exit_price(side, &top);
         let takes = limit.is_some_and(|limit| match side {
             Side::Buy => meets > 0 && meets <= limit.0,
             Side::Sell => meets >= limit.0,

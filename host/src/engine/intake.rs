@@ -190,6 +190,7 @@ impl Lane {
             top: batch.timeline.top_at(moment, run),
             book: batch.market.book(run),
             depleted: &self.depleted[symbol.index()],
+            oldest: self.oldest(place.ts),
             cause: if own { place.cause } else { 0 },
             config: self.execution,
         }

@@ -212,7 +212,10 @@ impl Lane {
             self.is_own(moment)
                 && self.local[moment.symbol.index()].is_some_and(|symbol| {
                     let qty = self.account.qty(symbol);
-                    self.brackets.get(symbol).acts(qty, &moment.top).is_some()
+                    self.brackets
+                        .get(symbol)
+                        .acts(qty, &moment.top, self.oldest(moment.ts))
+                        .is_some()
                 })
         });
         acts.map_or(end, |offset| from + offset as u32)
@@ -525,7 +528,7 @@ impl Lane {
         let place = batch.timeline.moments()[moment as usize];
         let Some(symbol) = self.local[place.symbol.index()] else { return Ok(()) };
         let qty = self.account.qty(symbol);
-        let acts = self.brackets.get(symbol).acts(qty, &place.top);
+        let acts = self.brackets.get(symbol).acts(qty, &place.top, self.oldest(place.ts));
         if self.looks(&place) {
             self.look(batch, moment)?;
         }
@@ -566,6 +569,11 @@ impl Lane {
             record = record.int(i128::from(symbol.0)).int(i128::from(position.qty.0));
         }
         self.chain.absorb(&record);
+    }
+
+    /// A trade before this time is no price to trade at any more.
+    pub(super) fn oldest(&self, now: Ts) -> Ts {
+        Ts(now.0.saturating_sub(self.execution.max_trade_age_ns))
     }
 
     /// A lane's number for a price as text, for messages.

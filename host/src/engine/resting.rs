@@ -177,6 +177,7 @@ impl Lane {
             &Look {
                 ts: place.ts,
                 top: place.top,
+                oldest: self.oldest(place.ts),
                 trade,
                 book: batch.market.book(place.symbol),
                 depleted: &self.depleted[order.symbol.index()],

@@ -10,7 +10,9 @@
 //!    last trade, or in model `instant` the price that caused the order.
 //! 3. Amounts round against the trader: what is paid rounds up, what is received
 //!    rounds down, fees round up; all to 10^-8 of the quote asset.
-//! 4. Nothing is filled on stale data or while the venue does not trade.
+//! 4. Nothing is filled on stale data or while the venue does not trade. Without a
+//!    book a last trade older than `max_trade_age` is no price: a market order is
+//!    refused as stale, and stops and brackets wait for the next trade.
 //!
 //! Orders with a price may wait. The life of an order, and what each step needs:
 //!
@@ -66,7 +68,7 @@ pub mod latency;
 pub mod matching;
 pub mod orders;
 
-use crate::domain::Rate;
+use crate::domain::{Rate, Ts};
 use crate::risk::ShortBase;
 
 pub use bracket::{Bracket, Brackets};
@@ -91,6 +93,8 @@ pub struct ExecutionConfig {
     pub model: Model,
     /// fee on the amount of every fill
     pub fee: Rate,
+    /// without a book, how old the last trade may be to be traded at, nanoseconds
+    pub max_trade_age_ns: i64,
     /// how far a price without a book moves against the trader
     pub slippage: Rate,
     /// all shorts together may be worth this many times the base
@@ -107,6 +111,7 @@ impl Default for ExecutionConfig {
             model: Model::Book,
             fee: Rate(1_000_000),
             slippage: Rate(500_000),
+            max_trade_age_ns: 60 * Ts::SECOND,
             max_short_leverage: Rate(2_000_000_000),
             short_base: ShortBase::Starting,
         }

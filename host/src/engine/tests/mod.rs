@@ -3,6 +3,7 @@
 mod accounting;
 mod candles;
 mod commands;
+mod freshness;
 mod latency;
 mod liquidity;
 mod orders;
