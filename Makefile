@@ -93,12 +93,14 @@ guests: setup ## Build the reference strategies to WebAssembly
 	@scripts/guest $(STRATEGIES)
 
 .PHONY: workloads
-workloads: setup ## Build the three measured workloads to target/workloads
-	@scripts/guest $(addprefix workload-,$(WORKLOADS))
+workloads: setup ## Build the measured workloads and the tests' quoter to target/workloads
+	@scripts/guest $(addprefix workload-,$(WORKLOADS) quoter)
 	@mkdir -p target/workloads
-	@for name in $(WORKLOADS); do \
+	@for name in $(WORKLOADS) quoter; do \
 		cp "$(WASM)/workload_$$name.wasm" "target/workloads/$$name.wasm" || exit 1; \
 	done
+	@SANDPAPER_SLOW=1 scripts/guest workload-quoter
+	@cp "$(WASM)/workload_quoter.wasm" target/workloads/quoter-slow.wasm
 
 .PHONY: wasi-guest
 wasi-guest: setup ## Build the test strategy that imports WASI to target/guests

@@ -6,6 +6,7 @@ mod containment;
 mod corpus;
 mod dashboard;
 mod exchange;
+mod execution;
 mod help;
 mod languages;
 mod live;
