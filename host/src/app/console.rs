@@ -247,6 +247,9 @@ pub fn report_table(identities: &[Identity], reports: &[LaneReport]) -> Table {
         ("fees", Align::Right),
         ("rejected", Align::Right),
         ("fuel/event", Align::Right),
+        ("p99", Align::Right),
+        ("memory", Align::Right),
+        ("call p99", Align::Right),
     ]);
     let mut rows: Vec<(&Identity, &LaneReport)> = identities.iter().zip(reports).collect();
     rows.sort_by(|a, b| {
@@ -289,5 +292,8 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         output::money_short(statistics.fees),
         output::count(report.counters.rejected),
         output::count(report.usage.fuel.checked_div(report.counters.events).unwrap_or(0)),
+        output::count(report.spreads.fuel_per_event.p99),
+        output::bytes(report.usage.memory_peak_bytes),
+        format!("{:.1} µs", report.spreads.call_ns.p99 as f64 / 1e3),
     ]
 }

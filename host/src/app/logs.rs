@@ -255,6 +255,8 @@ impl State {
             fields.insert("indicators".into(), Value::Object(indicators));
             fields.insert("fuel".into(), report.usage.fuel.into());
             fields.insert("calls".into(), report.usage.calls.into());
+            fields.insert("memory_bytes".into(), report.usage.memory_bytes.into());
+            fields.insert("host_calls".into(), report.usage.host_calls.into());
         }
         fields
     }

@@ -7,13 +7,15 @@ use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
 use crate::execution::{ExecutionConfig, Model};
+use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig, ShortBase};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
-use super::strategies::{Loaded, effects};
+use super::given;
+use super::strategies::Loaded;
 
 /// What each loaded module will trade, in its order.
 pub type Symbols = Vec<Vec<String>>;
@@ -181,7 +183,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
         },
-        effects: effects(config),
+        effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
         terms: Terms {

@@ -16,6 +16,7 @@ use crate::output;
 use crate::portfolio::{Summary, Totals};
 
 use super::Context;
+use super::accounting::Accounting;
 
 /// One strategy's result as scripts read it; amounts are decimal text.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +50,7 @@ pub(super) struct StrategyResult {
     /// milliseconds since the Unix epoch, then lowest, highest and last equity
     equity_curve: Vec<(i64, String, String, String)>,
     fuel: u64,
+    sandbox: Accounting,
     chain: String,
 }
 
@@ -137,6 +139,7 @@ impl StrategyResult {
                 })
                 .collect(),
             fuel: report.usage.fuel,
+            sandbox: Accounting::of(report),
             chain: report.chain.clone(),
         }
     }

@@ -32,7 +32,7 @@ pub use sections::{
     SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
-pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
+pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration, parse_size};
 
 use schema::Reader;
 

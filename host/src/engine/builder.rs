@@ -179,6 +179,7 @@ impl EngineBuilder {
             account: account_info(&account, &instruments),
         };
         let wanted = self.classes[class].key.wants.iter().flatten();
+        let effects = spec.strategy.effect_limits().unwrap_or(self.config.effects);
         let mut intervals = self.config.candles.clone();
         intervals.extend(wanted.flat_map(|wants| wants.candles.iter()));
         let mut local = vec![None; self.instruments.len()];
@@ -200,14 +201,14 @@ impl EngineBuilder {
             execution: self.config.execution,
             risk: self.config.risk,
             limits: LaneLimits {
-                intents_per_event: self.config.effects.intents,
+                intents_per_event: effects.intents,
                 events_per_call: if self.config.strict { 1 } else { u32::MAX },
                 interval_ns: self.config.interval_ns,
             },
             chain: Chain::default(),
             state: LaneState::Running,
             counters: Counters::default(),
-            effects: Effects::new(self.config.effects),
+            effects: Effects::new(effects),
             updates: std::collections::VecDeque::new(),
             next_order: 1,
             next_fill: 1,

@@ -58,6 +58,12 @@ pub struct Counters {
     pub orders: u64,
     /// orders refused
     pub rejected: u64,
+    /// requests dropped because one event asked for too much
+    pub dropped: u64,
+    /// log lines taken
+    pub log_lines: u64,
+    /// bytes of their text
+    pub log_bytes: u64,
     /// log lines cut or dropped
     pub logs_dropped: u64,
 }
@@ -433,6 +439,8 @@ impl Lane {
                 self.counters.logs_dropped += 1;
                 continue;
             }
+            self.counters.log_lines += 1;
+            self.counters.log_bytes += text.len() as u64;
             outputs.push(Output { lane: self.number, ts, body: LaneOutput::Log { level, text } });
         }
         for (name, value) in self.effects.indicators.drain(..) {
@@ -450,6 +458,7 @@ impl Lane {
         if dropped > 0 {
             self.counters.orders += u64::from(dropped);
             self.counters.rejected += u64::from(dropped);
+            self.counters.dropped += u64::from(dropped);
             outputs.push(Output {
                 lane: self.number,
                 ts,
