@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
-use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
+use crate::engine::{Engine, EngineBuilder, EngineConfig, FaultPolicy, LaneSpec};
 use crate::execution::{ExecutionConfig, Model};
 use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
@@ -186,6 +186,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
         effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
+        on_fault: fault_policy(config),
         terms: Terms {
             short_open: execution.short_open_fee,
             short_rollover: execution.short_rollover_fee,
@@ -195,7 +196,23 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
     }
 }
 
-fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {
+fn fault_policy(config: &Config) -> FaultPolicy {
+    let sandbox = &config.sandbox;
+    let ns = |span: std::time::Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+    FaultPolicy {
+        restarts: match sandbox.on_fault {
+            config::OnFault::Quarantine => 0,
+            config::OnFault::Restart => sandbox.restarts,
+        },
+        backoff_ns: ns(sandbox.restart_after),
+        save_every_ns: ns(sandbox.save_every),
+        flatten: sandbox.fault_positions == config::OnHalt::Flatten,
+    }
+}
+
+/// What the configuration says of a strategy's parameters.
+#[must_use]
+pub fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {
     let params = config.strategy.get(name).map(|s| &s.params);
     params.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
 }

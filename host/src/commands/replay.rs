@@ -93,6 +93,7 @@ impl StrategyResult {
             LaneState::Paused => ("paused", None),
             LaneState::Halted(reason) => ("halted", Some(reason.clone())),
             LaneState::Quarantined(fault) => ("quarantined", Some(fault.to_string())),
+            LaneState::Restarting { fault, .. } => ("restarting", Some(fault.to_string())),
         };
         Self {
             name: identity.name.clone(),

@@ -33,6 +33,10 @@ pub enum RecordKind {
     Accept = 11,
     /// a stop was reached
     Wake = 12,
+    /// after a fault: a restart is set, it succeeded, or it failed
+    Restart = 13,
+    /// another module took the strategy's place, or could not
+    Swap = 14,
 }
 
 /// A record under construction.

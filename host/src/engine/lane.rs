@@ -16,9 +16,10 @@ use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
 use crate::risk::RiskConfig;
-use crate::strategy::{Effects, Fault, FaultKind, Intent, OrderUpdate, Strategy, Usage};
+use crate::strategy::{Effects, Fault, FaultKind, Intent, OrderUpdate, StartInfo, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
+use super::faults::Recovery;
 use super::output::{LaneOutput, Output};
 use super::stream::Class;
 use super::timeline::{MomentKind, Timeline};
@@ -37,6 +38,13 @@ pub enum LaneState {
     Halted(String),
     /// it failed and is not called again; its position and bracket stay
     Quarantined(Fault),
+    /// it failed and is started again
+    Restarting {
+        /// how it failed
+        fault: Fault,
+        /// at its first event from then on
+        until: Ts,
+    },
     /// the run is over
     Stopped,
 }
@@ -46,6 +54,12 @@ impl LaneState {
     #[must_use]
     pub fn is_called(&self) -> bool {
         matches!(self, Self::Running | Self::Paused)
+    }
+
+    /// True while it is called, or will be again.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.is_called() || matches!(self, Self::Restarting { .. })
     }
 }
 
@@ -125,6 +139,11 @@ pub struct Lane {
     pub(super) intervals: Arc<[u32]>,
     /// bytes of log text since the engine was drained
     pub(super) logs_held: usize,
+    /// what its strategy was started with
+    pub(super) info: StartInfo,
+    /// what instances before the present one have used
+    pub(super) past: Usage,
+    pub(super) recovery: Recovery,
 }
 
 /// Events held back until the strategy may be called again.
@@ -168,6 +187,13 @@ impl Lane {
         let mut told = 0; // events of the stream before this one are delivered
         loop {
             let stop = self.next_action(batch.timeline, acted, end);
+            if let Some((event, moment)) = self.wakes(batch, told, stop) {
+                told = event;
+                self.mark(batch.timeline, acted, moment + 1)?;
+                acted = acted.max(moment + 1);
+                self.restart(batch, moment)?;
+                continue;
+            }
             if self.limits.interval_ns > 0 && self.state.is_called() {
                 if let Some((next, moment)) = self.hold(batch, told, stop) {
                     told = next;
@@ -181,6 +207,15 @@ impl Lane {
                 self.mark(batch.timeline, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.settle(batch, moment)?;
+                self.checkpoint(batch, moment)?;
+                continue;
+            } else if self.recovery.is_due() {
+                // It was called with one event, and failed at that.
+                let moment = batch.classes[self.class].moment(told);
+                told += 1;
+                self.mark(batch.timeline, acted, moment + 1)?;
+                acted = acted.max(moment + 1);
+                self.recover(batch, moment)?;
                 continue;
             }
             told = batch.classes[self.class].before(stop);
@@ -284,7 +319,7 @@ impl Lane {
             }
             Err(fault) => {
                 let place = &batch_outputs.timeline.moments()[moment as usize];
-                self.quarantine(fault, place.ts, batch_outputs.outputs);
+                self.fail(fault, place.ts, batch_outputs.outputs);
                 None
             }
         }
@@ -323,13 +358,13 @@ impl Lane {
             let (words, _) = rest.split_at(length_of(rest, part));
             let answer = self.strategy.handle(words, part, &mut self.effects);
             let Some(consumed) = self.consumed(answer, part, batch, moment) else {
-                return Ok(());
+                return self.recover(batch, moment);
             };
             events -= consumed;
             rest = &rest[length_of(rest, consumed)..];
             self.settle(batch, moment)?;
         }
-        Ok(())
+        self.checkpoint(batch, moment)
     }
 
     /// Applies what a call asked for at `moment`, and what the answers to the
@@ -343,10 +378,12 @@ impl Lane {
         loop {
             left = left.saturating_sub(self.effects.intents.len() as u32);
             self.commit(batch, moment)?;
-            let Some(update) = self.updates.pop_front() else { return Ok(()) };
+            let Some(update) = self.updates.pop_front() else {
+                return self.recover(batch, moment);
+            };
             if !self.state.is_called() {
                 self.updates.clear();
-                return Ok(());
+                return self.recover(batch, moment);
             }
             self.tell(batch, moment, &update, left)?;
         }
@@ -365,7 +402,7 @@ impl Lane {
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
         if let Err(fault) = self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
-            self.quarantine(fault, place.ts, batch.outputs);
+            self.fail(fault, place.ts, batch.outputs);
         }
         Ok(())
     }
@@ -516,7 +553,7 @@ impl Lane {
     /// What the strategy has used.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.strategy.usage()
+        self.past.then(self.strategy.usage())
     }
 
     /// Ends the lane: the strategy's last call, then the chain's last record.
@@ -530,6 +567,9 @@ impl Lane {
                 }
                 Err(fault) => self.quarantine(fault, ts, outputs),
             }
+        }
+        if let LaneState::Restarting { fault, .. } = &self.state {
+            self.state = LaneState::Quarantined(fault.clone());
         }
         // A call that failed has consumed nothing, however far it came.
         let events =

@@ -33,8 +33,11 @@ pub struct Guest {
     /// Fuel that the last call used.
     last_call: u64,
     second: Second,
+    /// What another instance is made of.
+    pre: InstancePre<State>,
+    wasi: bool,
     /// Keeps the wall-clock backstop ticking for as long as the guest lives.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 struct Live {
@@ -105,7 +108,9 @@ impl Guest {
             meter,
             last_call: 0,
             second: Second::default(),
-            _runtime: runtime.clone(),
+            pre: pre.clone(),
+            wasi,
+            runtime: runtime.clone(),
         })
     }
 
@@ -372,6 +377,11 @@ impl Strategy for Guest {
 
     fn usage(&self) -> Usage {
         self.meter.usage
+    }
+
+    fn fresh(&self) -> Option<Result<Box<dyn Strategy>, Fault>> {
+        let made = Self::new(&self.runtime, &self.pre, self.limits, self.wasi);
+        Some(made.map(|guest| Box::new(guest) as Box<dyn Strategy>))
     }
 
     fn spreads(&self) -> Spreads {

@@ -153,6 +153,12 @@ pub trait Strategy: Send {
     /// What it has used so far.
     fn usage(&self) -> Usage;
 
+    /// Another instance of the same code under the same limits, not yet described
+    /// or started; nothing where there is no way to make one.
+    fn fresh(&self) -> Option<Result<Box<dyn Strategy>, Fault>> {
+        None
+    }
+
     /// How its calls are spread; nothing for native strategies.
     fn spreads(&self) -> Spreads {
         Spreads::default()

@@ -3,6 +3,7 @@
 mod accounting;
 mod candles;
 mod commands;
+mod faults;
 mod orders;
 mod properties;
 mod resting;
