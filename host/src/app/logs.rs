@@ -255,6 +255,8 @@ impl State {
             fields.insert("indicators".into(), Value::Object(indicators));
             fields.insert("fuel".into(), report.usage.fuel.into());
             fields.insert("calls".into(), report.usage.calls.into());
+            fields.insert("memory_bytes".into(), report.usage.memory_bytes.into());
+            fields.insert("host_calls".into(), report.usage.host_calls.into());
         }
         fields
     }
@@ -327,6 +329,19 @@ fn describe(
         }
         LaneOutput::Command { seq, action, reason } => {
             ("command", "warn", json!({ "input": seq, "action": action.name(), "reason": reason }))
+        }
+        LaneOutput::Restarting { attempt, until } => {
+            ("restarting", "warn", json!({ "attempt": attempt, "until_ns": until.0 }))
+        }
+        LaneOutput::Restarted { attempt, state } => {
+            ("restarted", "warn", json!({ "attempt": attempt, "state": state }))
+        }
+        LaneOutput::Swapped { seq, from, to, version, refused } => {
+            let level = if refused.is_none() { "warn" } else { "error" };
+            let fields = json!({
+                "input": seq, "from": from, "to": to, "version": version, "refused": refused,
+            });
+            ("swapped", level, fields)
         }
         LaneOutput::Halted { reason } => ("halted", "error", json!({ "reason": reason })),
         LaneOutput::Log { level, text } => ("log", level.name(), json!({ "text": text })),

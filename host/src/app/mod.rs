@@ -4,6 +4,7 @@ pub mod capture;
 pub mod console;
 pub mod dashboard;
 pub mod failure;
+pub mod given;
 pub mod interrupt;
 pub mod kraken;
 pub mod latency;

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
-use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
+use crate::engine::{Engine, EngineBuilder, EngineConfig, FaultPolicy, LaneSpec};
 use crate::execution::{ExecutionConfig, Model};
+use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig, ShortBase};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
+use super::given;
 use super::latency::latencies;
-use super::strategies::{Loaded, effects};
+use super::strategies::Loaded;
 
 /// What each loaded module will trade, in its order.
 pub type Symbols = Vec<Vec<String>>;
@@ -186,9 +188,10 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
         },
-        effects: effects(config),
+        effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
+        on_fault: fault_policy(config),
         terms: Terms {
             short_open: execution.short_open_fee,
             short_rollover: execution.short_rollover_fee,
@@ -198,7 +201,23 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
     })
 }
 
-fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {
+fn fault_policy(config: &Config) -> FaultPolicy {
+    let sandbox = &config.sandbox;
+    let ns = |span: std::time::Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+    FaultPolicy {
+        restarts: match sandbox.on_fault {
+            config::OnFault::Quarantine => 0,
+            config::OnFault::Restart => sandbox.restarts,
+        },
+        backoff_ns: ns(sandbox.restart_after),
+        save_every_ns: ns(sandbox.save_every),
+        flatten: sandbox.fault_positions == config::OnHalt::Flatten,
+    }
+}
+
+/// What the configuration says of a strategy's parameters.
+#[must_use]
+pub fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {
     let params = config.strategy.get(name).map(|s| &s.params);
     params.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
 }

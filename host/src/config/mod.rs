@@ -30,11 +30,11 @@ pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    OnHalt, PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig, ShortBase,
-    SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
+    OnFault, OnHalt, PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig,
+    ShortBase, SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
-pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
+pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration, parse_size};
 
 use schema::Reader;
 

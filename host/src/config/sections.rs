@@ -50,6 +50,16 @@ choice! {
 }
 
 choice! {
+    /// What becomes of a strategy that fails.
+    pub enum OnFault {
+        /// it is not called again
+        Quarantine = "quarantine",
+        /// it is started again from its last saved state
+        Restart = "restart",
+    }
+}
+
+choice! {
     /// What becomes of open positions when a strategy is halted.
     pub enum OnHalt {
         /// they stay, with their stops and targets
@@ -194,6 +204,8 @@ section! {
         /// Fuel for each market event and each order update; a batch has this
         /// times its length.
         fuel_per_event: u64 = 5_000_000 from "1000" to "1000000000000",
+        /// Fuel for all events and order updates of one second of market time.
+        fuel_per_second: u64 = 5_000_000_000 from "1000" to "1000000000000000",
         /// Fuel to stop it, and to save or load its state.
         fuel_per_call: u64 = 50_000_000 from "1000" to "1000000000000",
         /// All memories of one strategy together.
@@ -230,6 +242,19 @@ section! {
         compile_cpu_s: u32 = 30 from "1" to "3600",
         /// How long it may take.
         compile_wall: Duration = "60s" from "1s" to "2h",
+        /// What becomes of a strategy that fails. With "restart" it is called with one
+        /// event at a time.
+        on_fault: OnFault = "quarantine",
+        /// Restarts of one strategy in a run; the fault after the last is a
+        /// quarantine.
+        restarts: u32 = 3 from "1" to "1000",
+        /// Market time from its first fault to its restart; doubles each time.
+        restart_after: Duration = "1s" to "1d",
+        /// Market time between two states that are saved for a restart.
+        save_every: Duration = "1m" from "1s" to "1d",
+        /// What becomes of open positions when a strategy fails. With "flatten" it is
+        /// called with one event at a time.
+        fault_positions: OnHalt = "hold",
         /// Where results must be the same.
         determinism: Determinism = "native",
     }

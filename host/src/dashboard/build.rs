@@ -277,6 +277,9 @@ impl Builder {
             LaneState::Quarantined(fault) => {
                 ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
             }
+            LaneState::Restarting { fault, .. } => {
+                ("quarantined", Some(printable(&format!("restarting after {fault}"), TEXT_MAX)))
+            }
         };
         let trapped = u64::from(status == "quarantined");
         let statistics = &report.statistics;

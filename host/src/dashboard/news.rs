@@ -136,7 +136,10 @@ impl Builder {
             LaneOutput::Log { .. } => "log",
             LaneOutput::Fault(_) => "fault",
             LaneOutput::Command { .. } => "operator",
-            LaneOutput::Halted { .. } => "status",
+            LaneOutput::Restarting { .. }
+            | LaneOutput::Restarted { .. }
+            | LaneOutput::Swapped { .. }
+            | LaneOutput::Halted { .. } => "status",
         };
         let event = Event {
             seq: history.events.next(),

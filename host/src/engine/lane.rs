@@ -16,9 +16,10 @@ use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
 use crate::risk::RiskConfig;
-use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, Strategy, Usage};
+use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, StartInfo, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
+use super::faults::Recovery;
 use super::flight::Flight;
 use super::output::{LaneOutput, Output};
 use super::stream::Class;
@@ -38,6 +39,13 @@ pub enum LaneState {
     Halted(String),
     /// it failed and is not called again; its position and bracket stay
     Quarantined(Fault),
+    /// it failed and is started again
+    Restarting {
+        /// how it failed
+        fault: Fault,
+        /// at its first event from then on
+        until: Ts,
+    },
     /// the run is over
     Stopped,
 }
@@ -47,6 +55,12 @@ impl LaneState {
     #[must_use]
     pub fn is_called(&self) -> bool {
         matches!(self, Self::Running | Self::Paused)
+    }
+
+    /// True while it is called, or will be again.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.is_called() || matches!(self, Self::Restarting { .. })
     }
 }
 
@@ -59,6 +73,12 @@ pub struct Counters {
     pub orders: u64,
     /// orders refused
     pub rejected: u64,
+    /// requests dropped because one event asked for too much
+    pub dropped: u64,
+    /// log lines taken
+    pub log_lines: u64,
+    /// bytes of their text
+    pub log_bytes: u64,
     /// log lines cut or dropped
     pub logs_dropped: u64,
 }
@@ -125,6 +145,11 @@ pub struct Lane {
     pub(super) intervals: Arc<[u32]>,
     /// bytes of log text since the engine was drained
     pub(super) logs_held: usize,
+    /// what its strategy was started with
+    pub(super) info: StartInfo,
+    /// what instances before the present one have used
+    pub(super) past: Usage,
+    pub(super) recovery: Recovery,
 }
 
 /// Events held back until the strategy may be called again.
@@ -169,6 +194,13 @@ impl Lane {
         self.shown = 0;
         loop {
             let stop = self.next_action(batch.timeline, acted, end);
+            if let Some((event, moment)) = self.wakes(batch, told, stop) {
+                told = event;
+                self.mark(batch.timeline, acted, moment + 1)?;
+                acted = acted.max(moment + 1);
+                self.restart(batch, moment)?;
+                continue;
+            }
             if self.limits.interval_ns > 0 && self.state.is_called() {
                 if let Some((next, moment)) = self.hold(batch, told, stop) {
                     told = next;
@@ -182,6 +214,15 @@ impl Lane {
                 self.mark(batch.timeline, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.settle(batch, moment)?;
+                self.checkpoint(batch, moment)?;
+                continue;
+            } else if self.recovery.is_due() {
+                // It was called with one event, and failed at that.
+                let moment = batch.classes[self.class].moment(told);
+                told += 1;
+                self.mark(batch.timeline, acted, moment + 1)?;
+                acted = acted.max(moment + 1);
+                self.recover(batch, moment)?;
                 continue;
             }
             told = batch.classes[self.class].before(stop);
@@ -297,7 +338,7 @@ impl Lane {
             }
             Err(fault) => {
                 let place = &batch_outputs.timeline.moments()[moment as usize];
-                self.quarantine(fault, place.ts, batch_outputs.outputs);
+                self.fail(fault, place.ts, batch_outputs.outputs);
                 None
             }
         }
@@ -337,14 +378,14 @@ impl Lane {
             let before = self.strategy.usage().fuel;
             let answer = self.strategy.handle(words, part, &mut self.effects);
             let Some(consumed) = self.consumed(answer, part, batch, moment) else {
-                return Ok(());
+                return self.recover(batch, moment);
             };
             self.computed(batch.timeline.moments()[moment as usize].ts, before);
             events -= consumed;
             rest = &rest[length_of(rest, consumed)..];
             self.settle(batch, moment)?;
         }
-        Ok(())
+        self.checkpoint(batch, moment)
     }
 
     /// Applies what a call asked for at `moment`, and what the answers to the
@@ -358,10 +399,12 @@ impl Lane {
         loop {
             left = left.saturating_sub(self.effects.intents.len() as u32);
             self.commit(batch, moment)?;
-            let Some(update) = self.updates.pop_front() else { return Ok(()) };
+            let Some(update) = self.updates.pop_front() else {
+                return self.recover(batch, moment);
+            };
             if !self.state.is_called() {
                 self.updates.clear();
-                return Ok(());
+                return self.recover(batch, moment);
             }
             self.tell(batch, moment, &update, left)?;
         }
@@ -382,7 +425,7 @@ impl Lane {
         let before = self.strategy.usage().fuel;
         match self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
             Ok(()) => self.computed(place.ts, before),
-            Err(fault) => self.quarantine(fault, place.ts, batch.outputs),
+            Err(fault) => self.fail(fault, place.ts, batch.outputs),
         }
         Ok(())
     }
@@ -466,6 +509,8 @@ impl Lane {
                 self.counters.logs_dropped += 1;
                 continue;
             }
+            self.counters.log_lines += 1;
+            self.counters.log_bytes += text.len() as u64;
             outputs.push(Output { lane: self.number, ts, body: LaneOutput::Log { level, text } });
         }
         for (name, value) in self.effects.indicators.drain(..) {
@@ -483,6 +528,7 @@ impl Lane {
         if dropped > 0 {
             self.counters.orders += u64::from(dropped);
             self.counters.rejected += u64::from(dropped);
+            self.counters.dropped += u64::from(dropped);
             outputs.push(Output {
                 lane: self.number,
                 ts,
@@ -543,7 +589,7 @@ impl Lane {
     /// What the strategy has used.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.strategy.usage()
+        self.past.then(self.strategy.usage())
     }
 
     /// Ends the lane: the strategy's last call, then the chain's last record.
@@ -557,6 +603,9 @@ impl Lane {
                 }
                 Err(fault) => self.quarantine(fault, ts, outputs),
             }
+        }
+        if let LaneState::Restarting { fault, .. } = &self.state {
+            self.state = LaneState::Quarantined(fault.clone());
         }
         // A call that failed has consumed nothing, however far it came.
         let events =

@@ -6,6 +6,7 @@
 //! a kind that is no module names the test that shows it.
 
 mod guests;
+mod limits;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;

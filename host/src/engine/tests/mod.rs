@@ -3,6 +3,7 @@
 mod accounting;
 mod candles;
 mod commands;
+mod faults;
 mod freshness;
 mod latency;
 mod liquidity;
