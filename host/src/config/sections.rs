@@ -360,6 +360,12 @@ section! {
         connections: u32 = 2048 from "1" to "100000",
         /// WebSockets at once.
         websockets: u32 = 1024 from "1" to "100000",
+        /// Who did what, in JSON Lines with a chain of hashes. "none": nowhere.
+        audit_file: String = "logs/audit.jsonl",
+        /// It is put aside before it grows beyond this.
+        audit_rotate_size: ByteSize = "16MiB" from "1KiB" to "1GiB",
+        /// So many that were put aside are kept.
+        audit_keep: u32 = 100 to "100000",
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use super::audit::{Audit, AuditError};
 use super::guard::Peer;
 use super::routes::router;
 use super::{App, Hub, Settings};
@@ -44,6 +45,9 @@ pub enum StartError {
     /// Any other reason.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
+    /// Nobody could tell later who did what.
+    #[error("{0}")]
+    Audit(#[from] AuditError),
 }
 
 /// A dashboard that is served until this is dropped.
@@ -69,7 +73,8 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let app = Arc::new(App::new(hub, settings, format!("{scheme}://{address}")));
+        let audit = settings.audit.clone().map(Audit::open).transpose()?.unwrap_or_default();
+        let app = Arc::new(App::new(hub, settings, audit, format!("{scheme}://{address}")));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("dashboard")

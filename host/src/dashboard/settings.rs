@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+use super::audit::Place;
 use super::auth::Role;
 use crate::config::WebConfig;
 
@@ -84,6 +85,8 @@ pub struct Settings {
     pub connections: usize,
     /// WebSockets at once
     pub websockets: usize,
+    /// where it is written down who did what
+    pub audit: Option<Place>,
     /// all settings, for the settings page
     pub shown: Arc<Vec<super::model::Setting>>,
 }
@@ -157,6 +160,11 @@ impl Settings {
             logins_per_minute: web.logins_per_minute,
             connections: web.connections as usize,
             websockets: web.websockets as usize,
+            audit: (web.audit_file != NONE).then(|| Place {
+                file: web.audit_file.clone().into(),
+                rotate: web.audit_rotate_size.0,
+                keep: web.audit_keep as usize,
+            }),
             shown: Arc::default(),
         })
     }
