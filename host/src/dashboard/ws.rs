@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::App;
 use super::answers::error;
@@ -285,7 +285,7 @@ impl Client {
             // Without a time there is nothing to wait for, and this never comes.
             let due = async move {
                 match next {
-                    Some(next) => tokio::time::sleep_until(next).await,
+                    Some(next) => sleep_until(next).await,
                     None => std::future::pending().await,
                 }
             };
