@@ -27,6 +27,8 @@ pub mod routes;
 pub mod runs;
 pub mod server;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 mod views;
 pub mod ws;
 

@@ -176,7 +176,8 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
     let _ = tokio::time::timeout(END_MAX, closed).await;
 }
 
-async fn connection<S>(stream: S, peer: SocketAddr, router: Router)
+/// Serves one connection to its end.
+pub(super) async fn connection<S>(stream: S, peer: SocketAddr, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
