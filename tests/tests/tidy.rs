@@ -39,6 +39,7 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("sandbox", Layer::Shell, &["domain", "input", "lockfile", "strategy", "words"]),
     ("feed", Layer::Shell, &["domain", "input", "venue", "words"]),
     ("logs", Layer::Shell, &[]),
+    ("notify", Layer::Shell, &[]),
     ("recorder", Layer::Shell, &["journal"]),
     ("config", Layer::Shell, &["domain", "strategy"]),
     (

@@ -8,6 +8,7 @@ pub mod interrupt;
 pub mod kraken;
 pub mod live;
 pub mod logs;
+pub mod notify;
 pub mod record;
 pub mod replay;
 pub mod session;

@@ -369,6 +369,36 @@ section! {
     }
 }
 
+choice! {
+    /// What a webhook is told.
+    pub enum NotifyRule {
+        /// a strategy failed
+        Trap = "trap",
+        /// there is no market data, and again when there is
+        FeedDown = "feed-down",
+        /// a strategy is far below its peak
+        Drawdown = "drawdown",
+        /// a strategy was halted, by the operator or a limit
+        Kill = "kill",
+    }
+}
+
+section! {
+    /// Notices to a webhook.
+    pub struct NotifyConfig at "notify" {
+        /// File with the webhook's address. "none": nobody is told.
+        webhook_url_file: String = "none",
+        /// What it is told.
+        on: Vec<NotifyRule> = ["trap", "feed-down", "drawdown", "kill"],
+        /// A fall from the peak by this part of it is told.
+        drawdown: Rate = 0.2 from "0.0001" to "1",
+        /// Market data must be missing for so long.
+        feed_down_after: Duration = "30s" to "1d",
+        /// The longest that one try takes.
+        timeout: Duration = "10s" from "1s" to "60s",
+    }
+}
+
 section! {
     /// The log on the error stream.
     pub struct LogConfig at "log" {

@@ -15,7 +15,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::model::{Event, Fill, Order, Print, Setting, Strategy, Symbol, Total, Trade};
-use super::ring::Ring;
+use super::ring::{Kept, Ring};
 
 /// The most entries of a page of a list.
 const PAGE_MAX: usize = 1_000;
@@ -91,7 +91,7 @@ answers! {
     Trades {
         /// oldest first
         #[schema(value_type = Vec<Trade>)]
-        trades: Vec<Shared<Trade>>,
+        trades: Vec<Shared<Kept<Trade>>>,
         /// what `after` must be for those that follow
         next: Option<String>,
     }
@@ -99,7 +99,7 @@ answers! {
     Fills {
         /// oldest first
         #[schema(value_type = Vec<Fill>)]
-        fills: Vec<Shared<Fill>>,
+        fills: Vec<Shared<Kept<Fill>>>,
         /// what `after` must be for those that follow
         next: Option<String>,
     }
@@ -107,7 +107,7 @@ answers! {
     LogLines {
         /// oldest first
         #[schema(value_type = Vec<Event>)]
-        logs: Vec<Shared<Event>>,
+        logs: Vec<Shared<Kept<Event>>>,
         /// what `after` must be for those that follow
         next: Option<String>,
     }
@@ -115,7 +115,7 @@ answers! {
     Events {
         /// oldest first
         #[schema(value_type = Vec<Event>)]
-        events: Vec<Shared<Event>>,
+        events: Vec<Shared<Kept<Event>>>,
         /// what `after` must be for those that follow
         next: Option<String>,
     }
@@ -214,7 +214,7 @@ pub(super) struct Page {
 
 impl Page {
     /// That part of a ring, with what `after` must be for the next.
-    pub(super) fn of<T>(&self, ring: &Ring<T>) -> (Vec<Shared<T>>, Option<String>) {
+    pub(super) fn of<T>(&self, ring: &Ring<T>) -> (Vec<Shared<Kept<T>>>, Option<String>) {
         let limit = self.limit.unwrap_or(200).clamp(1, PAGE_MAX);
         let (items, last) = match self.after {
             // What is gone is gone: the oldest that there is comes first.

@@ -57,7 +57,7 @@ pub async fn strategy(State(app): State<Arc<App>>, Path(name): Path<String>) -> 
 
 fn newest_trades(hub: &hub::Hub, name: &str) -> Vec<Value> {
     let newest = hub.history().lane(name).map(|lane| lane.trades.newest(TRADES).0);
-    newest.unwrap_or_default().iter().map(|trade| json!(**trade)).collect()
+    newest.unwrap_or_default().iter().map(|trade| json!(***trade)).collect()
 }
 
 /// The newest closed trades of every strategy.

@@ -29,6 +29,7 @@ pub mod server;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod views;
 pub mod ws;
 

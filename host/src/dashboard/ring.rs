@@ -2,12 +2,43 @@
 //! missed.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use serde::{Serialize, Serializer};
+
+/// An item with its text, which the first reader makes for all.
+#[derive(Debug)]
+pub struct Kept<T> {
+    item: T,
+    text: OnceLock<String>,
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.item
+    }
+}
+
+impl<T: Serialize> Kept<T> {
+    /// It in JSON.
+    pub fn json(&self) -> &str {
+        self.text.get_or_init(|| super::hub::json(&self.item))
+    }
+}
+
+impl<T: Serialize> Serialize for Kept<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.item.serialize(serializer)
+    }
+}
 
 /// The newest of something, each under a running number from 1.
 #[derive(Debug)]
 pub struct Ring<T> {
-    items: VecDeque<Arc<T>>,
+    items: VecDeque<Arc<Kept<T>>>,
     limit: usize,
     next: u64,
 }
@@ -30,7 +61,7 @@ impl<T> Ring<T> {
         if self.items.len() >= self.limit {
             self.items.pop_front();
         }
-        self.items.push_back(Arc::new(item));
+        self.items.push_back(Arc::new(Kept { item, text: OnceLock::new() }));
         self.next += 1;
     }
 
@@ -51,26 +82,26 @@ impl<T> Ring<T> {
     /// Those after number `after`, at most `limit` of them and the oldest first,
     /// with the last one's number. None when some of them are gone.
     #[must_use]
-    pub fn after(&self, after: u64, limit: usize) -> Option<(Vec<Arc<T>>, u64)> {
+    pub fn after(&self, after: u64, limit: usize) -> Option<(Vec<Arc<Kept<T>>>, u64)> {
         let first = self.next - self.items.len() as u64;
         let skip = usize::try_from(after.saturating_add(1).checked_sub(first)?).ok()?;
-        let items: Vec<Arc<T>> = self.items.iter().skip(skip).take(limit).cloned().collect();
+        let items: Vec<Arc<Kept<T>>> = self.items.iter().skip(skip).take(limit).cloned().collect();
         let last = after.min(self.next - 1) + items.len() as u64;
         Some((items, last))
     }
 
     /// The oldest `n` that are kept, with the last one's number.
     #[must_use]
-    pub fn oldest(&self, n: usize) -> (Vec<Arc<T>>, u64) {
+    pub fn oldest(&self, n: usize) -> (Vec<Arc<Kept<T>>>, u64) {
         let before = self.next - self.items.len() as u64 - 1;
-        let items: Vec<Arc<T>> = self.items.iter().take(n).cloned().collect();
+        let items: Vec<Arc<Kept<T>>> = self.items.iter().take(n).cloned().collect();
         let last = before + items.len() as u64;
         (items, last)
     }
 
     /// The newest `n`, oldest of them first, with the last one's number.
     #[must_use]
-    pub fn newest(&self, n: usize) -> (Vec<Arc<T>>, u64) {
+    pub fn newest(&self, n: usize) -> (Vec<Arc<Kept<T>>>, u64) {
         let skip = self.items.len().saturating_sub(n);
         (self.items.iter().skip(skip).cloned().collect(), self.next - 1)
     }
@@ -80,8 +111,8 @@ impl<T> Ring<T> {
 mod tests {
     use super::*;
 
-    fn items(answer: Option<(Vec<Arc<i32>>, u64)>) -> Option<(Vec<i32>, u64)> {
-        answer.map(|(items, last)| (items.iter().map(|i| **i).collect(), last))
+    fn items(answer: Option<(Vec<Arc<Kept<i32>>>, u64)>) -> Option<(Vec<i32>, u64)> {
+        answer.map(|(items, last)| (items.iter().map(|i| ***i).collect(), last))
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -31,6 +32,8 @@ const HEAD_MAX: Duration = Duration::from_secs(10);
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// The largest request head, and what is buffered of a connection.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes that wait in the kernel for a client, at most.
+const SEND_BYTES: usize = 128 * 1024;
 /// Header fields of a request.
 const HEADERS_MAX: usize = 64;
 /// How long the end may take.
@@ -131,7 +134,10 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
     };
     let router = router(&app);
     let permits = Arc::new(Semaphore::new(app.settings.connections));
-    let tls = app.settings.tls.clone().map(TlsAcceptor::from);
+    let tls = app.settings.tls.as_ref().map(|tls| {
+        tokio::spawn(Arc::clone(tls).follow());
+        TlsAcceptor::from(Arc::clone(&tls.config))
+    });
     let mut ending = app.ending.subscribe();
     loop {
         let accepted = tokio::select! {
@@ -152,6 +158,8 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
         };
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
         let _ = stream.set_nodelay(true);
+        // What the kernel would hold for a client that does not read.
+        let _ = set_socket_send_buffer_size(&stream, SEND_BYTES);
         let (router, tls) = (router.clone(), tls.clone());
         tokio::spawn(async move {
             let _permit = permit;

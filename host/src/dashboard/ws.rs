@@ -480,8 +480,8 @@ fn lossless<T: serde::Serialize>(
         topic.seq += 1;
         let kind = if topic.seq == 1 { "snap" } else { "upd" };
         let full = items.len() == ITEMS_MAX && topic.seq > 1;
-        let items: Vec<&T> = items.iter().map(|item| &**item).collect();
-        messages.push(frame(kind, name, topic.seq, &text_of(&items)));
+        let texts: Vec<&str> = items.iter().map(|item| item.json()).collect();
+        messages.push(frame(kind, name, topic.seq, &format!("[{}]", texts.join(","))));
         // A client that is far behind gets it in pieces that its socket takes.
         if !full || messages.len() >= 8 {
             return messages;
