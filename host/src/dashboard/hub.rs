@@ -71,8 +71,12 @@ pub struct State {
     /// the feed
     pub feed: Feed,
     /// texts that many readers want, made by the first
-    pub(super) texts: [OnceLock<Arc<str>>; 4],
+    pub texts: Texts,
 }
+
+/// What a state gives as text.
+#[derive(Debug, Default)]
+pub struct Texts([OnceLock<Arc<str>>; 4]);
 
 impl State {
     /// The strategy of that name.
@@ -124,7 +128,7 @@ impl State {
     }
 
     fn text(&self, which: usize, make: impl FnOnce() -> String) -> Arc<str> {
-        Arc::clone(self.texts[which].get_or_init(|| make().into()))
+        Arc::clone(self.texts.0[which].get_or_init(|| make().into()))
     }
 }
 
