@@ -122,6 +122,11 @@ containment: host ## Hostile strategies at length: 1,000 replays, 10,000 loads, 
 	SANDPAPER_REPLAYS=1000 SANDPAPER_LOADS=10000 $(LONG_TESTS) -p sandpaper-tests corpus::
 	SANDPAPER_SMITH=5000 $(LONG_TESTS) -p sandpaper smith_tests
 
+.PHONY: crowd
+crowd: setup ## 1,000 WebSocket clients of the dashboard, a fifth of which do not read
+	SANDPAPER_CLIENTS=1000 $(LONG_TESTS) -p sandpaper-tests crowd::
+	SANDPAPER_LOOKS=10000 $(LONG_TESTS) -p sandpaper crit_002
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market

@@ -4,6 +4,7 @@
 
 mod containment;
 mod corpus;
+mod crowd;
 mod dashboard;
 mod exchange;
 mod execution;

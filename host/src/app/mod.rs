@@ -10,6 +10,7 @@ pub mod kraken;
 pub mod latency;
 pub mod live;
 pub mod logs;
+pub mod notify;
 pub mod record;
 pub mod replay;
 pub mod session;

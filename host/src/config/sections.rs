@@ -396,6 +396,42 @@ section! {
         connections: u32 = 2048 from "1" to "100000",
         /// WebSockets at once.
         websockets: u32 = 1024 from "1" to "100000",
+        /// Who did what, in JSON Lines with a chain of hashes. "none": nowhere.
+        audit_file: String = "logs/audit.jsonl",
+        /// It is put aside before it grows beyond this.
+        audit_rotate_size: ByteSize = "16MiB" from "1KiB" to "1GiB",
+        /// So many that were put aside are kept.
+        audit_keep: u32 = 100 to "100000",
+    }
+}
+
+choice! {
+    /// What a webhook is told.
+    pub enum NotifyRule {
+        /// a strategy failed
+        Trap = "trap",
+        /// there is no market data, and again when there is
+        FeedDown = "feed-down",
+        /// a strategy is far below its peak
+        Drawdown = "drawdown",
+        /// a strategy was halted, by the operator or a limit
+        Kill = "kill",
+    }
+}
+
+section! {
+    /// Notices to a webhook.
+    pub struct NotifyConfig at "notify" {
+        /// File with the webhook's address. "none": nobody is told.
+        webhook_url_file: String = "none",
+        /// What it is told.
+        on: Vec<NotifyRule> = ["trap", "feed-down", "drawdown", "kill"],
+        /// A fall from the peak by this part of it is told.
+        drawdown: Rate = 0.2 from "0.0001" to "1",
+        /// Market data must be missing for so long.
+        feed_down_after: Duration = "30s" to "1d",
+        /// The longest that one try takes.
+        timeout: Duration = "10s" from "1s" to "60s",
     }
 }
 

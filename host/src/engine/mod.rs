@@ -32,6 +32,7 @@ mod view;
 use std::sync::Arc;
 
 use crate::domain::{InstrumentTable, Ts};
+use crate::execution::Brackets;
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
@@ -58,6 +59,8 @@ pub struct LaneRef<'a> {
     pub version: &'a str,
     /// what its news are counted in
     pub instruments: &'a InstrumentTable,
+    /// stops and targets of its positions
+    pub brackets: &'a Brackets,
 }
 
 /// A started engine.
@@ -245,7 +248,12 @@ impl Engine {
     #[must_use]
     pub fn lane(&self, number: u16) -> LaneRef<'_> {
         let lane = &self.lanes[usize::from(number)];
-        LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
+        LaneRef {
+            name: &lane.name,
+            version: &lane.version,
+            instruments: &lane.instruments,
+            brackets: &lane.brackets,
+        }
     }
 
     /// Every lane's decision chain, in order.
