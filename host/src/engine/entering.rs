@@ -60,7 +60,8 @@ impl Lane {
             no(reason, format!("{} {asked} of a position of {held}", request.action.name()))
         })?;
         let words = || format!("{} at {}", instrument.qty_text(qty), instrument.price_text(at));
-        risk::check_minimums(instrument, qty, at, qty == held.magnitude())
+        let closes_all = !request.action.opens() && qty == held.magnitude();
+        risk::check_minimums(instrument, qty, at, closes_all)
             .map_err(|reason| no(reason, words()))?;
         let (stop, target) = bracket_levels(instrument, request)
             .map_err(|reason| no(reason, "stop-loss or take-profit".into()))?;

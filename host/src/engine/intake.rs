@@ -138,14 +138,10 @@ impl Lane {
             no(reason, format!("{} {asked} of a position of {held}", request.action.name()))
         })?;
         let best = venue.reference(side).map_err(|reason| no(reason, "no price to meet".into()))?;
-        risk::check_minimums(instrument, asked, best, asked == held.magnitude()).map_err(
-            |reason| {
-                no(
-                    reason,
-                    format!("{} at {}", instrument.qty_text(asked), instrument.price_text(best)),
-                )
-            },
-        )?;
+        let closes_all = !request.action.opens() && asked == held.magnitude();
+        risk::check_minimums(instrument, asked, best, closes_all).map_err(|reason| {
+            no(reason, format!("{} at {}", instrument.qty_text(asked), instrument.price_text(best)))
+        })?;
         let (stop, target) = bracket_levels(instrument, request)
             .map_err(|reason| no(reason, "stop-loss or take-profit".into()))?;
         risk::check_bracket(request.action, best, stop, target).map_err(|reason| {

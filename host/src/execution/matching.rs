@@ -100,8 +100,9 @@ impl Venue<'_> {
             let mut left = before_fee;
             let mut total: i64 = 0;
             for (price, depth) in self.depleted.left(self.book, side) {
-                let take =
-                    self.instrument.affordable(left, Price(price)).ok_or(invalid)?.0.min(depth);
+                // Levels need not end on an increment; only their sum is rounded.
+                let most = self.instrument.affordable_units(left, Price(price));
+                let take = most.ok_or(invalid)?.0.min(depth);
                 total = total.checked_add(take).ok_or(invalid)?;
                 let cost = self.instrument.notional(Price(price), Qty(take), Rounding::Ceil);
                 left = left - cost.ok_or(invalid)?;
@@ -114,19 +115,21 @@ impl Venue<'_> {
             let budget = without(before_fee, self.config.slippage);
             self.instrument.affordable(budget, self.reference(side)?).ok_or(invalid)?
         };
-        // Rounding against the trader can cost a unit more than the estimate;
-        // one increment less is then enough.
-        for _ in 0..3 {
-            if qty.0 <= 0 {
-                return Ok(Qty::ZERO);
-            }
+        // Rounding against the trader can cost a unit more than the estimate, and
+        // rounding the estimate down can have left one: one increment either way.
+        let step = self.instrument.qty_increment.0;
+        let fits = |qty: Qty| -> Result<bool, RejectReason> {
             let taken = self.take(side, qty)?;
-            if taken.amount + taken.fee <= money {
+            Ok(taken.qty == qty && taken.amount + taken.fee <= money)
+        };
+        for _ in 0..3 {
+            if qty.0 <= 0 || fits(qty)? {
                 break;
             }
-            qty = Qty(qty.0 - self.instrument.qty_increment.0);
+            qty = Qty(qty.0 - step);
         }
-        Ok(qty)
+        let more = Qty(qty.0.max(0).saturating_add(step));
+        if fits(more).unwrap_or(false) { Ok(more) } else { Ok(qty.max(Qty::ZERO)) }
     }
 
     /// What an order of `qty` takes: all of it, or what the book has.
