@@ -4,8 +4,8 @@ Written from the rules alone (the numbered lists at the head of
 `host/src/execution/`, `host/src/portfolio/` and `host/src/risk*`), in exact
 fractions, without any of the host's code or number formats. It reads a stream of
 market events and orders, and prints what must come of them: every acceptance,
-refusal, fill and cancellation, and, where the stream says `state`, cash, positions,
-fees, charges, realized profit, equity and drawdown.
+refusal, fill, cancellation and charge, and, where the stream says `state`, cash,
+positions, fees, charges, realized profit, equity and drawdown.
 
     oracle.py [--break RULE] < stream > outcome
 
@@ -143,6 +143,7 @@ class Session:
         rate = lambda name: F(config[name])
         self.book_model = config["model"] == "book"
         self.taker, self.maker, self.slippage = rate("taker"), rate("maker"), rate("slippage")
+        self.extra = rate("extra")
         self.leverage, self.from_start = rate("leverage"), config["base"] == "starting"
         self.short_open, self.short_roll = rate("short_open"), rate("short_roll")
         limit = lambda name: None if config[name] == "none" else F(config[name])
@@ -235,10 +236,15 @@ class Session:
                 amount = ceil8(symbol.cost * self.short_roll)
             self.charge(amount)
             self.sample()
+            self.tell_charge(symbol, "rollover", amount)
 
     def charge(self, amount):
         self.cash -= amount
         self.carry += amount
+
+    def tell_charge(self, symbol, kind, amount):
+        if amount:
+            print("charge", self.symbols.index(symbol), kind, amount)
 
     # Brackets.
 
@@ -299,6 +305,8 @@ class Session:
                 total += took * price
                 left -= took
             qty -= left
+            if limit is None:
+                total *= 1 + self.extra if buys else 1 - self.extra
         else:
             slip = 1 + self.slippage if buys else 1 - self.slippage
             total = qty * best * slip
@@ -751,14 +759,15 @@ class Session:
             s.cost -= share
             self.realized += share - amount if order.buys else amount - share
             s.qty += qty if order.buys else -qty
-        if order.action == "short":
-            self.charge(ceil8(amount * self.short_open))
+        opening = ceil8(amount * self.short_open) if order.action == "short" else ZERO
+        self.charge(opening)
         if not s.qty:
             s.stop = s.target = None
         order.leaves -= qty
         s.mark = s.fair() or s.mark
         self.sample()
         print("fill", order.number, self.symbols.index(s), order.action, qty, amount, fee, liquidity, cause)
+        self.tell_charge(s, "opening", opening)
 
     def state(self):
         fall = -(-self.fall.numerator * 10**9 // self.fall.denominator)

@@ -147,6 +147,13 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
                 format!("order {}: {leaves} {} unfilled, canceled", order.0, instrument.symbol);
             (LogLevel::Info, text)
         }
+        LaneOutput::Charge(charge) => {
+            let instrument = instruments.at(charge.symbol);
+            let (kind, amount) = (charge.kind.name(), charge.amount);
+            let text =
+                format!("{kind} charge of {amount} {} on {}", instrument.quote, instrument.symbol);
+            (LogLevel::Debug, text)
+        }
         LaneOutput::Dropped { orders } => (
             LogLevel::Warn,
             format!(

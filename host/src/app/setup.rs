@@ -6,7 +6,7 @@ use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
-use crate::execution::{ExecutionConfig, Model};
+use crate::execution::{ExecutionConfig, Model, Schedule};
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig, ShortBase};
@@ -166,6 +166,13 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
                 ExecutionModel::Instant => Model::Instant,
             },
             fee: execution.fee_rate,
+            maker: execution.maker_fee_rate.unwrap_or(execution.fee_rate),
+            schedule: match execution.fee_schedule {
+                config::FeeSchedule::Flat => Schedule::Flat,
+                config::FeeSchedule::Kraken => Schedule::Kraken,
+            },
+            volume: execution.fee_volume,
+            book_slippage: execution.book_slippage_rate,
             slippage: execution.slippage_rate,
             max_short_leverage: execution.max_short_leverage,
             short_base: match execution.short_base {
@@ -180,6 +187,11 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             },
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
+            max_orders_per_minute: config.risk.max_orders_per_minute,
+            max_daily_loss: config.risk.max_daily_loss,
+            max_drawdown: config.risk.max_drawdown,
+            maintenance_margin: config.risk.maintenance_margin,
+            liquidation_fee: config.risk.liquidation_fee_rate,
         },
         effects: effects(config),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,

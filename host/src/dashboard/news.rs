@@ -113,6 +113,10 @@ impl Builder {
                 });
                 "order"
             }
+            LaneOutput::Charge(charge) => {
+                symbol = Some(name(charge.symbol));
+                "charge"
+            }
             LaneOutput::Dropped { orders } => {
                 memory.dropped_orders += u64::from(*orders);
                 "order"

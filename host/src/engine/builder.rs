@@ -5,10 +5,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{InstrumentTable, SymbolId, Ts};
-use crate::execution::{Brackets, Depleted, ExecutionConfig, Orders};
+use crate::execution::{Brackets, Depleted, ExecutionConfig, Fees, Orders, Rates};
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
-use crate::risk::RiskConfig;
+use crate::risk::{RiskConfig, Watch};
 use crate::strategy::{
     Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Value,
 };
@@ -201,6 +201,12 @@ impl EngineBuilder {
             account,
             execution: self.config.execution,
             risk: self.config.risk,
+            watch: Watch::default(),
+            fees: Fees::new(
+                self.config.execution.schedule,
+                Rates { maker: self.config.execution.maker, taker: self.config.execution.fee },
+                self.config.execution.volume,
+            ),
             limits: LaneLimits {
                 intents_per_event: self.config.effects.intents,
                 events_per_call: if self.config.strict { 1 } else { u32::MAX },

@@ -33,6 +33,8 @@ pub enum RecordKind {
     Accept = 11,
     /// a stop was reached
     Wake = 12,
+    /// a short was charged
+    Charge = 20,
 }
 
 /// A record under construction.

@@ -97,7 +97,7 @@ impl Lane {
         let amount = instrument
             .notional(limit, order.leaves, Rounding::Ceil)
             .ok_or_else(|| no(RejectReason::InvalidNumber, "its value overflows".to_owned()))?;
-        let fee = amount.times(self.execution.fee, Rounding::Ceil);
+        let fee = amount.times(self.fee_max(), Rounding::Ceil);
         let taken = Taken { qty: order.leaves, amount, fee, best: limit };
         self.check_funds(order.symbol, order.action, &taken, mark2)
             .map_err(|(reason, detail)| no(reason, detail))
@@ -120,7 +120,7 @@ impl Lane {
             Want::Budget(_) => {
                 let free = self.free(symbol);
                 let one = i128::from(crate::domain::Rate::ONE.0);
-                let with_fee = one + i128::from(self.execution.fee.0);
+                let with_fee = one + i128::from(self.fee_max().0);
                 Money(decimal::div_rounded(free.0 * one, with_fee, Rounding::Floor))
             }
         };

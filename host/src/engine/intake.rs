@@ -55,6 +55,12 @@ impl Lane {
         self.chain.absorb(&order_record(&place, order, request));
         self.seek(batch, moment)?;
         self.mark_symbol(batch, moment, request.symbol)?;
+        if !self.watch.admits(&self.risk, place.ts) {
+            let refusal =
+                Refusal::new(None, RejectReason::RiskLimit, "too many orders in a minute");
+            self.refuse(batch, &place, order, request.action, &request.reason, refusal);
+            return Ok(());
+        }
         if request.kind != OrderKind::Market {
             match self.prepare(batch, moment, order, request) {
                 Ok(waiting) => return self.work(batch, moment, waiting),
@@ -236,9 +242,13 @@ impl Lane {
         let venue = self.venue(batch, moment, symbol, self.instruments.at(symbol));
         let taken = venue.take(action.side(), held.magnitude());
         // Without liquidity the bracket stays and acts again at the next moment.
-        let Ok(taken) = taken else { return Ok(()) };
+        let Ok(mut taken) = taken else { return Ok(()) };
         if taken.qty.is_zero() {
             return Ok(());
+        }
+        if cause == Cause::Liquidation {
+            let extra = taken.amount.times(self.risk.liquidation_fee, Rounding::Ceil);
+            taken.fee = taken.fee + extra;
         }
         let order = OrderId(self.next_order);
         self.next_order += 1;

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstrumentTable, OrderId, Price, Qty, Side, SymbolId, Ts};
-use crate::execution::{Brackets, Depleted, ExecutionConfig, Model, Orders};
+use crate::execution::{Brackets, Depleted, ExecutionConfig, Fees, Model, Orders};
 use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
-use crate::risk::RiskConfig;
+use crate::risk::{RiskConfig, Watch};
 use crate::strategy::{Effects, Fault, FaultKind, Intent, OrderUpdate, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
@@ -109,6 +109,8 @@ pub struct Lane {
     pub(super) shown: u32,
     pub(super) execution: ExecutionConfig,
     pub(super) risk: RiskConfig,
+    pub(super) watch: Watch,
+    pub(super) fees: Fees,
     pub(super) limits: LaneLimits,
     pub(super) chain: Chain,
     pub(super) state: LaneState,
@@ -170,25 +172,25 @@ impl Lane {
             if self.limits.interval_ns > 0 && self.state.is_called() {
                 if let Some((next, moment)) = self.hold(batch, told, stop) {
                     told = next;
-                    self.mark(batch.timeline, acted, moment + 1)?;
+                    self.mark(batch, acted, moment + 1)?;
                     acted = acted.max(moment + 1);
                     self.release(batch, moment)?;
                     continue;
                 }
             } else if let Some((consumed, moment)) = self.deliver(batch, told, stop) {
                 told = consumed;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.settle(batch, moment)?;
                 continue;
             }
             told = batch.classes[self.class].before(stop);
-            self.mark(batch.timeline, acted, stop)?;
+            self.mark(batch, acted, stop)?;
             if stop == end {
                 self.refresh(batch, end);
                 return Ok(());
             }
-            self.mark(batch.timeline, stop, stop + 1)?;
+            self.mark(batch, stop, stop + 1)?;
             self.act(batch, stop)?;
             acted = stop + 1;
         }
@@ -201,6 +203,7 @@ impl Lane {
             return end;
         }
         let end = self.next_look(timeline, from, end);
+        let end = self.next_watch(timeline, from, end);
         if self.brackets.is_empty() {
             return end;
         }
@@ -218,21 +221,22 @@ impl Lane {
     }
 
     /// Marks the account at moments `from` to `to`, exclusive.
-    fn mark(&mut self, timeline: &Timeline, from: u32, to: u32) -> Result<(), InvariantBroken> {
+    fn mark(&mut self, batch: &mut Batch<'_>, from: u32, to: u32) -> Result<(), InvariantBroken> {
         let observes = self.account.observes();
         if from >= to || !(observes || self.account.needs_marks()) {
             return Ok(());
         }
-        for moment in &timeline.moments()[from as usize..to as usize] {
+        for moment in &batch.timeline.moments()[from as usize..to as usize] {
             // History is no market: an account is worth what it is at the first
             // event, not at a price of hours ago. Candles and timers tell no new
             // price, and exist because some lane asked for them.
-            if !matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status) {
+            if !moment.is_price() {
                 continue;
             }
             if let Some(symbol) = self.local[moment.symbol.index()] {
                 let mark = moment.top.mark2();
                 self.account.accrue(moment.ts)?;
+                self.tell_charges(moment, batch.outputs);
                 if observes {
                     self.account.observe(symbol, mark);
                 }
@@ -343,7 +347,12 @@ impl Lane {
         loop {
             left = left.saturating_sub(self.effects.intents.len() as u32);
             self.commit(batch, moment)?;
-            let Some(update) = self.updates.pop_front() else { return Ok(()) };
+            let Some(update) = self.updates.pop_front() else {
+                if self.police(batch, moment)? {
+                    continue;
+                }
+                return Ok(());
+            };
             if !self.state.is_called() {
                 self.updates.clear();
                 return Ok(());
@@ -377,6 +386,7 @@ impl Lane {
         moment: u32,
     ) -> Result<(), InvariantBroken> {
         self.refresh(batch, moment + 1);
+        self.set_fees(batch.timeline.moments()[moment as usize].ts);
         let index = batch.timeline.moments()[moment as usize].index;
         // A moment before its input (a candle, a timer) meets the book as it
         // was before that input.
@@ -541,6 +551,7 @@ impl Lane {
         if let Some(cause) = acts.filter(|_| !self.account.qty(symbol).is_zero()) {
             self.close(batch, moment, symbol, cause)?;
         }
+        self.police(batch, moment)?;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         self.settle(batch, moment)
     }

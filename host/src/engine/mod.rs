@@ -18,6 +18,7 @@ mod entering;
 mod funds;
 mod intake;
 mod lane;
+mod limits;
 pub mod output;
 mod records;
 pub mod report;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
-use crate::portfolio::RoundTrip;
+use crate::portfolio::{Charge, RoundTrip};
 use crate::strategy::{Fault, LogLevel};
 
 use super::command::CommandAction;
@@ -69,6 +69,8 @@ pub enum LaneOutput {
         /// how much was left
         leaves: Qty,
     },
+    /// a short was charged for being opened or staying open
+    Charge(Charge),
     /// requests beyond what one event may ask for were dropped
     Dropped {
         /// how many

@@ -95,7 +95,9 @@ impl Venue<'_> {
     /// The largest quantity whose cost and fee stay within `money`.
     fn within_budget(&self, side: Side, money: Money) -> Result<Qty, RejectReason> {
         let invalid = RejectReason::InvalidNumber;
-        let before_fee = without(money, self.config.fee);
+        let slippage =
+            if self.walks_book() { self.config.book_slippage } else { self.config.slippage };
+        let before_fee = without(without(money, self.config.fee), slippage);
         let mut qty = if self.walks_book() {
             let mut left = before_fee;
             let mut total: i64 = 0;
@@ -112,8 +114,7 @@ impl Venue<'_> {
             }
             self.instrument.round_qty(Qty(total))
         } else {
-            let budget = without(before_fee, self.config.slippage);
-            self.instrument.affordable(budget, self.reference(side)?).ok_or(invalid)?
+            self.instrument.affordable(before_fee, self.reference(side)?).ok_or(invalid)?
         };
         // Rounding against the trader can cost a unit more than the estimate, and
         // rounding the estimate down can have left one: one increment either way.
@@ -154,16 +155,18 @@ impl Venue<'_> {
     ) -> Result<Taken, RejectReason> {
         let best = self.reference(side)?;
         let invalid = RejectReason::InvalidNumber;
-        // Against the trader: a buyer pays the ceiling, a seller gets the floor.
-        let (rounding, slipped) = match side {
-            Side::Buy => (Rounding::Ceil, Rate::ONE.0.saturating_add(self.config.slippage.0)),
-            Side::Sell => (Rounding::Floor, Rate::ONE.0.saturating_sub(self.config.slippage.0)),
-        };
-        let (filled, product, ratio) = if self.walks_book() {
+        let (filled, product, slippage) = if self.walks_book() {
             let (filled, product) = self.walk(side, qty, limit);
-            (filled, product, Rate::ONE)
+            // A limit is kept, so there is no extra beyond it.
+            let extra = if limit.is_none() { self.config.book_slippage } else { Rate(0) };
+            (filled, product, extra)
         } else {
-            (qty, i128::from(best.0) * i128::from(qty.0), Rate(slipped))
+            (qty, i128::from(best.0) * i128::from(qty.0), self.config.slippage)
+        };
+        // Against the trader: a buyer pays the ceiling, a seller gets the floor.
+        let (rounding, ratio) = match side {
+            Side::Buy => (Rounding::Ceil, Rate(Rate::ONE.0.saturating_add(slippage.0))),
+            Side::Sell => (Rounding::Floor, Rate(Rate::ONE.0.saturating_sub(slippage.0))),
         };
         let amount = self.instrument.amount(product, ratio, rounding).ok_or(invalid)?;
         if let (Some(limit), false) = (limit, self.walks_book()) {

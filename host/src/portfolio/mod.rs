@@ -23,6 +23,7 @@ pub mod position;
 pub mod round_trip;
 pub mod statistics;
 pub mod totals;
+mod valuation;
 
 use thiserror::Error;
 
@@ -30,6 +31,7 @@ pub use account::{Account, AccountConfig, StartError};
 pub use breakdown::Breakdown;
 pub use ledger::Ledger;
 pub use metrics::{Metrics, Summary, Terms};
+pub use over_time::{Charge, ChargeKind};
 pub use position::Position;
 pub use round_trip::RoundTrip;
 pub use statistics::Statistics;

@@ -66,6 +66,10 @@ pub fn tell(news: &[Output], instruments: &InstrumentTable, out: &mut String) ->
             LaneOutput::Canceled { order, symbol, leaves } => {
                 writeln!(out, "cancel {} {}", order.0, quantity(instruments.at(*symbol), *leaves))
             }
+            LaneOutput::Charge(charge) => {
+                let (symbol, kind) = (charge.symbol.0, charge.kind.name());
+                writeln!(out, "charge {symbol} {kind} {}", money(charge.amount))
+            }
             other => panic!("nothing of this kind was asked for: {other:?}"),
         };
     }

@@ -113,6 +113,8 @@ fn config(random: &mut Random) -> EngineConfig {
     let execution = &mut config.execution;
     execution.model = if random.chance(800) { Model::Book } else { Model::Instant };
     execution.fee = Rate(random.pick(&[0, 1_000_000, 2_600_000, 333_333]));
+    execution.maker = Rate(random.pick(&[0, 1_000_000, 1_600_000, 5_000_000]));
+    execution.book_slippage = Rate(random.pick(&[0, 0, 300_001]));
     execution.slippage = Rate(random.pick(&[0, 500_000, 1_234_567]));
     execution.max_short_leverage = Rate(random.pick(&[500_000_000, 2_000_000_000, 3_333_333_333]));
     execution.short_base = random.pick(&[ShortBase::Starting, ShortBase::Equity]);
@@ -129,12 +131,13 @@ fn header(config: &EngineConfig) -> String {
     let execution = &config.execution;
     let limit = |limit: Option<Money>| limit.map_or("none".into(), |l| l.to_string());
     format!(
-        "session model={} taker={} maker={} slippage={} leverage={} base={} short_open={} \
+        "session model={} taker={} maker={} slippage={} extra={} leverage={} base={} short_open={} \
          short_roll={} max_order={} max_position={} capital={CAPITAL}\n",
         if execution.model == Model::Book { "book" } else { "instant" },
         execution.fee,
-        execution.fee,
+        execution.maker,
         execution.slippage,
+        execution.book_slippage,
         execution.max_short_leverage,
         if execution.short_base == ShortBase::Starting { "starting" } else { "equity" },
         config.terms.short_open,

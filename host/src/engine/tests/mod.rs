@@ -3,6 +3,7 @@
 mod accounting;
 mod candles;
 mod commands;
+mod limits;
 mod liquidity;
 mod orders;
 mod properties;

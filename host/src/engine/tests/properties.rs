@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::support::*;
-use crate::domain::{Action, Price, Qty, Side, SymbolId, TimeInForce, Ts};
-use crate::engine::{EngineConfig, LaneReport};
+use crate::domain::{Action, Cause, Price, Qty, Rate, Side, SymbolId, TimeInForce, Ts};
+use crate::engine::{EngineConfig, LaneOutput, LaneReport, LaneState};
 use crate::input::{InputBlock, Trade, TradingStatus};
 use crate::strategy::{Channel, Intent, OrderKind, Size};
 
@@ -27,6 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
             |(symbol, status)| Step::Status { symbol, status }),
         1 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
+        1 => (0_i64..20_000_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
     ]
 }
 
@@ -141,6 +142,23 @@ fn random_order(state: u64) -> crate::strategy::OrderRequest {
     order
 }
 
+/// With charges, fees by tier and every limit that acts by itself, or without.
+fn config_of(strict: bool) -> EngineConfig {
+    let mut config = EngineConfig::default();
+    if strict {
+        config.execution.schedule = crate::execution::Schedule::Kraken;
+        config.execution.volume = usd("9500");
+        (config.terms.short_open, config.terms.short_rollover) = (Rate(200_000), Rate(300_000));
+        config.risk.max_orders_per_minute = Some(30);
+        config.risk.max_daily_loss = Some(usd("60"));
+        config.risk.max_drawdown = Some(Rate(90_000_000));
+        config.risk.maintenance_margin = Some(Rate(700_000_000));
+        config.risk.liquidation_fee = Rate(5_000_000);
+        config.risk.on_halt = crate::risk::OnHalt::Flatten;
+    }
+    config
+}
+
 fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<LaneReport> {
     let lanes = seeds.iter().map(|&seed| (gambler(seed), "1000")).collect();
     let mut engine = engine(config, lanes);
@@ -165,16 +183,17 @@ fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn a_lane_gives_the_same_chain_at_every_batch_size(
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![3 => Just(0_i64), 1 => 1_i64..20],
+        limits in any::<bool>(),
     ) {
         let block = block(&steps);
-        let config = |batch| EngineConfig { batch, interval_ns: throttle * Ts::SECOND, ..EngineConfig::default() };
+        let config = |batch| EngineConfig { batch, interval_ns: throttle * Ts::SECOND, ..config_of(limits) };
         let one = outcome(&run_lanes(&config(1), &[seed], &block)[0]);
         for batch in [7, 64, 1024] {
             let many = outcome(&run_lanes(&config(batch), &[seed], &block)[0]);
@@ -208,9 +227,10 @@ proptest! {
     fn crit_003_interleaved_strategies_conserve_and_do_not_touch_each_other(
         steps in prop::collection::vec(step(), 1..120),
         seeds in prop::collection::vec(any::<u64>(), 2..6),
+        limits in any::<bool>(),
     ) {
         let block = block(&steps);
-        let config = EngineConfig::default();
+        let config = config_of(limits);
         let together = run_lanes(&config, &seeds, &block);
         for (seed, report) in seeds.iter().zip(&together) {
             let alone = outcome(&run_lanes(&config, &[*seed], &block)[0]);
@@ -222,6 +242,33 @@ proptest! {
         other_order.reverse();
         for (a, b) in together.iter().zip(&other_order) {
             prop_assert_eq!(outcome(a), outcome(b));
+        }
+    }
+
+    #[test]
+    fn whoever_is_halted_gets_no_order_through_any_more(
+        steps in prop::collection::vec(step(), 20..200),
+        seed in any::<u64>(),
+    ) {
+        let mut engine = engine(&config_of(true), vec![(gambler(seed), "1000")]);
+        engine.step(&block(&steps)).expect("no invariant breaks");
+        engine.finish().expect("the account adds up");
+        let mut halted = false;
+        for output in engine.drain() {
+            match output.body {
+                LaneOutput::Halted { .. } => halted = true,
+                LaneOutput::Accepted { order, .. } => prop_assert!(!halted, "order {}", order.0),
+                LaneOutput::Fill { fill, .. } => {
+                    prop_assert!(!halted || fill.cause != Cause::Strategy, "fill {}", fill.id);
+                    prop_assert!(!halted || !fill.action.opens(), "fill {}", fill.id);
+                }
+                _ => {}
+            }
+        }
+        if halted {
+            let failed = matches!(engine.reports()[0].state, LaneState::Quarantined(_));
+            let state = &engine.reports()[0].state;
+            prop_assert!(failed || matches!(state, LaneState::Halted(_)), "{state:?}");
         }
     }
 
@@ -278,4 +325,29 @@ fn med_002_an_order_is_a_value() {
     sent.size = Size::Base(1_000.0);
     let Intent::Submit { request, .. } = &effects.intents[0] else { panic!() };
     assert_eq!(**request, order, "what was sent does not change with what the sender keeps");
+}
+
+#[test]
+fn the_random_markets_reach_the_limits() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut halts, mut liquidations, mut charges) = (0, 0, 0);
+    for _ in 0..150 {
+        let random = (prop::collection::vec(step(), 20..200), any::<u64>());
+        let (steps, seed) = random.new_tree(&mut runner).expect("a market").current();
+        let mut engine = engine(&config_of(true), vec![(gambler(seed), "1000")]);
+        engine.step(&block(&steps)).expect("no invariant breaks");
+        for output in engine.drain() {
+            match output.body {
+                LaneOutput::Halted { .. } => halts += 1,
+                LaneOutput::Charge(_) => charges += 1,
+                LaneOutput::Fill { fill, .. } if fill.cause == Cause::Liquidation => {
+                    liquidations += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    println!("{halts} halts, {liquidations} liquidations, {charges} charges");
+    assert!(halts > 10 && liquidations > 5 && charges > 50);
 }
