@@ -20,13 +20,13 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let levels = |low: i64, high: i64| prop::collection::vec((low..high, 0_i64..300), 0..4);
     prop_oneof![
-        8 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
+        32 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
             |(symbol, price, qty, sell, gap_ms)| Step::Trade { symbol, price, qty, sell, gap_ms }),
-        6 => (0_u16..2, prop::bool::weighted(0.1), levels(9_000, 10_000), levels(10_000, 11_000), 0_i64..4_000).prop_map(
+        24 => (0_u16..2, prop::bool::weighted(0.1), levels(9_000, 10_000), levels(10_000, 11_000), 0_i64..4_000).prop_map(
             |(symbol, snapshot, bids, asks, gap_ms)| Step::Book { symbol, snapshot, bids, asks, gap_ms }),
-        1 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
+        4 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
             |(symbol, status)| Step::Status { symbol, status }),
-        1 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
+        4 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
         1 => (0_i64..20_000_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
     ]
 }
@@ -142,19 +142,27 @@ fn random_order(state: u64) -> crate::strategy::OrderRequest {
     order
 }
 
-/// With charges, fees by tier and every limit that acts by itself, or without.
-fn config_of(strict: bool) -> EngineConfig {
+/// How many settings [`config_of`] knows.
+const SETTINGS: u8 = 3;
+
+/// 0 is the default; the others have charges, fees by tier and limits that act by
+/// themselves: on losses, or on the margin.
+fn config_of(setting: u8) -> EngineConfig {
     let mut config = EngineConfig::default();
-    if strict {
-        config.execution.schedule = crate::execution::Schedule::Kraken;
-        config.execution.volume = usd("9500");
-        (config.terms.short_open, config.terms.short_rollover) = (Rate(200_000), Rate(300_000));
-        config.risk.max_orders_per_minute = Some(30);
+    if setting == 0 {
+        return config;
+    }
+    config.execution.schedule = crate::execution::Schedule::Kraken;
+    config.execution.volume = usd("9500");
+    (config.terms.short_open, config.terms.short_rollover) = (Rate(200_000), Rate(300_000));
+    config.risk.max_orders_per_minute = Some(30);
+    if setting == 1 {
         config.risk.max_daily_loss = Some(usd("60"));
         config.risk.max_drawdown = Some(Rate(90_000_000));
-        config.risk.maintenance_margin = Some(Rate(700_000_000));
-        config.risk.liquidation_fee = Rate(5_000_000);
         config.risk.on_halt = crate::risk::OnHalt::Flatten;
+    } else {
+        config.risk.maintenance_margin = Some(Rate(900_000_000));
+        config.risk.liquidation_fee = Rate(5_000_000);
     }
     config
 }
@@ -190,7 +198,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![3 => Just(0_i64), 1 => 1_i64..20],
-        limits in any::<bool>(),
+        limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
         let config = |batch| EngineConfig { batch, interval_ns: throttle * Ts::SECOND, ..config_of(limits) };
@@ -227,7 +235,7 @@ proptest! {
     fn crit_003_interleaved_strategies_conserve_and_do_not_touch_each_other(
         steps in prop::collection::vec(step(), 1..120),
         seeds in prop::collection::vec(any::<u64>(), 2..6),
-        limits in any::<bool>(),
+        limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
         let config = config_of(limits);
@@ -250,7 +258,7 @@ proptest! {
         steps in prop::collection::vec(step(), 20..200),
         seed in any::<u64>(),
     ) {
-        let mut engine = engine(&config_of(true), vec![(gambler(seed), "1000")]);
+        let mut engine = engine(&config_of(1), vec![(gambler(seed), "1000")]);
         engine.step(&block(&steps)).expect("no invariant breaks");
         engine.finish().expect("the account adds up");
         let mut halted = false;
@@ -332,10 +340,10 @@ fn the_random_markets_reach_the_limits() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut halts, mut liquidations, mut charges) = (0, 0, 0);
-    for _ in 0..150 {
+    for setting in (1..SETTINGS).cycle().take(200) {
         let random = (prop::collection::vec(step(), 20..200), any::<u64>());
         let (steps, seed) = random.new_tree(&mut runner).expect("a market").current();
-        let mut engine = engine(&config_of(true), vec![(gambler(seed), "1000")]);
+        let mut engine = engine(&config_of(setting), vec![(gambler(seed), "1000")]);
         engine.step(&block(&steps)).expect("no invariant breaks");
         for output in engine.drain() {
             match output.body {
