@@ -62,8 +62,9 @@ check: ## Run exactly what CI runs
 	@.ci/run
 
 .PHONY: prove
-prove: setup ## Drive accounts against the model of the rules, 100,000 sequences
+prove: setup ## Accounts against the model of the rules, the engine against its oracle, at length
 	PROPTEST_CASES=100000 $(CARGO) test $(PROFILE) -p sandpaper --lib -- portfolio::
+	SANDPAPER_ORACLE_ORDERS=1000000 $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- oracle:: --nocapture
 
 .PHONY: lint
 lint: setup ## Check format, lints and, where it is installed, dependencies

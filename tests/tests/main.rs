@@ -12,6 +12,7 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod oracle;
 mod program;
 mod record;
 mod recording;

@@ -158,6 +158,13 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
             let of = order.map_or("all orders".into(), |order| format!("order {}", order.0));
             (LogLevel::Debug, format!("{of}: {} on its way", what.name()))
         }
+        LaneOutput::Charge(charge) => {
+            let instrument = instruments.at(charge.symbol);
+            let (kind, amount) = (charge.kind.name(), charge.amount);
+            let text =
+                format!("{kind} charge of {amount} {} on {}", instrument.quote, instrument.symbol);
+            (LogLevel::Debug, text)
+        }
         LaneOutput::Dropped { orders } => (
             LogLevel::Warn,
             format!(

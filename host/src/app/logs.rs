@@ -322,6 +322,15 @@ fn describe(
             });
             ("sent", "debug", fields)
         }
+        LaneOutput::Charge(charge) => {
+            let fields = json!({
+                "symbol": symbol_name(lane, charge.symbol),
+                "amount": charge.amount.to_string(),
+                "asset": lane.instruments.at(charge.symbol).quote,
+                "charge": charge.kind.name(),
+            });
+            ("charge", "info", fields)
+        }
         LaneOutput::Dropped { orders } => ("dropped", "warn", json!({ "orders": orders })),
         LaneOutput::Fault(fault) => {
             let text = crate::strategy::clean_text(&fault.detail, FAULT_BYTES_MAX);

@@ -6,7 +6,7 @@ use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, FaultPolicy, LaneSpec};
-use crate::execution::{ExecutionConfig, Model};
+use crate::execution::{ExecutionConfig, Model, Schedule};
 use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
@@ -171,6 +171,13 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
                 ExecutionModel::Instant => Model::Instant,
             },
             fee: execution.fee_rate,
+            maker: execution.maker_fee_rate.unwrap_or(execution.fee_rate),
+            schedule: match execution.fee_schedule {
+                config::FeeSchedule::Flat => Schedule::Flat,
+                config::FeeSchedule::Kraken => Schedule::Kraken,
+            },
+            volume: execution.fee_volume,
+            book_slippage: execution.book_slippage_rate,
             slippage: execution.slippage_rate,
             max_trade_age_ns: i64::try_from(execution.max_trade_age.as_nanos()).unwrap_or(i64::MAX),
             max_short_leverage: execution.max_short_leverage,
@@ -187,6 +194,11 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
             },
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
+            max_orders_per_minute: config.risk.max_orders_per_minute,
+            max_daily_loss: config.risk.max_daily_loss,
+            max_drawdown: config.risk.max_drawdown,
+            maintenance_margin: config.risk.maintenance_margin,
+            liquidation_fee: config.risk.liquidation_fee_rate,
         },
         effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,

@@ -30,6 +30,16 @@ choice! {
 }
 
 choice! {
+    /// Where fees come from.
+    pub enum FeeSchedule {
+        /// the rates that are given
+        Flat = "flat",
+        /// Kraken's schedule for spot, by the volume of thirty days
+        Kraken = "kraken",
+    }
+}
+
+choice! {
     /// How far a strategy's results are the same.
     pub enum Determinism {
         /// on every machine of one processor family
@@ -280,8 +290,15 @@ section! {
     pub struct ExecutionConfig at "execution" {
         /// The matcher.
         model: ExecutionModel = "book",
-        /// Fee of each fill, as a ratio of its amount.
+        /// Where fees come from: the rates below, or a venue's schedule by volume.
+        fee_schedule: FeeSchedule = "flat",
+        /// Fee of each fill that takes, as a ratio of its amount.
         fee_rate: Rate = 0.001 from "0" to "0.1",
+        /// Fee of each fill that waited. None: the same.
+        maker_fee_rate: Option<Rate> = none from "0" to "0.1",
+        /// Volume of thirty days, in US dollars, on top of what is traded here, for
+        /// the tier of a venue's schedule.
+        fee_volume: Money = "0" from "0" to "1000000000000",
         /// Charge on a short when it is opened or added to, as a ratio of what it
         /// fetches.
         short_open_fee: Rate = 0 from "0" to "0.1",
@@ -301,6 +318,9 @@ section! {
         /// Nanoseconds of computing for each unit of fuel, by which what a strategy
         /// asks for leaves later. More than 0 calls it with one event at a time.
         ns_per_fuel: Rate = 0 from "0" to "1000",
+        /// How much worse than the levels that it walks a market order fills, as a
+        /// ratio.
+        book_slippage_rate: Rate = 0 from "0" to "0.1",
         /// Most that a strategy may owe in shorts, as a multiple of its capital.
         max_short_leverage: Rate = 2 from "0" to "100",
         /// What that multiple is of.
@@ -317,6 +337,19 @@ section! {
         max_order: Option<Money> = none above "0" to "1000000000000",
         /// Most that a position may be worth after an order that opens.
         max_position: Option<Money> = none above "0" to "1000000000000",
+        /// Most orders in any sixty seconds of market time.
+        max_orders_per_minute: Option<u32> = none from "1" to "100000",
+        /// Most that the equity may fall within a UTC day, in the account currency;
+        /// beyond it the strategy is halted.
+        max_daily_loss: Option<Money> = none above "0" to "1000000000000",
+        /// Most that the equity may fall from its peak, as a ratio of the peak; beyond
+        /// it the strategy is halted.
+        max_drawdown: Option<Rate> = none above "0" to "1",
+        /// Least equity, as a ratio of what all shorts are worth; below it all shorts
+        /// are closed at the market.
+        maintenance_margin: Option<Rate> = none above "0" to "1",
+        /// Fee of such a close on top of the other, as a ratio of its amount.
+        liquidation_fee_rate: Rate = 0 from "0" to "0.1",
     }
 }
 

@@ -150,6 +150,9 @@ impl Builder {
                     });
                 }
             }
+            LaneOutput::Charge(charge) => {
+                event.symbol = Some(name(charge.symbol));
+            }
             LaneOutput::Dropped { orders } => memory.dropped_orders += u64::from(*orders),
             LaneOutput::Log { .. }
             | LaneOutput::Fault(_)
@@ -183,6 +186,7 @@ fn kind(body: &LaneOutput) -> &'static str {
         | LaneOutput::Sent { .. }
         | LaneOutput::Dropped { .. } => "order",
         LaneOutput::Reject { .. } => "reject",
+        LaneOutput::Charge(_) => "charge",
         LaneOutput::Log { .. } => "log",
         LaneOutput::Fault(_) => "fault",
         LaneOutput::Command { .. } => "operator",

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{InstrumentTable, Rate, SymbolId, Ts};
-use crate::execution::{Brackets, Depleted, ExecutionConfig, LatencyConfig, Model, Orders};
+use crate::execution::{
+    Brackets, Depleted, ExecutionConfig, Fees, LatencyConfig, Model, Orders, Rates,
+};
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
-use crate::risk::RiskConfig;
+use crate::risk::{RiskConfig, Watch};
 use crate::strategy::{
     Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Usage, Value,
 };
@@ -221,6 +223,12 @@ impl EngineBuilder {
             account,
             execution: self.config.execution,
             risk: self.config.risk,
+            watch: Watch::default(),
+            fees: Fees::new(
+                self.config.execution.schedule,
+                Rates { maker: self.config.execution.maker, taker: self.config.execution.fee },
+                self.config.execution.volume,
+            ),
             limits: LaneLimits {
                 intents_per_event: effects.intents,
                 events_per_call: if one_a_call { 1 } else { u32::MAX },

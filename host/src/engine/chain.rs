@@ -39,6 +39,8 @@ pub enum RecordKind {
     Restart = 14,
     /// another module took the strategy's place, or could not
     Swap = 15,
+    /// a short was charged
+    Charge = 20,
 }
 
 /// A record under construction.

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts};
-use crate::execution::{Brackets, Depleted, ExecutionConfig, Model, Orders};
+use crate::execution::{Brackets, Depleted, ExecutionConfig, Fees, Model, Orders};
 use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
-use crate::risk::RiskConfig;
+use crate::risk::{RiskConfig, Watch};
 use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, StartInfo, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
@@ -131,6 +131,8 @@ pub struct Lane {
     pub(super) shown: u32,
     pub(super) execution: ExecutionConfig,
     pub(super) risk: RiskConfig,
+    pub(super) watch: Watch,
+    pub(super) fees: Fees,
     pub(super) limits: LaneLimits,
     pub(super) chain: Chain,
     pub(super) state: LaneState,
@@ -196,7 +198,7 @@ impl Lane {
             let stop = self.next_action(batch.timeline, acted, end);
             if let Some((event, moment)) = self.wakes(batch, told, stop) {
                 told = event;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.restart(batch, moment)?;
                 continue;
@@ -204,14 +206,14 @@ impl Lane {
             if self.limits.interval_ns > 0 && self.state.is_called() {
                 if let Some((next, moment)) = self.hold(batch, told, stop) {
                     told = next;
-                    self.mark(batch.timeline, acted, moment + 1)?;
+                    self.mark(batch, acted, moment + 1)?;
                     acted = acted.max(moment + 1);
                     self.release(batch, moment)?;
                     continue;
                 }
             } else if let Some((consumed, moment)) = self.deliver(batch, told, stop) {
                 told = consumed;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.settle(batch, moment)?;
                 self.checkpoint(batch, moment)?;
@@ -220,18 +222,18 @@ impl Lane {
                 // It was called with one event, and failed at that.
                 let moment = batch.classes[self.class].moment(told);
                 told += 1;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.recover(batch, moment)?;
                 continue;
             }
             told = batch.classes[self.class].before(stop);
-            self.mark(batch.timeline, acted, stop)?;
+            self.mark(batch, acted, stop)?;
             if stop == end {
                 self.refresh(batch, end);
                 return Ok(());
             }
-            self.mark(batch.timeline, stop, stop + 1)?;
+            self.mark(batch, stop, stop + 1)?;
             self.act(batch, stop)?;
             acted = stop + 1;
         }
@@ -245,6 +247,7 @@ impl Lane {
         }
         let end = self.next_arrival(timeline, from, end);
         let end = self.next_look(timeline, from, end);
+        let end = self.next_watch(timeline, from, end);
         if self.brackets.is_empty() {
             return end;
         }
@@ -263,21 +266,22 @@ impl Lane {
     }
 
     /// Marks the account at moments `from` to `to`, exclusive.
-    fn mark(&mut self, timeline: &Timeline, from: u32, to: u32) -> Result<(), InvariantBroken> {
+    fn mark(&mut self, batch: &mut Batch<'_>, from: u32, to: u32) -> Result<(), InvariantBroken> {
         let observes = self.account.observes();
         if from >= to || !(observes || self.account.needs_marks()) {
             return Ok(());
         }
-        for moment in &timeline.moments()[from as usize..to as usize] {
+        for moment in &batch.timeline.moments()[from as usize..to as usize] {
             // History is no market: an account is worth what it is at the first
             // event, not at a price of hours ago. Candles and timers tell no new
             // price, and exist because some lane asked for them.
-            if !matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status) {
+            if !moment.is_price() {
                 continue;
             }
             if let Some(symbol) = self.local[moment.symbol.index()] {
                 let mark = moment.top.mark2();
                 self.account.accrue(moment.ts)?;
+                self.tell_charges(moment, batch.outputs);
                 if observes {
                     self.account.observe(symbol, mark);
                 }
@@ -400,6 +404,9 @@ impl Lane {
             left = left.saturating_sub(self.effects.intents.len() as u32);
             self.commit(batch, moment)?;
             let Some(update) = self.updates.pop_front() else {
+                if self.police(batch, moment)? {
+                    continue;
+                }
                 return self.recover(batch, moment);
             };
             if !self.state.is_called() {
@@ -437,6 +444,7 @@ impl Lane {
         moment: u32,
     ) -> Result<(), InvariantBroken> {
         self.refresh(batch, moment + 1);
+        self.set_fees(batch.timeline.moments()[moment as usize].ts);
         let index = batch.timeline.moments()[moment as usize].index;
         // A moment before its input (a candle, a timer) meets the book as it
         // was before that input.
@@ -582,6 +590,7 @@ impl Lane {
             self.close(batch, moment, symbol, cause)?;
         }
         self.land(batch, moment)?;
+        self.police(batch, moment)?;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         self.settle(batch, moment)
     }

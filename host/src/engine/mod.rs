@@ -20,6 +20,7 @@ mod flight;
 mod funds;
 mod intake;
 mod lane;
+mod limits;
 pub mod output;
 mod records;
 pub mod report;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
 use crate::execution::latency::Sent;
-use crate::portfolio::RoundTrip;
+use crate::portfolio::{Charge, RoundTrip};
 use crate::strategy::{Fault, LogLevel};
 
 use super::command::CommandAction;
@@ -90,6 +90,8 @@ pub enum LaneOutput {
         /// when it arrives; it acts at the first event at or after that
         arrives: Ts,
     },
+    /// a short was charged for being opened or staying open
+    Charge(Charge),
     /// requests beyond what one event may ask for were dropped
     Dropped {
         /// how many

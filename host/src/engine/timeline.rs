@@ -51,6 +51,15 @@ pub struct Moment {
     pub top: Top,
 }
 
+impl Moment {
+    /// True when it tells a new price or status. The others exist because some lane
+    /// asked for them, which must not move an account.
+    #[must_use]
+    pub fn is_price(&self) -> bool {
+        matches!(self.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status)
+    }
+}
+
 /// The moments of one batch.
 #[derive(Debug)]
 pub struct Timeline {

@@ -6,6 +6,7 @@ mod commands;
 mod faults;
 mod freshness;
 mod latency;
+mod limits;
 mod liquidity;
 mod orders;
 mod properties;
