@@ -27,14 +27,9 @@ const LOOK: Duration = Duration::from_millis(100);
 const PIPE: usize = 1 << 16;
 /// Books of each pair that are remembered.
 const BOOKS_KEPT: usize = 8_192;
-/// From the return of the link, or the end of a fault, until all symbols trade:
-/// the space between two attempts of a long outage with its jitter, and a second
-/// for the subscriptions.
-#[must_use]
-pub fn recovery_max() -> Duration {
-    let spacing = Duration::from_secs(60) / LinkSettings::default().per_minute.max(1);
-    spacing + spacing / 20 + Duration::from_secs(1)
-}
+/// From the return of the link, or the end of a fault, until all symbols trade,
+/// at most, however long the outage was.
+pub const RECOVERY_MAX: Duration = Duration::from_secs(5);
 
 /// From the silence of a connection until nothing on it is fresh.
 pub const SILENCE_MAX: Duration = Duration::from_millis(10_200);
@@ -48,6 +43,7 @@ struct Ways {
     control: Control,
     mode: Mode,
     no_name: bool,
+    black_hole: bool,
     attempts: Vec<Instant>,
 }
 
@@ -73,7 +69,8 @@ impl Network {
 
     fn clear(&self) {
         self.set(Mode::Clear, true);
-        self.ways().no_name = false;
+        let mut ways = self.ways();
+        (ways.no_name, ways.black_hole) = (false, false);
     }
 }
 
@@ -89,6 +86,10 @@ impl Connect for Network {
         ways.attempts.push(Instant::now());
         if ways.no_name {
             return async { Err(io::Error::other("no address for this name")) }.boxed();
+        }
+        if ways.black_hole {
+            // Packets are lost, and what was begun meanwhile stays lost.
+            return std::future::pending().boxed();
         }
         let (near, far) = tokio::io::duplex(PIPE);
         ways.control = Control::default();
@@ -122,6 +123,21 @@ impl Scenario {
     /// When the protocol refuses that depth.
     #[must_use]
     pub fn new(seed: u64, pairs: usize, depth: u32, sabotage: Sabotage) -> Self {
+        Self::limited(LinkSettings::default(), seed, pairs, depth, sabotage)
+    }
+
+    /// The same with other limits of the connection.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn limited(
+        settings: LinkSettings,
+        seed: u64,
+        pairs: usize,
+        depth: u32,
+        sabotage: Sabotage,
+    ) -> Self {
         let table = instruments(pairs);
         let want = |symbol| Wanted {
             symbol,
@@ -139,10 +155,10 @@ impl Scenario {
             control: Control::default(),
             mode: Mode::Clear,
             no_name: false,
+            black_hole: false,
             attempts: Vec::new(),
         })));
         let clock = Clock::start_at(Ts(config.start));
-        let settings = LinkSettings::default();
         Self {
             driver: Driver::new(network.clone(), session, settings, clock, seed),
             oracle: Oracle::new(&table, depth as usize, sabotage),
@@ -204,6 +220,10 @@ impl Scenario {
                 network.ways().no_name = true;
                 network.set(Mode::Reset, false);
             }
+            Fault::BlackHole => {
+                network.ways().black_hole = true;
+                network.set(Mode::Reset, false);
+            }
             _ => self.exchange.state().begin(fault, 0),
         }
     }
@@ -227,10 +247,11 @@ impl Scenario {
         self.begin(fault, random);
         let begin = Instant::now();
         match fault {
-            Fault::Reset | Fault::HalfClose | Fault::NoName => {
+            Fault::Reset | Fault::HalfClose | Fault::NoName | Fault::BlackHole => {
                 self.run(LOOK).await;
                 // Where the link is not down a new connection may stand already.
-                if fault == Fault::NoName && !self.oracle.none_fresh() {
+                let down = matches!(fault, Fault::NoName | Fault::BlackHole);
+                if down && !self.oracle.none_fresh() {
                     return Err("fresh without a connection".into());
                 }
             }
@@ -249,7 +270,7 @@ impl Scenario {
             fault,
             Fault::Garbage | Fault::GrantedInVain | Fault::HugeFrame | Fault::Drip | Fault::Stall
         );
-        let most = recovery_max() + if silent { SILENCE_MAX } else { Duration::ZERO };
+        let most = RECOVERY_MAX + if silent { SILENCE_MAX } else { Duration::ZERO };
         let took = self.until(most, Oracle::all_trading).await;
         took.map(|_| ()).ok_or_else(|| format!("not recovered within {most:?}"))
     }

@@ -32,7 +32,7 @@ use std::io;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use backoff::Backoff;
+pub use backoff::{Attempts, Backoff};
 pub use clock::Clock;
 pub use discover::{Listing, history, listing};
 pub use driver::{Driver, LinkSettings, LinkState, LinkStats};
