@@ -104,7 +104,7 @@ impl Oracle {
                     let told = (buy, trade.price.0, trade.qty.0);
                     self.trade(trade.symbol.index(), trade.id, told, state);
                 }
-                EventRef::Candle(_) | EventRef::Timer => {}
+                EventRef::Candle(_) | EventRef::Timer | EventRef::Rules { .. } => {}
             }
         }
     }

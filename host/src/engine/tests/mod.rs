@@ -6,5 +6,6 @@ mod commands;
 mod orders;
 mod properties;
 mod resting;
+mod rules;
 mod startup;
 mod support;
