@@ -1,11 +1,15 @@
 //! From the engine to what is shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
 
 use crate::domain::Money;
 use crate::engine::report::totals;
 use crate::engine::{Engine, LaneReport, LaneState};
+use crate::feed::live::Health;
 use crate::market::Candle;
 use crate::output::printable;
 
@@ -77,6 +81,7 @@ pub struct Builder {
     seq: u64,
     feed_state: &'static str,
     feed_since: i64,
+    health: Option<watch::Receiver<Health>>,
     candles: Vec<Candles>,
 }
 
@@ -95,6 +100,7 @@ impl Builder {
             seq: 0,
             feed_state: "ok",
             feed_since: 0,
+            health: None,
             candles: Vec::new(),
         }
     }
@@ -110,6 +116,11 @@ impl Builder {
         self.feed_since = engine.now().0;
         self.starts = vec![None; engine.instruments().len()];
         self.publish(engine, "running");
+    }
+
+    /// Shows how this connection to a venue is.
+    pub fn follow(&mut self, health: watch::Receiver<Health>) {
+        self.health = Some(health);
     }
 
     /// Publishes a state when the last is old enough.
@@ -225,17 +236,22 @@ impl Builder {
             symbol: symbol.symbol.clone(),
             status: symbol.status.clone(),
             last_message_age_ms: None,
+            ages_ms: BTreeMap::new(),
             messages: None,
             gaps: None,
             checksum_failures: None,
         };
-        Feed {
+        let mut feed = Feed {
             kind: self.facts.mode.clone(),
             state: state.into(),
             since_ns: self.feed_since.to_string(),
             symbols: market.iter().map(symbol).collect(),
             ..Feed::default()
+        };
+        if let Some(health) = &self.health {
+            super::feed::fill(&mut feed, &health.borrow(), engine.now());
         }
+        feed
     }
 
     fn lane(&mut self, engine: &Engine, number: usize, report: &LaneReport) -> StrategyDetail {

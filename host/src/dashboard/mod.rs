@@ -10,6 +10,7 @@ pub mod assets;
 pub mod auth;
 pub mod build;
 pub mod earlier;
+mod feed;
 pub mod guard;
 pub mod hub;
 pub mod metrics;

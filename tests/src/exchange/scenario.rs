@@ -19,7 +19,7 @@ use super::link::{Control, Link, Mode};
 use super::market::MarketConfig;
 use super::oracle::{Oracle, Sabotage};
 use super::random::Random;
-use super::{Exchange, Fault, serve};
+use super::{Exchange, Fault, Place, serve};
 
 /// How often the oracle looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
@@ -192,7 +192,11 @@ impl Scenario {
     }
 
     /// Runs until this is true, at most so long; how long it took.
-    pub async fn until(&mut self, most: Duration, is: fn(&Oracle) -> bool) -> Option<Duration> {
+    pub async fn until(
+        &mut self,
+        most: Duration,
+        is: impl Fn(&Oracle) -> bool,
+    ) -> Option<Duration> {
         let begin = Instant::now();
         while !is(&self.oracle) {
             if begin.elapsed() > most {
@@ -244,6 +248,8 @@ impl Scenario {
         hold: Duration,
         random: &mut Random,
     ) -> Result<(), String> {
+        let (darkened, resubscriptions) =
+            (self.oracle.darkened, self.driver.protocol().counts().resubscriptions);
         self.begin(fault, random);
         let begin = Instant::now();
         match fault {
@@ -256,9 +262,9 @@ impl Scenario {
                 }
             }
             Fault::Stall | Fault::Drip if hold > SILENCE_MAX => {
-                self.until(SILENCE_MAX, Oracle::none_fresh)
-                    .await
-                    .ok_or("silence was not noticed")?;
+                // A new connection may stand before anybody looks.
+                let noticed = |oracle: &Oracle| oracle.darkened > darkened;
+                self.until(SILENCE_MAX, noticed).await.ok_or("silence was not noticed")?;
             }
             _ => {}
         }
@@ -270,7 +276,12 @@ impl Scenario {
             fault,
             Fault::Garbage | Fault::GrantedInVain | Fault::HugeFrame | Fault::Drip | Fault::Stall
         );
-        let most = RECOVERY_MAX + if silent { SILENCE_MAX } else { Duration::ZERO };
+        let mut most = RECOVERY_MAX + if silent { SILENCE_MAX } else { Duration::ZERO };
+        // A new connection asks for everything at once. On the same one a feed
+        // that has failed before waits for its back-off, which doubles.
+        if fault.place() == Place::Frame && resubscriptions > 0 {
+            most += Duration::from_secs(1 << resubscriptions.min(6));
+        }
         let took = self.until(most, Oracle::all_trading).await;
         took.map(|_| ()).ok_or_else(|| format!("not recovered within {most:?}"))
     }

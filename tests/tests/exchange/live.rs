@@ -72,8 +72,10 @@ fn add_09_half_open_connections_are_found_within_ten_seconds() {
         scenario.until(Duration::from_secs(5), Oracle::all_trading).await.expect("it begins");
         let mut random = Random::new(3, "half-open");
         scenario.begin(Fault::Stall, &mut random);
+        let before = scenario.oracle.darkened;
         // The last frame came up to a step of the exchange ago.
-        let found = scenario.until(Duration::from_millis(10_100), Oracle::none_fresh).await;
+        let noticed = |oracle: &Oracle| oracle.darkened > before;
+        let found = scenario.until(Duration::from_millis(10_100), noticed).await;
         assert!(found.is_some_and(|found| found > Duration::from_secs(8)), "{found:?}");
         let back = scenario.until(Duration::from_secs(5), Oracle::all_trading).await;
         assert!(back.is_some(), "a new connection stands within 5 s");

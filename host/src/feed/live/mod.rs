@@ -37,7 +37,7 @@ pub use clock::Clock;
 pub use discover::{Listing, history, listing};
 pub use driver::{Driver, LinkSettings, LinkState, LinkStats};
 pub use endpoint::{Endpoint, EndpointError};
-pub use health::{Health, SymbolHealth};
+pub use health::{Health, Outage, SymbolHealth};
 pub use pump::Pump;
 
 /// Makes the transport below the websocket.
