@@ -283,6 +283,7 @@ impl Builder {
         let (usage, counters) = (report.usage, report.counters);
         let version = engine.lane(u16::try_from(number).unwrap_or(u16::MAX)).version;
         let money = |amount: Option<Money>| amount.map(|m| m.to_string());
+        let sum = |sum: Money| money(statistics.known(sum));
         StrategyDetail {
             row: Strategy {
                 version: printable(version, 64),
@@ -306,7 +307,7 @@ impl Builder {
                 fills: statistics.fill_count,
                 orders: counters.orders,
                 rejected: counters.rejected,
-                fees: statistics.fees.to_string(),
+                fees: money(statistics.known(statistics.fees)),
                 exposure_pct: exposure,
                 fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
                 fuel_limit: self.facts.fuel_limit,
@@ -331,14 +332,14 @@ impl Builder {
                 ("closed trades", Some(statistics.closed.to_string())),
                 ("wins", Some(statistics.wins.to_string())),
                 ("losses", Some(statistics.losses.to_string())),
-                ("gross profit", Some(statistics.gross_profit.to_string())),
-                ("gross loss", Some(statistics.gross_loss.to_string())),
-                ("net of closed trades", Some(statistics.net.to_string())),
-                ("best trade", money(statistics.best)),
-                ("worst trade", money(statistics.worst)),
-                ("fees", Some(statistics.fees.to_string())),
-                ("turnover", Some(statistics.turnover.to_string())),
-                ("realized", Some(report.realized_pnl.to_string())),
+                ("gross profit", sum(statistics.gross_profit)),
+                ("gross loss", sum(statistics.gross_loss)),
+                ("net of closed trades", sum(statistics.net)),
+                ("best trade", statistics.best.and_then(sum)),
+                ("worst trade", statistics.worst.and_then(sum)),
+                ("fees", sum(statistics.fees)),
+                ("turnover", sum(statistics.turnover)),
+                ("realized", money(report.realized_pnl)),
                 ("unrealized", money(report.unrealized_pnl)),
                 ("events", Some(counters.events.to_string())),
             ]

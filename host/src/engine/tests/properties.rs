@@ -179,7 +179,7 @@ fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<La
 /// What must not depend on anything but the inputs and the strategy.
 fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u64, u64, String) {
     // How far a call that failed came is not known.
-    let failed = matches!(report.state, crate::engine::LaneState::Quarantined(_));
+    let failed = matches!(report.state, LaneState::Quarantined(_));
     (
         report.chain.clone(),
         report.equity,
@@ -286,7 +286,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let report = &run_lanes(&EngineConfig::default(), &[seed], &block(&steps))[0];
-        let expected = usd("1000") + report.realized_pnl + report.unrealized_pnl.unwrap();
+        let expected = usd("1000") + report.realized_pnl.unwrap() + report.unrealized_pnl.unwrap();
         prop_assert_eq!(report.equity, Some(expected));
         prop_assert!(report.max_drawdown_pct >= 0.0);
         prop_assert!(report.roi_pct.unwrap().is_finite());
