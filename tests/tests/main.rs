@@ -4,8 +4,10 @@
 
 mod containment;
 mod corpus;
+mod crowd;
 mod dashboard;
 mod exchange;
+mod execution;
 mod help;
 mod languages;
 mod live;

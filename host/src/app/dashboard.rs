@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::cli::Exit;
 use crate::config::{Config, dotted};
 use crate::dashboard::model::{Parameter, Setting};
-use crate::dashboard::{Builder, Facts, Hub, Server, Settings, StartError, Who};
+use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
 use crate::engine::{Engine, Output};
 use crate::feed::tape::CONTRACT;
 use crate::strategy::LogLevel;
@@ -72,7 +72,8 @@ impl Dashboard {
             (name.clone(), strategy.params.iter().map(one).collect())
         });
         let parameters = parameters.collect();
-        Ok(Some(Self { server, builder: Builder::new(hub, facts), parameters }))
+        let desk = Desk::open(hub)?;
+        Ok(Some(Self { server, builder: Builder::new(desk, facts), parameters }))
     }
 
     /// The address that logs a browser in, once.

@@ -7,6 +7,7 @@ use crate::app::console::{Console, report_table};
 use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
+use crate::app::notify::Notifier;
 use crate::app::record::RunRecord;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
@@ -63,6 +64,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
             open_browser(&url);
         }
     }
+    let mut notifier = Notifier::open(config, &session)?;
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
     if let Some(record) = &mut record {
         watchers.push(record);
@@ -74,6 +76,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         watchers.push(logs);
     }
     watchers.push(&mut console);
+    if let Some(notifier) = &mut notifier {
+        watchers.push(notifier);
+    }
     if let Some(dashboard) = &mut dashboard {
         watchers.push(dashboard);
     }

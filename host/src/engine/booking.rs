@@ -108,15 +108,6 @@ impl Lane {
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
     }
 
-    /// Answers a cancel or an amend of an order that is not open.
-    pub(super) fn reject_unknown(&mut self, batch: &mut Batch<'_>, moment: u32, order: u64) {
-        let place = batch.timeline.moments()[moment as usize];
-        let detail = format!("order {order} is not open");
-        let refusal = Refusal::new(None, RejectReason::UnknownOrder, detail);
-        self.counters.orders += 1;
-        self.refuse(batch, &place, OrderId(order), Action::Buy, "", refusal);
-    }
-
     pub(super) fn update(
         &self,
         place: &Moment,
@@ -176,7 +167,10 @@ impl Lane {
         let update = self.update(place, &About::of(order), status, order.leaves, why);
         self.updates.push_back(update);
         let (id, symbol, leaves) = (order.id, order.symbol, order.leaves);
-        let body = LaneOutput::Canceled { order: id, symbol, leaves };
+        let body = match status {
+            OrderStatus::Expired => LaneOutput::Expired { order: id, symbol, leaves },
+            _ => LaneOutput::Canceled { order: id, symbol, leaves },
+        };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
     }
 

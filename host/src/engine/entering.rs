@@ -5,7 +5,7 @@ use crate::domain::decimal;
 use crate::domain::{
     Instrument, Money, OrderId, Price, Qty, RejectReason, Rounding, Side, SymbolId, TimeInForce, Ts,
 };
-use crate::execution::orders::{Order, Trigger, exit_price};
+use crate::execution::orders::{Order, Trigger};
 use crate::execution::{Taken, Want};
 use crate::risk;
 use crate::strategy::{OrderKind, OrderRequest, Size};
@@ -40,15 +40,15 @@ impl Lane {
         risk::check_direction(request.action, held, instrument)
             .map_err(|reason| no(reason, format!("position {}", instrument.qty_text(held))))?;
         let side = request.action.side();
-        let (limit, trigger) = prices(instrument, request, exit_price(side, &top))
+        let meets = top.meets(side, self.oldest(place.ts));
+        let (limit, trigger) = prices(instrument, request, meets)
             .map_err(|reason| no(reason, format!("price of {:?}", request.kind)))?;
-        let meets = exit_price(side, &top);
         let takes = limit.is_some_and(|limit| match side {
             Side::Buy => meets > 0 && meets <= limit.0,
             Side::Sell => meets >= limit.0,
         });
         if request.post_only && takes {
-            return Err(no(RejectReason::WrongSide, "a post-only order would take".into()));
+            return Err(no(RejectReason::WouldTake, "a post-only order would take".into()));
         }
         // Where it would fill at best, as far as that is known by now.
         let at = limit.or(trigger.map(|t| t.price)).unwrap_or_default();
@@ -67,6 +67,10 @@ impl Lane {
             .map_err(|reason| no(reason, "stop-loss or take-profit".into()))?;
         risk::check_bracket(request.action, at, stop, target)
             .map_err(|reason| no(reason, format!("bracket of {}", words())))?;
+        let expires = ends(request, place.ts);
+        if expires.is_some_and(|end| end <= place.ts) {
+            return Err(no(RejectReason::InvalidNumber, "good till a time that is over".into()));
+        }
         let order = Order {
             id,
             symbol,
@@ -76,8 +80,7 @@ impl Lane {
             limit,
             trigger,
             time_in_force: request.time_in_force,
-            expires: (request.time_in_force == TimeInForce::Day)
-                .then(|| Ts((place.ts.0.div_euclid(DAY_NS) + 1).saturating_mul(DAY_NS))),
+            expires,
             post_only: request.post_only,
             stop,
             target,
@@ -132,6 +135,14 @@ impl Lane {
         }
         Ok(Qty((qty.0 - instrument.qty_increment.0).max(0)))
     }
+}
+
+/// When an order that arrives now ends by itself: with the UTC day, or at its date.
+fn ends(request: &OrderRequest, now: Ts) -> Option<Ts> {
+    let day = (request.time_in_force == TimeInForce::Day)
+        .then(|| Ts((now.0.div_euclid(DAY_NS) + 1).saturating_mul(DAY_NS)));
+    let date = request.good_till_ns.map(|ns| Ts(i64::try_from(ns).unwrap_or(i64::MAX)));
+    day.into_iter().chain(date).min()
 }
 
 /// A limit never turns out worse than asked.

@@ -12,7 +12,6 @@ use crate::strategy::{OrderKind, OrderRequest};
 
 use super::booking::{About, check_size};
 use super::lane::{Batch, Lane, LaneState};
-use super::records::order_record;
 use super::timeline::{Moment, MomentKind};
 
 /// An order that passed every check and what it takes.
@@ -42,7 +41,7 @@ impl Refusal {
 }
 
 impl Lane {
-    /// Takes an order that the strategy asked for.
+    /// Takes an order that has arrived.
     pub(super) fn place(
         &mut self,
         batch: &mut Batch<'_>,
@@ -51,8 +50,6 @@ impl Lane {
         request: &OrderRequest,
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
-        self.counters.orders += 1;
-        self.chain.absorb(&order_record(&place, order, request));
         self.seek(batch, moment)?;
         self.mark_symbol(batch, moment, request.symbol)?;
         if !self.watch.admits(&self.risk, place.ts) {
@@ -195,6 +192,7 @@ impl Lane {
             top: batch.timeline.top_at(moment, run),
             book: batch.market.book(run),
             depleted: &self.depleted[symbol.index()],
+            oldest: self.oldest(place.ts),
             cause: if own { place.cause } else { 0 },
             config: self.execution,
         }
@@ -266,6 +264,9 @@ impl Lane {
 fn supported(request: &OrderRequest) -> Result<(), &'static str> {
     if request.post_only {
         return Err("a market order cannot be post-only");
+    }
+    if request.good_till_ns.is_some() {
+        return Err("a market order is not good till a date");
     }
     if request.reduce_only && request.action.opens() {
         return Err("an order that opens cannot be reduce-only");

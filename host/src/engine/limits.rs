@@ -89,10 +89,12 @@ impl Lane {
             return Ok(false);
         }
         self.cancel_all(batch, moment, None);
+        let now = batch.timeline.moments()[moment as usize].ts;
         for symbol in open {
             self.brackets.close(symbol, Cause::Liquidation);
             let top = batch.timeline.top_at(moment, self.symbols[symbol.index()]);
-            if let Some(cause) = self.brackets.get(symbol).acts(self.account.qty(symbol), &top) {
+            let (qty, oldest) = (self.account.qty(symbol), self.oldest(now));
+            if let Some(cause) = self.brackets.get(symbol).acts(qty, &top, oldest) {
                 self.close(batch, moment, symbol, cause)?;
             }
         }

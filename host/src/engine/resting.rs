@@ -177,6 +177,7 @@ impl Lane {
             &Look {
                 ts: place.ts,
                 top: place.top,
+                oldest: self.oldest(place.ts),
                 trade,
                 book: batch.market.book(place.symbol),
                 depleted: &self.depleted[order.symbol.index()],
@@ -187,7 +188,7 @@ impl Lane {
         match deed {
             None => self.orders.put(order),
             Some(Deed::Expire) => {
-                self.end_order(batch, &place, &order, OrderStatus::Expired, "its day is over");
+                self.end_order(batch, &place, &order, OrderStatus::Expired, "its time is over");
             }
             Some(Deed::Wake) => {
                 order.trigger = None;

@@ -2,7 +2,7 @@
 
 use super::{Depleted, ExecutionConfig, Model};
 use crate::domain::decimal;
-use crate::domain::{Instrument, Money, Price, Qty, Rate, RejectReason, Rounding, Side};
+use crate::domain::{Instrument, Money, Price, Qty, Rate, RejectReason, Rounding, Side, Ts};
 use crate::market::{Book, Top};
 
 /// The market that an order meets.
@@ -14,6 +14,8 @@ pub struct Venue<'a> {
     pub top: Top,
     /// the book at that moment
     pub book: &'a Book,
+    /// a last trade before this time is no price any more
+    pub oldest: Ts,
     /// what the lane has taken of that book
     pub depleted: &'a Depleted,
     /// the price of the event that caused the order, 0 when it had none
@@ -58,7 +60,8 @@ impl Venue<'_> {
     /// # Errors
     /// [`RejectReason::NoLiquidity`] on an empty side of a book, or one of which
     /// the lane has taken everything,
-    /// [`RejectReason::NoMarketData`] before any price is known.
+    /// [`RejectReason::NoMarketData`] before any price is known,
+    /// [`RejectReason::StaleData`] where the last trade is all and too old.
     pub fn reference(&self, side: Side) -> Result<Price, RejectReason> {
         if self.walks_book() {
             let best = self.depleted.left(self.book, side).next();
@@ -68,9 +71,11 @@ impl Venue<'_> {
             Side::Buy => self.top.ask,
             Side::Sell => self.top.bid,
         };
+        let old = self.top.last_ts < self.oldest;
         let price = match self.config.model {
-            Model::Instant if self.cause > 0 => self.cause,
+            Model::Instant if self.cause > 0 && !old => self.cause,
             Model::Instant if best > 0 => best,
+            _ if self.top.last > 0 && old => return Err(RejectReason::StaleData),
             _ => self.top.last,
         };
         if price > 0 { Ok(Price(price)) } else { Err(RejectReason::NoMarketData) }
@@ -229,7 +234,15 @@ mod tests {
     fn venue<'a>(book: &'a Book, instrument: &'a Instrument, has_book: bool) -> Venue<'a> {
         let depleted = WHOLE;
         let top = Top { bid: 9_990, ask: 10_000, last: 10_000, has_book, ..Top::default() };
-        Venue { instrument, top, book, depleted, cause: 0, config: ExecutionConfig::default() }
+        Venue {
+            instrument,
+            top,
+            book,
+            oldest: Ts(0),
+            depleted,
+            cause: 0,
+            config: ExecutionConfig::default(),
+        }
     }
 
     #[test]

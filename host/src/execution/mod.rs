@@ -12,20 +12,24 @@
 //!    its levels by that rate. An order with a limit keeps to its limit.)
 //! 3. Amounts round against the trader: what is paid rounds up, what is received
 //!    rounds down, fees round up; all to 10^-8 of the quote asset.
-//! 4. Nothing is filled on stale data or while the venue does not trade.
+//! 4. Nothing is filled on stale data or while the venue does not trade. Without a
+//!    book a last trade older than `max_trade_age` is no price: a market order is
+//!    refused as stale, and stops and brackets wait for the next trade.
 //!
 //! Orders with a price may wait. The life of an order, and what each step needs:
 //!
 //! | from | to | when |
 //! |---|---|---|
-//! | asked | rejected | a check fails; nothing else of it happens |
-//! | asked | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
-//! | asked | filled, or partially filled and canceled | a market order |
+//! | asked | pending | with latency: it is on its way, see [`latency`] |
+//! | asked, pending | rejected | a check fails; nothing else of it happens |
+//! | asked, pending | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
+//! | asked, pending | filled, or partially filled and canceled | a market order |
 //! | accepted | woken | its stop is reached; it then meets the market as it stands |
 //! | accepted, partially filled | partially filled, filled | rules 7 to 9 |
-//! | accepted, partially filled | accepted | it is changed |
-//! | accepted, partially filled | canceled | on request; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
-//! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day |
+//! | accepted, partially filled | pending change, pending cancel | with latency: either is on its way, and the order goes on meanwhile |
+//! | accepted, partially filled, pending change | accepted | it is changed, or the change is refused |
+//! | accepted, partially filled | canceled | on request, with latency when that arrives; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
+//! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day; good till date, at the first at or after that time |
 //!
 //! 5. Limits round to the price increment in the trader's favor, so that none
 //!    fills worse than asked; stops so that they act no later than asked.
@@ -57,20 +61,23 @@
 //!     that flatters a little.) Without a book nothing is displayed and rule 2
 //!     holds: what one order may take there is bounded by nothing but the account.
 //! 14. At each moment a lane's orders look first, in the order of their numbers,
-//!     then its bracket acts, then its strategy is told.
+//!     then its bracket acts, then what was on its way arrives, then its strategy is
+//!     told.
 
 pub mod bracket;
 pub mod depleted;
 pub mod fees;
+pub mod latency;
 pub mod matching;
 pub mod orders;
 
-use crate::domain::{Money, Rate};
+use crate::domain::{Money, Rate, Ts};
 use crate::risk::ShortBase;
 
 pub use bracket::{Bracket, Brackets};
 pub use depleted::Depleted;
 pub use fees::{Fees, Rates, Schedule};
+pub use latency::{Delay, LatencyConfig};
 pub use matching::{Taken, Venue, Want};
 pub use orders::{Order, Orders};
 
@@ -90,6 +97,8 @@ pub struct ExecutionConfig {
     pub model: Model,
     /// fee on the amount of a fill that takes, now
     pub fee: Rate,
+    /// without a book, how old the last trade may be to be traded at, nanoseconds
+    pub max_trade_age_ns: i64,
     /// fee on the amount of a fill that waited, now
     pub maker: Rate,
     /// how both follow from what was traded
@@ -118,6 +127,7 @@ impl Default for ExecutionConfig {
             volume: Money::ZERO,
             book_slippage: Rate(0),
             slippage: Rate(500_000),
+            max_trade_age_ns: 60 * Ts::SECOND,
             max_short_leverage: Rate(2_000_000_000),
             short_base: ShortBase::Starting,
         }

@@ -72,6 +72,8 @@ pub struct Look<'a> {
     pub ts: Ts,
     /// prices after it
     pub top: Top,
+    /// a last trade before this time is no price any more
+    pub oldest: Ts,
     /// the print, when the moment is one
     pub trade: Option<Trade>,
     /// the book after it
@@ -107,7 +109,7 @@ impl Order {
             return None;
         }
         if let Some(trigger) = &mut self.trigger {
-            let meets = exit_price(self.action.side(), &look.top);
+            let meets = look.top.meets(self.action.side(), look.oldest);
             return trigger.reached(self.action.side(), meets).then_some(Deed::Wake);
         }
         let limit = self.limit?;
@@ -180,17 +182,6 @@ impl Trigger {
     }
 }
 
-/// The price that a market order of this side would meet: the opposite best
-/// where there is a book, the last trade elsewhere; 0 while unknown.
-#[must_use]
-pub fn exit_price(side: Side, top: &Top) -> i64 {
-    match side {
-        _ if !top.has_book => top.last,
-        Side::Buy => top.ask,
-        Side::Sell => top.bid,
-    }
-}
-
 /// The orders of a lane that wait, in the order of their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
@@ -229,8 +220,9 @@ impl Orders {
     }
 
     /// One of them.
-    pub fn get_mut(&mut self, id: OrderId) -> Option<&mut Order> {
-        self.orders.iter_mut().find(|order| order.id == id)
+    #[must_use]
+    pub fn get(&self, id: OrderId) -> Option<&Order> {
+        self.orders.iter().find(|order| order.id == id)
     }
 
     /// Takes one out.
@@ -294,8 +286,15 @@ mod tests {
         let mut order = limit_buy(100, 30);
         order.join(&full);
         assert_eq!(order.ahead, 50, "behind all that is displayed");
-        let sees =
-            |book, trade| Look { ts: Ts(0), top, trade, book, depleted: WHOLE, model: Model::Book };
+        let sees = |book, trade| Look {
+            ts: Ts(0),
+            oldest: Ts(0),
+            top,
+            trade,
+            book,
+            depleted: WHOLE,
+            model: Model::Book,
+        };
         let cases = [
             ("a buyer's print does not meet bids", print(Side::Buy, 100, 90), None, 50),
             ("20 of those ahead are filled", print(Side::Sell, 100, 20), None, 30),
@@ -325,6 +324,7 @@ mod tests {
         let crossed = book(&[(99, 5)], &[(100, 8), (101, 50)]);
         let look = Look {
             ts: Ts(0),
+            oldest: Ts(0),
             top,
             trade: None,
             book: &crossed,
@@ -343,14 +343,28 @@ mod tests {
         let mut order = limit_buy(100, 30);
         for (price, expected) in [(101, None), (100, None), (99, Some(Deed::Fill(10)))] {
             let trade = print(Side::Sell, price, 10);
-            let look =
-                Look { ts: Ts(0), top, trade, book: &none, depleted: WHOLE, model: Model::Book };
+            let look = Look {
+                ts: Ts(0),
+                oldest: Ts(0),
+                top,
+                trade,
+                book: &none,
+                depleted: WHOLE,
+                model: Model::Book,
+            };
             assert_eq!(order.look(&look, 10), expected, "{price}");
         }
         let stale = Top { status: TradingStatus::Stale, ..top };
         let trade = print(Side::Sell, 90, 10);
-        let look =
-            Look { ts: Ts(0), top: stale, trade, book: &none, depleted: WHOLE, model: Model::Book };
+        let look = Look {
+            ts: Ts(0),
+            oldest: Ts(0),
+            top: stale,
+            trade,
+            book: &none,
+            depleted: WHOLE,
+            model: Model::Book,
+        };
         assert_eq!(order.look(&look, 10), None, "nothing fills on stale data");
     }
 
@@ -366,6 +380,7 @@ mod tests {
             let top = Top { last, ..Top::default() };
             let look = Look {
                 ts: Ts(0),
+                oldest: Ts(0),
                 top,
                 trade: None,
                 book: &none,

@@ -3,6 +3,9 @@
 mod accounting;
 mod candles;
 mod commands;
+mod faults;
+mod freshness;
+mod latency;
 mod limits;
 mod liquidity;
 mod orders;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::support::*;
 use crate::domain::{Action, Cause, Price, Qty, Rate, Side, SymbolId, TimeInForce, Ts};
 use crate::engine::{EngineConfig, LaneOutput, LaneReport, LaneState};
+use crate::execution::{Delay, LatencyConfig};
 use crate::input::{InputBlock, Trade, TradingStatus};
 use crate::strategy::{Channel, Intent, OrderKind, Size};
 
@@ -112,6 +113,7 @@ fn gambler(seed: u64) -> Scripted {
             let _full = effects.submit(random_order(answer));
         }
     });
+    strategy.burns = (seed % 3) * 400_000_000;
     strategy.fails_at = seed.is_multiple_of(5).then_some(1 + seed % 97);
     strategy
 }
@@ -142,6 +144,25 @@ fn random_order(state: u64) -> crate::strategy::OrderRequest {
     order
 }
 
+/// Nothing on its way; constant latencies; drawn ones, and fuel as time.
+fn latency() -> impl Strategy<Value = LatencyConfig> {
+    let delay = || {
+        prop_oneof![
+            (0_i64..6_000).prop_map(|ms| Delay::Fixed(ms * 1_000_000)),
+            (0_i64..2_000, 0_i64..9_000)
+                .prop_map(|(low, more)| Delay::Uniform(low * 1_000_000, (low + more) * 1_000_000)),
+            prop::collection::vec(0_i64..5_000_000_000, 1..5)
+                .prop_map(|samples| Delay::Recorded(samples.into())),
+        ]
+    };
+    let late = (delay(), delay(), 0_i64..2).prop_map(|(order, cancel, rate)| LatencyConfig {
+        order,
+        cancel,
+        ns_per_fuel: Rate(rate * Rate::ONE.0),
+    });
+    prop_oneof![1 => Just(LatencyConfig::default()), 2 => late]
+}
+
 /// How many settings [`config_of`] knows.
 const SETTINGS: u8 = 3;
 
@@ -168,7 +189,14 @@ fn config_of(setting: u8) -> EngineConfig {
 }
 
 fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<LaneReport> {
-    let lanes = seeds.iter().map(|&seed| (gambler(seed), "1000")).collect();
+    // Latencies are drawn by name, so a strategy keeps its name in every crowd.
+    let lane = |(place, &seed): (usize, &u64)| {
+        let twins = seeds[..place].iter().filter(|other| **other == seed).count();
+        let mut strategy = gambler(seed);
+        strategy.name = Some(format!("{seed}-{twins}"));
+        (strategy, "1000")
+    };
+    let lanes = seeds.iter().enumerate().map(lane).collect();
     let mut engine = engine(config, lanes);
     engine.step(block).expect("no invariant breaks");
     engine.check().expect("every account adds up");
@@ -198,10 +226,16 @@ proptest! {
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![3 => Just(0_i64), 1 => 1_i64..20],
+        latency in latency(),
         limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
-        let config = |batch| EngineConfig { batch, interval_ns: throttle * Ts::SECOND, ..config_of(limits) };
+        let config = |batch| EngineConfig {
+            batch,
+            interval_ns: throttle * Ts::SECOND,
+            latency: latency.clone(),
+            ..config_of(limits)
+        };
         let one = outcome(&run_lanes(&config(1), &[seed], &block)[0]);
         for batch in [7, 64, 1024] {
             let many = outcome(&run_lanes(&config(batch), &[seed], &block)[0]);
@@ -214,6 +248,7 @@ proptest! {
         seed in any::<u64>(),
         with_book in any::<bool>(),
         events in 2_i64..150,
+        latency in latency(),
     ) {
         let mut block = InputBlock::new(&instruments(), 1);
         let (bids, asks) = ([(Price(9_990), Qty(300))], [(Price(10_010), Qty(300))]);
@@ -227,7 +262,8 @@ proptest! {
                 }
             }
         }
-        let report = &run_lanes(&free(), &[seed], &block)[0];
+        let config = EngineConfig { latency, ..free() };
+        let report = &run_lanes(&config, &[seed], &block)[0];
         prop_assert!(report.equity <= report.start_equity, "{:?}", report.equity);
     }
 
@@ -235,12 +271,16 @@ proptest! {
     fn crit_003_interleaved_strategies_conserve_and_do_not_touch_each_other(
         steps in prop::collection::vec(step(), 1..120),
         seeds in prop::collection::vec(any::<u64>(), 2..6),
+        latency in latency(),
         limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
-        let config = config_of(limits);
+        let config = EngineConfig { latency, ..config_of(limits) };
         let together = run_lanes(&config, &seeds, &block);
         for (seed, report) in seeds.iter().zip(&together) {
+            if seeds.iter().filter(|other| *other == seed).count() > 1 {
+                continue;
+            }
             let alone = outcome(&run_lanes(&config, &[*seed], &block)[0]);
             prop_assert_eq!(outcome(report), alone);
         }
@@ -248,7 +288,7 @@ proptest! {
         reversed.reverse();
         let mut other_order = run_lanes(&config, &reversed, &block);
         other_order.reverse();
-        for (a, b) in together.iter().zip(&other_order) {
+        for (a, b) in together.iter().zip(&other_order).filter(|(a, b)| a.name == b.name) {
             prop_assert_eq!(outcome(a), outcome(b));
         }
     }
@@ -284,8 +324,10 @@ proptest! {
     fn equity_is_capital_plus_realized_plus_unrealized(
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
+        latency in latency(),
     ) {
-        let report = &run_lanes(&EngineConfig::default(), &[seed], &block(&steps))[0];
+        let config = EngineConfig { latency, ..EngineConfig::default() };
+        let report = &run_lanes(&config, &[seed], &block(&steps))[0];
         let expected = usd("1000") + report.realized_pnl.unwrap() + report.unrealized_pnl.unwrap();
         prop_assert_eq!(report.equity, Some(expected));
         prop_assert!(report.max_drawdown_pct >= 0.0);
@@ -304,14 +346,17 @@ proptest! {
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![1 => Just(0_i64), 1 => 1_i64..20],
+        latency in latency(),
     ) {
         let block = block(&steps);
         let config = |strict| EngineConfig {
             strict,
+            latency: latency.clone(),
             interval_ns: throttle * Ts::SECOND,
             ..EngineConfig::default()
         };
-        let strategy = gambler(seed);
+        let mut strategy = gambler(seed);
+        strategy.name = Some(format!("{seed}-0"));
         let most = std::sync::Arc::clone(&strategy.most);
         let mut engine = engine(&config(true), vec![(strategy, "1000")]);
         engine.step(&block).unwrap();

@@ -114,7 +114,7 @@ fn time_in_force_and_flags() {
     let cases = [
         ("the rest ends", ioc, vec!["1 open 400", "1 Taker 100 for 100 at 1s", "1 ends 300"]),
         ("fill or kill: nothing", fok, vec!["1 open 400", "1 ends 400"]),
-        ("post-only that would take", post(limit(1.0, 100.0)), vec!["1 wrong-side"]),
+        ("post-only that would take", post(limit(1.0, 100.0)), vec!["1 would-take"]),
         ("post-only that waits", post(limit(1.0, 99.95)), vec!["1 open 100"]),
         ("a stop cannot be immediate", stop, vec!["1 unsupported"]),
         ("reduce-only cannot open", opens, vec!["1 unsupported"]),

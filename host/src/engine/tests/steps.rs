@@ -31,6 +31,15 @@ pub(super) fn story(outputs: &[Output]) -> Vec<String> {
         LaneOutput::Canceled { order, leaves, .. } => {
             Some(format!("{} ends {}", order.0, leaves.0))
         }
+        LaneOutput::Expired { order, leaves, .. } => {
+            Some(format!("{} expires {}", order.0, leaves.0))
+        }
+        LaneOutput::Sent { what, order, arrives, .. } => Some(format!(
+            "{} {} until {}s",
+            order.map_or(0, |order| order.0),
+            what.name(),
+            arrives.0 as f64 / 1e9
+        )),
         LaneOutput::Reject { order, reason, .. } => Some(format!("{} {reason}", order.0)),
         _ => None,
     };
