@@ -11,6 +11,7 @@ pub mod logs;
 pub mod notify;
 pub mod record;
 pub mod replay;
+pub mod result;
 pub mod session;
 pub mod setup;
 pub mod strategies;

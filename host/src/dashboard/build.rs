@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::{Money, Rounding, decimal};
 use crate::engine::report::totals;
-use crate::engine::{Engine, LaneReport, LaneState};
+use crate::engine::{Engine, LaneReport};
 use crate::market::Candle;
 use crate::output::printable;
 use crate::portfolio::metrics::{Curve, Point as LedgerPoint};
@@ -18,7 +18,7 @@ use super::model::{
     Symbol, Total,
 };
 use super::news::Waiting;
-use super::views::{book_and_tape, curve, numbers, position, sparks, symbols};
+use super::views::{book_and_tape, curve, numbers, position, sparks, status, symbols};
 
 /// Least wall time between two states.
 const EVERY: Duration = Duration::from_millis(100);
@@ -325,15 +325,7 @@ impl Builder {
             .try_fold(0.0, |sum, one| Some(sum + one?))
             .zip(equity.filter(|equity| *equity > 0.0))
             .map(|(exposure, equity)| 100.0 * exposure / equity);
-        let (status, status_detail) = match &report.state {
-            LaneState::Running => ("running", None),
-            LaneState::Paused => ("paused", None),
-            LaneState::Halted(why) => ("halted", Some(printable(why, TEXT_MAX))),
-            LaneState::Stopped => ("stopped", None),
-            LaneState::Quarantined(fault) => {
-                ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
-            }
-        };
+        let (status, status_detail) = status(&report.state);
         let trapped = u64::from(status == "quarantined");
         let statistics = &report.statistics;
         let (usage, counters) = (report.usage, report.counters);
