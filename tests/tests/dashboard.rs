@@ -211,3 +211,43 @@ fn crit_004_another_address_needs_a_key_and_tls() {
     let override_it = ["--set", "web.insecure_http=true"];
     assert_eq!(run(true, &override_it), Some(0), "the control: said in so many words");
 }
+
+#[test]
+fn schemathesis_finds_nothing_that_the_document_does_not_say() {
+    let tool = repository::root().join("target/schemathesis/bin/schemathesis");
+    if !tool.exists() {
+        eprintln!("skipped: schemathesis is not installed: make setup-tests");
+        return;
+    }
+    let limits =
+        ["web.logins_per_minute=10000", "web.rate_per_second=1000000", "web.rate_burst=1000000"];
+    let more: Vec<&str> = limits.iter().flat_map(|limit| ["--set", limit]).collect();
+    let Some(served) = serve(&more) else { return };
+    let examples = std::env::var("SANDPAPER_EXAMPLES").unwrap_or_else(|_| "3".into());
+    let document = format!("http://{}/api/v1/openapi.json", served.address);
+    let key = format!("Authorization: Bearer {KEY}");
+    let mut arguments = vec!["run", &document, "-H", &key, "--checks", "all", "--workers", "1"];
+    arguments.extend(["--max-examples", &examples, "--seed", "1"]);
+    // The WebSocket is no request with an answer, and a kill would end the run.
+    for path in ["/api/v1/ws$", "/ws/live$", "/kill$"] {
+        arguments.extend(["--exclude-path-regex", path]);
+    }
+    let fuzz = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&tool);
+        command.args(arguments).current_dir(served.folder.path(".")).env("NO_COLOR", "1");
+        let output = command.output().expect("schemathesis starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (passed, said) = fuzz(&arguments);
+    assert!(passed, "{said}");
+    // The control: a document that promises something else.
+    let (_, text) = served.ask("GET", "/api/v1/openapi.json", &bearer(KEY));
+    let forged = text.replacen("\"seq\":{\"type\":\"integer\"", "\"seq\":{\"type\":\"string\"", 9);
+    assert_ne!(text, forged);
+    std::fs::write(served.folder.path("forged.json"), forged).expect("written");
+    let server = format!("http://{}", served.address);
+    let forged = served.folder.path("forged.json").display().to_string();
+    let control = ["run", &forged, "--url", &server, "-H", &key, "--include-path", "/api/v1/run"];
+    let (passed, said) = fuzz(&[&control[..], &["--max-examples", "1"]].concat());
+    assert!(!passed, "{said}");
+}

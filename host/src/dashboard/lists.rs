@@ -121,7 +121,7 @@ pub(super) async fn candles(
     let Some(found) = of_symbol().find(|candles| candles.interval_s == interval) else {
         return not_found("no candles of this interval are kept");
     };
-    let limit = asked.limit.unwrap_or(500).clamp(1, CANDLES_MAX);
+    let limit = asked.limit.map_or(500, |limit| limit as usize).clamp(1, CANDLES_MAX);
     let intervals = of_symbol().map(|candles| candles.interval_s).collect();
     Json(CandleList { candles: found.newest(limit), intervals }).into_response()
 }
@@ -130,7 +130,7 @@ pub(super) async fn book(State(app): State<Arc<App>>, Asked(asked): Asked<OfSymb
     let state = app.hub.state();
     let found = state.symbol(&asked.symbol).and_then(|symbol| state.books.get(symbol));
     let Some(mut book) = found.cloned() else { return not_found(NO_SYMBOL) };
-    let depth = asked.depth.unwrap_or(25);
+    let depth = asked.depth.map_or(25, |depth| depth as usize);
     book.bids.truncate(depth);
     book.asks.truncate(depth);
     Json(book).into_response()

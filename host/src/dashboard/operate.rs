@@ -86,9 +86,10 @@ async fn carry_out(
     reason: &Reason,
     entry: Entry<'_>,
 ) -> Response {
+    let too_long = reason.reason.chars().count() > REASON_MAX;
     let reason = printable(reason.reason.trim(), REASON_MAX);
-    if reason.is_empty() {
-        let text = "say why: a command without a reason is not carried out";
+    if reason.is_empty() || too_long {
+        let text = "say why, in at most 200 characters: nothing was done";
         return error(StatusCode::UNPROCESSABLE_ENTITY, "reason", text);
     }
     let asked = Entry { detail: Some(&reason), result: "asked", ..entry.clone() };
