@@ -62,8 +62,9 @@ check: ## Run exactly what CI runs
 	@.ci/run
 
 .PHONY: prove
-prove: setup ## Drive accounts against the model of the rules, 100,000 sequences
+prove: setup ## Accounts against the model of the rules, the engine against its oracle, at length
 	PROPTEST_CASES=100000 $(CARGO) test $(PROFILE) -p sandpaper --lib -- portfolio::
+	SANDPAPER_ORACLE_ORDERS=1000000 $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- oracle:: --nocapture
 
 .PHONY: lint
 lint: setup ## Check format, lints and, where it is installed, dependencies
@@ -93,12 +94,14 @@ guests: setup ## Build the reference strategies to WebAssembly
 	@scripts/guest $(STRATEGIES)
 
 .PHONY: workloads
-workloads: setup ## Build the three measured workloads to target/workloads
-	@scripts/guest $(addprefix workload-,$(WORKLOADS))
+workloads: setup ## Build the measured workloads and the tests' quoter to target/workloads
+	@scripts/guest $(addprefix workload-,$(WORKLOADS) quoter)
 	@mkdir -p target/workloads
-	@for name in $(WORKLOADS); do \
+	@for name in $(WORKLOADS) quoter; do \
 		cp "$(WASM)/workload_$$name.wasm" "target/workloads/$$name.wasm" || exit 1; \
 	done
+	@SANDPAPER_SLOW=1 scripts/guest workload-quoter
+	@cp "$(WASM)/workload_quoter.wasm" target/workloads/quoter-slow.wasm
 
 .PHONY: wasi-guest
 wasi-guest: setup ## Build the test strategy that imports WASI to target/guests

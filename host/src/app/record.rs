@@ -189,6 +189,11 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, crate::domain::Ts, Decisio
             LaneOutput::Canceled { order, symbol, leaves } => {
                 Decision::Canceled { order: *order, symbol: *symbol, leaves: *leaves }
             }
+            LaneOutput::Charge(charge) => Decision::Charge {
+                symbol: charge.symbol,
+                amount: charge.amount,
+                kind: charge.kind.name().to_owned(),
+            },
             LaneOutput::Dropped { orders } => Decision::Dropped { orders: *orders },
             LaneOutput::Fault(fault) => Decision::Fault { kind: fault.kind.name().to_owned() },
             // Which lines are kept of a flood depends on how often they are taken.

@@ -75,6 +75,33 @@ fn render(app: &App) -> Result<String, std::fmt::Error> {
             by_strategy(&state, |l| Some(l.sandbox.memory_bytes as f64)),
         ),
         (
+            "memory_peak_bytes",
+            "The most linear memory",
+            by_strategy(&state, |l| Some(l.sandbox.memory_peak_bytes as f64)),
+        ),
+        ("calls", "Calls into it", by_strategy(&state, |l| Some(l.sandbox.calls as f64))),
+        ("traps", "Calls that failed", by_strategy(&state, |l| Some(l.sandbox.traps as f64))),
+        (
+            "host_calls",
+            "Its calls into the host",
+            by_strategy(&state, |l| l.sandbox.host_calls.map(|calls| calls as f64)),
+        ),
+        (
+            "call_p50_microseconds",
+            "Half of its calls took no longer",
+            by_strategy(&state, |l| l.sandbox.latency_us.as_ref().map(|us| us.p50)),
+        ),
+        (
+            "call_p99_microseconds",
+            "All but one in a hundred of its calls took no longer",
+            by_strategy(&state, |l| l.sandbox.latency_us.as_ref().map(|us| us.p99)),
+        ),
+        (
+            "log_lines",
+            "Lines of its log",
+            by_strategy(&state, |l| Some(l.sandbox.log_lines as f64)),
+        ),
+        (
             "quarantined",
             "1 when it failed",
             by_strategy(&state, |l| Some(f64::from(u8::from(l.row.status == "quarantined")))),

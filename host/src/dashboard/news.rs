@@ -48,6 +48,11 @@ impl Waiting {
         self.0.remove(&order)?.shown
     }
 
+    /// How an order that waits is shown.
+    fn shown(&self, order: OrderId) -> Option<Order> {
+        self.0.get(&order)?.shown.clone()
+    }
+
     /// How an order that waits is shown from now on.
     fn show(&mut self, order: &Order) {
         if let Some(slot) = self.0.get_mut(&OrderId(order.order)) {
@@ -66,7 +71,8 @@ impl Builder {
     pub fn news(&mut self, engine: &Engine, one: &Output, level: &str, text: &str) {
         let number = usize::from(one.lane);
         let lane = engine.lane(one.lane);
-        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get(number)) else {
+        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get_mut(number))
+        else {
             return;
         };
         let at = one.ts.0.to_string();
@@ -118,22 +124,44 @@ impl Builder {
                     ..Order::new(order.0, "rejected", at)
                 });
             }
-            LaneOutput::Canceled { order, symbol, leaves } => {
+            LaneOutput::Canceled { order, symbol, leaves }
+            | LaneOutput::Expired { order, symbol, leaves } => {
                 event.symbol = Some(name(*symbol));
                 let left = lane.instruments.at(*symbol).qty_text(*leaves);
+                let expired = matches!(one.body, LaneOutput::Expired { .. });
+                let status = if expired { "expired" } else { "canceled" };
                 let before = memory.waiting.ended(*order);
                 order_now = Some(Order {
                     symbol: event.symbol.clone(),
-                    status: "canceled".into(),
+                    status: status.into(),
                     detail: Some(format!("{left} unfilled")),
                     ts_ns: at.clone(),
-                    ..before.unwrap_or_else(|| Order::new(order.0, "canceled", at))
+                    ..before.unwrap_or_else(|| Order::new(order.0, status, at))
                 });
             }
-            LaneOutput::Dropped { orders } => memory.dropped_orders += u64::from(*orders),
-            LaneOutput::Log { .. }
+            LaneOutput::Sent { what, order, symbol, .. } => {
+                event.symbol = symbol.map(name);
+                if let Some(order) = order {
+                    let before = memory.waiting.shown(*order);
+                    order_now = Some(Order {
+                        symbol: event.symbol.clone(),
+                        detail: Some(format!("{} on its way", what.name())),
+                        ts_ns: at.clone(),
+                        ..before.unwrap_or_else(|| Order::new(order.0, "pending", at))
+                    });
+                }
+            }
+            LaneOutput::Charge(charge) => {
+                event.symbol = Some(name(charge.symbol));
+            }
+            LaneOutput::Swapped { to, refused: None, .. } => who.sha256.clone_from(to),
+            LaneOutput::Dropped { .. }
+            | LaneOutput::Log { .. }
             | LaneOutput::Fault(_)
             | LaneOutput::Command { .. }
+            | LaneOutput::Restarting { .. }
+            | LaneOutput::Restarted { .. }
+            | LaneOutput::Swapped { .. }
             | LaneOutput::Halted { .. } => {}
         }
         if let Some(order) = &order_now {
@@ -154,14 +182,20 @@ impl Builder {
 fn kind(body: &LaneOutput) -> &'static str {
     match body {
         LaneOutput::Fill { .. } => "fill",
-        LaneOutput::Accepted { .. } | LaneOutput::Canceled { .. } | LaneOutput::Dropped { .. } => {
-            "order"
-        }
+        LaneOutput::Accepted { .. }
+        | LaneOutput::Canceled { .. }
+        | LaneOutput::Expired { .. }
+        | LaneOutput::Sent { .. }
+        | LaneOutput::Dropped { .. } => "order",
         LaneOutput::Reject { .. } => "reject",
+        LaneOutput::Charge(_) => "charge",
         LaneOutput::Log { .. } => "log",
         LaneOutput::Fault(_) => "fault",
         LaneOutput::Command { .. } => "operator",
-        LaneOutput::Halted { .. } => "status",
+        LaneOutput::Restarting { .. }
+        | LaneOutput::Restarted { .. }
+        | LaneOutput::Swapped { .. }
+        | LaneOutput::Halted { .. } => "status",
     }
 }
 

@@ -135,6 +135,7 @@ pub(super) fn status(state: &LaneState) -> (&'static str, Option<String>) {
         LaneState::Halted(why) => ("halted", text(why)),
         LaneState::Stopped => ("stopped", None),
         LaneState::Quarantined(fault) => ("quarantined", text(&fault.to_string())),
+        LaneState::Restarting { fault, .. } => ("restarting", text(&format!("after {fault}"))),
     }
 }
 

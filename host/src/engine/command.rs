@@ -87,7 +87,8 @@ impl Lane {
             CommandAction::Resume if self.state == LaneState::Paused => {
                 self.state = LaneState::Running;
             }
-            CommandAction::Pause | CommandAction::Resume => {}
+            CommandAction::Pause => self.pause_restart(true),
+            CommandAction::Resume => self.pause_restart(false),
             CommandAction::Flatten => self.flatten(batch, moment)?,
             CommandAction::Kill => {
                 self.halt(batch, moment, format!("by the operator: {reason}"))?
@@ -111,10 +112,11 @@ impl Lane {
         self.chain.absorb(&record.text(&reason));
         let body = LaneOutput::Halted { reason: reason.clone() };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-        if self.state.is_called() {
+        if self.state.goes_on() {
             self.state = LaneState::Halted(reason);
         }
         self.cancel_all(batch, moment, None);
+        self.ground(place.ts, batch.outputs);
         if self.risk.on_halt == OnHalt::Flatten {
             self.flatten(batch, moment)?;
         }
@@ -122,14 +124,19 @@ impl Lane {
     }
 
     /// Closes every position, now where the market takes it, else later.
-    fn flatten(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
+    pub(super) fn flatten(
+        &mut self,
+        batch: &mut Batch<'_>,
+        moment: u32,
+    ) -> Result<(), InvariantBroken> {
         self.cancel_all(batch, moment, None);
+        let place = batch.timeline.moments()[moment as usize];
         let open: Vec<SymbolId> = self.account.open_positions().map(|(symbol, _)| symbol).collect();
         for symbol in open {
             self.brackets.close(symbol, Cause::Operator);
             let top = batch.timeline.top_at(moment, self.symbols[symbol.index()]);
             let qty = self.account.qty(symbol);
-            if let Some(cause) = self.brackets.get(symbol).acts(qty, &top) {
+            if let Some(cause) = self.brackets.get(symbol).acts(qty, &top, self.oldest(place.ts)) {
                 self.close(batch, moment, symbol, cause)?;
             }
         }

@@ -9,16 +9,24 @@
 //! An [`Engine`] comes only out of an [`EngineBuilder`], after every strategy was
 //! described, configured and started: there is no half-started engine to call.
 
+mod booking;
 mod builder;
 pub mod chain;
+mod changes;
 mod command;
+mod entering;
+mod faults;
+mod flight;
+mod funds;
 mod intake;
 mod lane;
+mod limits;
 pub mod output;
 mod records;
 pub mod report;
 mod resting;
 mod stream;
+mod swap;
 mod timeline;
 mod view;
 
@@ -33,9 +41,11 @@ use crate::strategy::{Fault, FaultKind};
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use command::{Command, CommandAction};
+pub use faults::FaultPolicy;
 pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
+pub use swap::Replacement;
 
 use lane::{Batch, Lane};
 use stream::Class;
@@ -115,7 +125,7 @@ impl Engine {
     /// position and its bracket stay, as after a fault. True when it was running.
     pub fn halt(&mut self, name: &str, why: &str) -> bool {
         let now = self.timeline.now();
-        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.is_called());
+        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.goes_on());
         let Some(lane) = running else { return false };
         lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
         true
@@ -130,6 +140,21 @@ impl Engine {
     /// # Errors
     /// A broken invariant: the engine must not be stepped again.
     pub fn command(&mut self, ts: Ts, command: &Command) -> Result<(), InvariantBroken> {
+        self.between_events(ts, |lane, batch, moment| {
+            if command.lane.is_none_or(|number| number == lane.number) {
+                lane.command(batch, moment, command)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets every lane act at one moment of its own, which takes a number among the
+    /// inputs.
+    fn between_events(
+        &mut self,
+        ts: Ts,
+        mut act: impl FnMut(&mut Lane, &mut Batch<'_>, u32) -> Result<(), InvariantBroken>,
+    ) -> Result<(), InvariantBroken> {
         // The moment of a command is one at which only the clock moved.
         let mut block = InputBlock::new(&self.instruments, self.next_seq);
         block.push_timer(ts.max(self.now()));
@@ -146,9 +171,7 @@ impl Engine {
         };
         for lane in &mut self.lanes {
             lane.walk(&mut batch)?;
-            if command.lane.is_none_or(|number| number == lane.number) {
-                lane.command(&mut batch, moment, command)?;
-            }
+            act(lane, &mut batch, moment)?;
         }
         self.market_mut()?.commit(&block);
         self.next_seq = block.next_seq();
@@ -242,7 +265,7 @@ impl Engine {
     /// True while at least one strategy is called.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.state.is_called())
+        self.lanes.iter().any(|lane| lane.state.goes_on())
     }
 
     /// Where every lane stands.

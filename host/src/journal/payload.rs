@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::domain::{Fill, Instrument, OrderId, Qty, RejectReason, SymbolId, Ts};
+use crate::domain::{Fill, Instrument, Money, OrderId, Qty, RejectReason, SymbolId, Ts};
 use crate::input::InputBlock;
 use crate::words::Header;
 
@@ -106,6 +106,15 @@ pub enum Decision {
         symbol: SymbolId,
         /// how much was left
         leaves: Qty,
+    },
+    /// a short was charged
+    Charge {
+        /// which
+        symbol: SymbolId,
+        /// how much, in the symbol's quote asset
+        amount: Money,
+        /// what for: `opening` or `rollover`
+        kind: String,
     },
     /// requests beyond what one event may ask for were dropped
     Dropped {

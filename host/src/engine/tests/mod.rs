@@ -3,8 +3,14 @@
 mod accounting;
 mod candles;
 mod commands;
+mod faults;
+mod freshness;
+mod latency;
+mod limits;
+mod liquidity;
 mod orders;
 mod properties;
 mod resting;
 mod startup;
+mod steps;
 mod support;
