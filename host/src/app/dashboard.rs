@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::cli::Exit;
 use crate::config::{Config, dotted};
 use crate::dashboard::model::{Parameter, Setting};
 use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
 use crate::engine::{Engine, Output};
+use crate::feed::live::Health;
 use crate::feed::tape::CONTRACT;
 use crate::strategy::LogLevel;
 
@@ -131,6 +133,11 @@ impl Watch for Dashboard {
                 .unwrap_or_default(),
         });
         self.builder.start(engine, who.collect());
+        Ok(())
+    }
+
+    fn feed(&mut self, health: watch::Receiver<Health>) -> Result<(), Failure> {
+        self.builder.follow(health);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub mod auth;
 pub mod build;
 pub mod desk;
 pub mod earlier;
+mod feed;
 pub mod guard;
 pub mod hub;
 mod lists;

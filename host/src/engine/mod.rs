@@ -25,6 +25,7 @@ pub mod output;
 mod records;
 pub mod report;
 mod resting;
+mod rules;
 mod stream;
 mod swap;
 mod timeline;
@@ -86,8 +87,9 @@ impl Engine {
         self.market_mut()?.begin_block();
         let mut from = 0;
         while from < block.len() {
-            let to = block.len().min(from + self.batch);
+            let to = rules::batch_end(block, from, self.batch);
             self.step_batch(block, from, to)?;
+            self.take_rules(block, to - 1);
             from = to;
         }
         self.next_seq = self.next_seq.max(block.next_seq());
