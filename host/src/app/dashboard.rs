@@ -40,8 +40,7 @@ impl Dashboard {
         if !config.web.enabled {
             return Ok(None);
         }
-        // What is simulated is never shown as live, nor the other way round.
-        let mode = config.feed.kind.mode();
+        let mode = super::result::mode(config);
         let wrong = |message: String| Failure::new(Exit::Config, message);
         let key = std::env::var(KEY_VARIABLE).ok().map(SecretString::from);
         let mut settings =

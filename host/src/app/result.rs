@@ -14,6 +14,13 @@ use super::session::Watch;
 /// How often it is written while the run goes on.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 
+/// What a run is called by its market: what is simulated is never shown as live, nor
+/// the other way round.
+#[must_use]
+pub fn mode(config: &Config) -> &'static str {
+    if config.feed.kind.name() == "sim" { "sim" } else { "live" }
+}
+
 /// Writes the result of one run.
 #[derive(Debug)]
 pub struct RunResults {
@@ -29,7 +36,7 @@ impl RunResults {
     pub fn new(config: &Config, folder: PathBuf, run: &str) -> Self {
         let row = RunRow {
             run: run.to_owned(),
-            mode: config.feed.kind.mode().into(),
+            mode: mode(config).into(),
             seed: config.run.seed.to_string(),
             config_sha256: config.sha256(),
             version: env!("CARGO_PKG_VERSION").into(),

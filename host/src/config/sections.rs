@@ -19,17 +19,6 @@ choice! {
     }
 }
 
-impl FeedKind {
-    /// What a run on it is called: `sim` or `live`.
-    #[must_use]
-    pub fn mode(self) -> &'static str {
-        match self {
-            Self::Sim => "sim",
-            Self::Kraken => "live",
-        }
-    }
-}
-
 choice! {
     /// How orders become fills.
     pub enum ExecutionModel {
