@@ -16,6 +16,7 @@ use crate::strategy::LogLevel;
 
 use super::Failure;
 use super::console::sentence;
+use super::operator::Line;
 use super::replay::Identity;
 use super::session::Watch;
 
@@ -76,6 +77,11 @@ impl Dashboard {
         let parameters = parameters.collect();
         let desk = Desk::open(hub)?;
         Ok(Some(Self { server, builder: Builder::new(desk, facts), parameters }))
+    }
+
+    /// Lets administrators command the run through `line`.
+    pub fn operated_by(&self, line: Line) {
+        self.server.app().operated_by(Arc::new(line));
     }
 
     /// The address that logs a browser in, once.
