@@ -35,9 +35,6 @@ pub enum Refused {
     /// There is no run any more.
     #[error("no run is on")]
     Ended,
-    /// The engine could not.
-    #[error("{0}")]
-    Failed(String),
 }
 
 /// The way to the engine.
@@ -114,7 +111,6 @@ async fn carry_out(
             let (status, code) = match refused {
                 Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
                 Refused::Ended => (StatusCode::CONFLICT, "ended"),
-                Refused::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
             };
             (code, error(status, code, &refused.to_string()))
         }
