@@ -126,6 +126,10 @@ crowd: setup ## 1,000 WebSocket clients of the dashboard, a fifth of which do no
 	SANDPAPER_CLIENTS=1000 $(LONG_TESTS) -p sandpaper-tests crowd::
 	SANDPAPER_LOOKS=10000 $(LONG_TESTS) -p sandpaper crit_002
 
+.PHONY: fuzz-api
+fuzz-api: host guests setup-tests ## Fuzz the dashboard's API by its OpenAPI document, 50,000 requests or so
+	SANDPAPER_BUILT=1 SANDPAPER_EXAMPLES=1000 $(LONG_TESTS) -p sandpaper-tests schemathesis
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market

@@ -12,6 +12,7 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod operator;
 mod oracle;
 mod program;
 mod record;

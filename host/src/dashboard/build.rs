@@ -8,20 +8,21 @@ use tokio::sync::watch;
 
 use crate::domain::{Money, Rounding, decimal};
 use crate::engine::report::totals;
-use crate::engine::{Engine, LaneReport, LaneState};
+use crate::engine::{Engine, LaneReport};
 use crate::feed::live::Health;
 use crate::market::Candle;
 use crate::output::printable;
 use crate::portfolio::metrics::{Curve, Point as LedgerPoint};
+use crate::strategy::Spread;
 
 use super::desk::Desk;
 use super::hub::{Candles, Point, State};
 use super::model::{
-    Feed, FeedSymbol, Fuel, Indicator, Parameter, Position, Run, Sandbox, Strategy, StrategyDetail,
-    Symbol, Total,
+    Feed, FeedSymbol, Fuel, Indicator, Latency, Parameter, Position, Run, Sandbox, Strategy,
+    StrategyDetail, Symbol, Total,
 };
 use super::news::Waiting;
-use super::views::{book_and_tape, curve, numbers, position, sparks, symbols};
+use super::views::{book_and_tape, curve, numbers, position, sparks, status, symbols};
 
 /// Least wall time between two states.
 const EVERY: Duration = Duration::from_millis(100);
@@ -70,7 +71,6 @@ pub struct Facts {
 #[derive(Debug, Default)]
 pub(super) struct LaneMemory {
     pub(super) waiting: Waiting,
-    pub(super) dropped_orders: u64,
     curve: Arc<Vec<Point>>,
     /// what the ledger's curve was when `curve` was made of it: its length, the
     /// width of its buckets, and its last one
@@ -340,19 +340,7 @@ impl Builder {
             .try_fold(0.0, |sum, one| Some(sum + one?))
             .zip(equity.filter(|equity| *equity > 0.0))
             .map(|(exposure, equity)| 100.0 * exposure / equity);
-        let (status, status_detail) = match &report.state {
-            LaneState::Running => ("running", None),
-            LaneState::Paused => ("paused", None),
-            LaneState::Halted(why) => ("halted", Some(printable(why, TEXT_MAX))),
-            LaneState::Stopped => ("stopped", None),
-            LaneState::Quarantined(fault) => {
-                ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
-            }
-            LaneState::Restarting { fault, .. } => {
-                ("quarantined", Some(printable(&format!("restarting after {fault}"), TEXT_MAX)))
-            }
-        };
-        let trapped = u64::from(status == "quarantined");
+        let (status, status_detail) = status(&report.state);
         let statistics = &report.statistics;
         let (usage, counters) = (report.usage, report.counters);
         let money = |amount: Option<Money>| amount.map(|m| m.to_string());
@@ -383,7 +371,7 @@ impl Builder {
                 exposure_pct: exposure,
                 fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
                 fuel_limit: self.facts.fuel_limit,
-                latency_p99_us: None,
+                latency_p99_us: latency(&report.spreads.call_ns).map(|latency| latency.p99),
                 positions: positions.into_iter().map(|(position, _)| position).collect(),
                 sparkline: sparks(&memory.curve, SPARKS),
                 benchmark: false,
@@ -406,16 +394,23 @@ impl Builder {
                 fuel: Fuel {
                     total: usage.fuel.to_string(),
                     per_event_max: usage.fuel_max_per_event,
+                    per_event_p50: report.spreads.fuel_per_event.p50,
+                    per_event_p99: report.spreads.fuel_per_event.p99,
                     limit: self.facts.fuel_limit,
                 },
                 memory_bytes: usage.memory_bytes,
                 memory_limit: self.facts.memory_limit,
                 calls: usage.calls,
-                traps: trapped,
-                host_calls: None,
+                memory_peak_bytes: usage.memory_peak_bytes,
+                event_calls: usage.event_calls,
+                order_calls: usage.order_calls,
+                traps: usage.traps,
+                host_calls: Some(usage.host_calls),
+                log_lines: counters.log_lines,
+                log_bytes: counters.log_bytes,
                 logs_dropped: counters.logs_dropped,
-                dropped_orders: memory.dropped_orders,
-                latency_us: None,
+                dropped_orders: counters.dropped,
+                latency_us: latency(&report.spreads.call_ns),
                 imports: Vec::new(),
                 sha256: who.sha256,
                 size: None,
@@ -444,6 +439,17 @@ impl Builder {
             }
         }
     }
+}
+
+/// How long calls took, once there were any.
+fn latency(ns: &Spread) -> Option<Latency> {
+    let us = |ns: u64| ns as f64 / 1_000.0;
+    (ns.count > 0).then(|| Latency {
+        p50: us(ns.p50),
+        p90: us(ns.p90),
+        p99: us(ns.p99),
+        max: us(ns.max),
+    })
 }
 
 /// Further figures of a strategy by their label.
