@@ -174,11 +174,11 @@ export function CandleChart({ candles, fills = [], lines = [], outages = [], foc
     parts.markers.setMarkers(fills.filter((fill) => fill.time >= first).map((fill) => ({
       time: Math.floor(fill.time / interval) * interval,
       position: fill.side === 'buy' ? 'belowBar' : 'aboveBar', shape: fill.side === 'buy' ? 'arrowUp' : 'arrowDown',
-      color: fill.side === 'buy' ? up : down, text: fill.text,
+      color: color(fill.side === 'buy' ? 'buy' : 'sell'), text: fill.text,
     })).sort((a, b) => a.time - b.time));
     parts.shown = lines.map(({ price }) => price);
     parts.lines.forEach((line) => parts.bars.removePriceLine(line));
-    const looks = { entry: ['accent', 0], stop: ['loss', DASHED], target: ['gain', DOTTED], order: ['muted', DOTTED] };
+    const looks = { entry: ['text', 0], stop: ['loss', DASHED], target: ['gain', DOTTED], order: ['muted', DOTTED] };
     parts.lines = lines.map(({ price, title, kind }) => parts.bars.createPriceLine({
       price, title, color: color(looks[kind][0]), lineStyle: looks[kind][1], lineWidth: 1, axisLabelVisible: true,
     }));

@@ -105,7 +105,7 @@ export function Confirm({ title, text, action, onDone, onClose }) {
   };
   return html`<dialog ref=${dialog} onClose=${onClose} aria-label=${title}><form onSubmit=${submit}>
     <h2>${title}</h2><p>${text}</p>
-    <label>Reason, kept in the log<input value=${reason} maxlength="200" required autofocus onInput=${(e) => setReason(e.target.value)} /></label>
+    <label>Reason, kept in the log<input name="reason" autocomplete="off" value=${reason} maxlength="200" required autofocus onInput=${(e) => setReason(e.target.value)} /></label>
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
     <div class="row end"><button type="button" onClick=${onClose}>Cancel</button>
     <button class="danger" disabled=${busy || reason.trim().length < 3}>${action}</button></div></form></dialog>`;

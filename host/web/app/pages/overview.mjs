@@ -9,6 +9,7 @@ import { address } from '../route.mjs';
 import { matches } from '../sort.mjs';
 import { appendPoints, listOf } from '../topics.mjs';
 import * as store from '../store.mjs';
+import { Controls } from './controls.mjs';
 import { EventList, LastFill } from './events.mjs';
 
 const CHARTED_MOST = 12;
@@ -46,7 +47,7 @@ function columns(charted, toggle, ranks) {
   const fuel = (row) => (row.fuel_per_event && row.fuel_limit ? (100 * row.fuel_per_event) / row.fuel_limit : null);
   return [
     { key: 'rank', minor: true, label: '#', value: (r) => ranks.get(r.name), show: (r) => ranks.get(r.name) ?? '' },
-    { key: 'chart', label: 'Chart', show: (r) => (r.benchmark ? '' : html`<input type="checkbox" aria-label="Chart ${r.name}" checked=${charted.includes(r.name)} onClick=${(e) => e.stopPropagation()} onChange=${() => toggle(r.name)} />`) },
+    { key: 'chart', label: 'Chart', show: (r) => (r.benchmark ? '' : html`<input type="checkbox" name="chart" aria-label="Chart ${r.name}" checked=${charted.includes(r.name)} onClick=${(e) => e.stopPropagation()} onChange=${() => toggle(r.name)} />`) },
     { key: 'name', label: 'Strategy', text: true, value: (r) => r.name, show: (r) => html`<span class="named" title=${r.sha256 ?? ''}><b>${r.name}</b>${!r.benchmark && html`<small class="muted">${f.shortHash(r.sha256)}</small>`}</span>` },
     { key: 'status', label: 'Status', text: true, value: (r) => r.status, show: (r) => (r.benchmark ? html`<span class="muted">benchmark</span>` : html`<${Chip} status=${r.status} title=${r.status_detail} />${r.trust === 'unsigned' && html` <${Chip} status="unsigned" />`}`) },
     { key: 'return_pct', label: 'Return', value: (r) => r.return_pct, show: (r) => html`<${Toned} value=${r.return_pct} text=${f.signedPercent(r.return_pct)} />` },
@@ -107,7 +108,8 @@ export function Overview({ route }) {
   return html`<h1 class="hidden">Overview</h1><${Strip} />
     <${LastFill} fill=${(store.events.value ?? []).findLast((event) => event.fill)?.fill} named=${true} />
     <${Panel} title="Leaderboard" className="span" tools=${html`
-      <input type="search" data-filter placeholder="Filter ( / )" aria-label="Filter strategies" value=${filter} onInput=${(e) => { setFilter(e.target.value); store.go(address('overview', null, { q: e.target.value }), true); }} />
+      <input type="search" name="filter" data-filter placeholder="Filter ( / )" aria-label="Filter strategies" value=${filter} onInput=${(e) => { setFilter(e.target.value); store.go(address('overview', null, { q: e.target.value }), true); }} />
+      ${store.me.value?.role === 'admin' && store.commandsForAll.value && html`<${Controls} subject="all strategies" path="/run" />`}
       <${Export} name="leaderboard" rows=${all} />`}>
       ${names.length === 0 ? html`<${Empty}>No strategy runs. Drop a .wasm file into <code>strategies/</code>, run <code>sandpaper allow strategies/NAME.wasm</code>, and start the host again.<//>`
     : html`<${Table} name="Leaderboard" columns=${columns(charted, toggle, ranks)} rows=${shown} pinned=${hold} keyOf=${(r) => r.name}

@@ -40,7 +40,7 @@ export function Runs() {
   const keys = COLUMNS.filter((key) => rows.some((row) => row[key] !== undefined));
   const toggle = (id) => setChosen((at) => (at.includes(id) ? at.filter((other) => other !== id) : [...at, id].slice(-6)));
   const columns = [
-    { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
+    { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" name="compare" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
     { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <${Chip} status="running" title="This run" />` : ''}` },
     ...keys.map((key) => ({ key, text: rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
   ];
