@@ -3,16 +3,19 @@
 //! content-security policy.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 
 use sandpaper_tests::browser::{Browser, Complaint};
 use sandpaper_tests::{Folder, repository};
 use serde_json::{Value, json};
 
+mod controls;
 mod hostile;
 mod walk;
 
 const KEY: &str = "a-key-of-more-than-thirty-two-characters";
+const VIEWER: &str = "a-viewers-key-of-more-than-thirty-two-characters";
 const STRATEGIES: [&str; 3] = ["market-making", "mean-reversion", "order-flow"];
 /// The leaderboard's names from the top, without the benchmark.
 const NAMES: &str = "[...document.querySelectorAll('[aria-label=Leaderboard] tbody tr')]
@@ -41,6 +44,9 @@ impl Host {
             let module = repository::guest(name)?;
             folder.write(&format!("{name}.wasm"), std::fs::read(module).expect("readable"));
         }
+        let viewer = folder.write("viewer.key", VIEWER);
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(viewer, private).expect("permissions");
         let (child, address) = spawn(&folder, "127.0.0.1:0");
         let at = address.split(['/', '#']).nth(2).expect("an address").to_owned();
         Some(Self { folder, child, at, address })
@@ -60,6 +66,7 @@ impl Host {
 
 fn spawn(folder: &Folder, bind: &str) -> (Child, String) {
     let mut arguments = vec!["run", "--simulated", "--unsigned", "--no-record", "--bind", bind];
+    arguments.extend(["--set", "web.viewer_key_file=viewer.key"]);
     let modules = STRATEGIES.map(|name| format!("{name}.wasm"));
     arguments.extend(modules.iter().flat_map(|module| ["--wasm", module.as_str()]));
     let mut child = folder

@@ -9,7 +9,7 @@ const ACTIONS = {
   pause: ['Pause', 'Not called any more, no orders until it is resumed. Positions stay, with their stops and targets.'],
   resume: ['Resume', 'Called again from the next event on.'],
   flatten: ['Flatten', 'Every order is canceled and every position is closed at the market.'],
-  kill: ['Kill', 'Stopped for the rest of this run, every order is canceled. This cannot be undone.'],
+  kill: ['Kill', 'Stopped for the rest of this run: every order is canceled, positions are closed or kept as risk.on_halt says. This cannot be undone.'],
 };
 /** States from which an action makes sense; any other state of a strategy is final. */
 const FROM = {

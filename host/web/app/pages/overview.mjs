@@ -114,19 +114,22 @@ export function Overview({ route }) {
       ${names.length === 0 ? html`<${Empty}>No strategy runs. Drop a .wasm file into <code>strategies/</code>, run <code>sandpaper allow strategies/NAME.wasm</code>, and start the host again.<//>`
     : html`<${Table} name="Leaderboard" columns=${columns(charted, toggle, ranks)} rows=${shown} pinned=${hold} keyOf=${(r) => r.name}
         first=${{ key: 'return_pct', direction: 'descending' }} open=${(row) => !row.benchmark && store.go(address('strategy', row.name))} />`}<//>
-    ${charted.length > 0 && html`<${Curves} charted=${charted} names=${names} order=${order} rebased=${rebased} setRebased=${setRebased} />`}
+    ${charted.length > 0 && html`<${Curves} charted=${charted} names=${names} order=${order} hold=${hold.map(({ name }) => name)} rebased=${rebased} setRebased=${setRebased} />`}
     <div class="two"><${Panel} title="Open positions" tools=${html`<${Export} name="positions" rows=${positions} />`}>
       ${positions.length === 0 ? html`<${Empty}>No strategy holds anything now.<//>`
     : html`<${Table} name="Open positions" columns=${[{ key: 'strategy', label: 'Strategy', text: true, value: (p) => p.strategy }, ...POSITION_COLUMNS]} rows=${positions} keyOf=${(p) => `${p.strategy}/${p.symbol}`} open=${(p) => store.go(address('strategy', p.strategy))} />`}<//>
     <${Panel} title="What happened" tools=${html`<a href="#/events">All events</a>`}><${EventList} events=${(store.events.value ?? []).slice(-25).reverse()} loading=${store.events.value === null} /><//></div>`;
 }
 
-function Curves({ charted, names, order, rebased, setRebased }) {
-  const points = useCurves(charted);
-  const curves = charted.map((name) => ({ name, index: names.indexOf(name), points: points[name] ?? [] }));
+function Curves({ charted, names, order, hold, rebased, setRebased }) {
+  const points = useCurves([...charted, ...hold]);
+  const curves = [
+    ...charted.map((name) => ({ name, index: names.indexOf(name), points: points[name] ?? [] })),
+    ...hold.filter((name) => points[name]?.length > 1).map((name) => ({ name, index: 0, dashed: true, points: points[name] })),
+  ];
   const summary = order.map((row) => `${row.name} ${f.signedPercent(row.return_pct)}, largest drawdown ${f.percent(row.max_drawdown_pct)}, ${f.count(row.trades)} trades`).join('; ');
   return html`<${Panel} title="Equity and drawdown" className="span" tools=${html`
-      <span class="legend">${curves.map(({ name, index }) => html`<span key=${name}><i class="swatch line-${(index % 7) + 1} ${index >= 7 ? 'dashed' : ''}" />${name}</span>`)}</span>
+      <span class="legend">${curves.map(({ name, index, dashed }) => html`<span key=${name}><i class="swatch ${dashed ? 'muted dashed' : `line-${(index % 7) + 1} ${index >= 7 ? 'dashed' : ''}`}" />${name}</span>`)}</span>
       <button class="quiet" aria-pressed=${rebased} title="Every curve starts at 100" onClick=${() => setRebased(!rebased)}>Start = 100</button>`}>
       ${curves.every((curve) => curve.points.length === 0) ? html`<${Empty}>The curves begin with the first prices.<//>`
     : html`<${EquityChart} curves=${curves} rebased=${rebased} label=${`Equity and drawdown. ${summary}`} />`}<//>`;
