@@ -11,6 +11,7 @@ use sandpaper_tests::{Folder, repository};
 use serde_json::{Value, json};
 
 mod controls;
+mod hands;
 mod hostile;
 mod walk;
 
