@@ -140,6 +140,7 @@ impl Browser {
         self.ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a browser is waited for by the wall")]
     fn ask(&mut self, method: &str, params: &Value) -> Result<Value, String> {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": params });
@@ -205,6 +206,7 @@ impl Browser {
     /// # Panics
     /// When that takes too long, with what the page shows.
     #[track_caller]
+    #[allow(clippy::disallowed_methods, reason = "a browser is waited for by the wall")]
     pub fn until(&mut self, what: &str, expression: &str) -> Value {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
