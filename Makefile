@@ -136,7 +136,7 @@ market: ## Generate the market that the workloads are measured on, once
 
 .PHONY: screenshots
 screenshots: host guests ## Look at every page of the dashboard in a headless Chromium
-	@scripts/screenshots $(URL)
+	@scripts/screenshots
 
 .PHONY: vendor
 vendor: ## Fetch and bundle the dashboard's libraries anew (developers; needs Node)

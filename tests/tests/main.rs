@@ -2,6 +2,7 @@
 //! here.
 #![forbid(unsafe_code)]
 
+mod browser;
 mod containment;
 mod corpus;
 mod crowd;
