@@ -10,6 +10,7 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod outage;
 mod program;
 mod record;
 mod recording;

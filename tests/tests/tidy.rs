@@ -40,7 +40,7 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("feed", Layer::Shell, &["domain", "input", "venue", "words"]),
     ("logs", Layer::Shell, &[]),
     ("recorder", Layer::Shell, &["journal"]),
-    ("config", Layer::Shell, &["domain", "strategy"]),
+    ("config", Layer::Shell, &["domain", "strategy", "venue"]),
     (
         "dashboard",
         Layer::Shell,

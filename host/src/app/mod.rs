@@ -5,7 +5,6 @@ pub mod console;
 pub mod dashboard;
 pub mod failure;
 pub mod interrupt;
-pub mod kraken;
 pub mod live;
 pub mod logs;
 pub mod record;
@@ -14,6 +13,7 @@ pub mod session;
 pub mod setup;
 pub mod strategies;
 pub mod trust;
+pub mod venue;
 pub mod verify;
 
 pub use failure::Failure;

@@ -9,6 +9,7 @@
 //! range come from the same lines.
 
 mod error;
+mod feed_kind;
 mod json_schema;
 mod schema;
 mod sections;
@@ -23,13 +24,14 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 pub use error::{ConfigError, Problem};
+pub use feed_kind::FeedKind;
 pub use json_schema::json_schema;
 pub use schema::{Effective, Key};
 pub use sections::{
-    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
-    HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    OnHalt, PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig, ShortBase,
-    SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
+    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedSourceConfig, HistoryConfig,
+    LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile, OnHalt,
+    PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig, ShortBase, SimConfig,
+    StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
