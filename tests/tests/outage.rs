@@ -141,20 +141,34 @@ impl Program {
         }
     }
 
+    /// The answer to a request, of which a few may be lost: the server sheds load.
+    #[track_caller]
     fn ask(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut problem = None;
+        for _ in 0..5 {
+            match self.request(path) {
+                Ok(answer) => return answer,
+                Err(error) => problem = Some(error),
+            }
+        }
+        let said: Vec<String> = self.said.try_iter().collect();
+        panic!("{path}: {problem:?}; it said {said:#?}");
+    }
+
+    fn request(&self, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).expect("sent");
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
+        stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
         // Chunks begin with their length; what is looked for is in one.
         let body = body.split_once('\n').filter(|_| head.contains("chunked")).map_or(body, |b| b.1);
-        body.to_owned()
+        Ok(body.to_owned())
     }
 
     fn json(&self, path: &str) -> Value {

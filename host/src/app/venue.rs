@@ -122,9 +122,10 @@ impl VenueSource {
         let session = session(&wanted(&instruments, |symbol| (levels(symbol), true, None)))
             .map_err(|error| Failure::new(Exit::Feed, error))?;
         let health = Health::new(venue.name(), &url, &instruments);
+        // Before anything can come, so that no event is older than the start.
+        let start = clock.now();
         let (blocks, health) =
             spawn(endpoint, session, (settings, clock, attempts), &instruments, health)?;
-        let start = clock.now();
         let end = (!config.run.duration.is_zero())
             .then(|| Ts(start.0.saturating_add(nanoseconds(config.run.duration))));
         Ok(Self { start, end, candles: in_order(&block), blocks, health, instruments })
