@@ -15,6 +15,7 @@ mod live;
 mod logs;
 mod operator;
 mod oracle;
+mod outage;
 mod program;
 mod record;
 mod recording;

@@ -229,7 +229,7 @@ pub struct RunArgs {
 /// Where prices come from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FeedArgs {
-    /// Use this market: sim or kraken
+    /// Use this market: sim, or a venue such as kraken
     #[arg(long, value_name = "KIND")]
     pub feed: Option<String>,
     /// Find the venue at this address, such as ws://127.0.0.1:9000

@@ -10,10 +10,13 @@ const SAYS = { ok: 'Market data arrives as it should.', stale: 'The connection s
 const counted = (key, label, title) => ({ key, label, title, value: (s) => s[key], show: (s) => html`<span class=${s[key] > 0 && key !== 'messages' ? 'loss' : ''}>${f.count(s[key])}</span>` });
 /** The age may come in ms (`_age_ms`) or in seconds. */
 const age = (s) => s.last_message_age_ms ?? null;
+const since = (channel) => (s) => s.ages_ms?.[channel] ?? null;
+const ago = (value) => (s) => (value(s) === null ? f.UNKNOWN : `${f.duration(value(s) / 1000)} ago`);
 const COLUMNS = [
   { key: 'symbol', label: 'Symbol', text: true, value: (s) => s.symbol, show: (s) => html`<b>${s.symbol}</b>` },
   { key: 'status', label: 'Status', text: true, value: (s) => s.status, show: (s) => html`<${Chip} status=${s.status} />` },
-  { key: 'age', label: 'Last message', value: age, show: (s) => (age(s) === null ? f.UNKNOWN : `${f.duration(age(s) / 1000)} ago`) },
+  { key: 'age', label: 'Last message', value: age, show: ago(age) },
+  { key: 'book', label: 'Last book', value: since('book'), show: ago(since('book')) }, { key: 'trade', label: 'Last trade', value: since('trade'), show: ago(since('trade')) },
   counted('messages', 'Messages'), counted('gaps', 'Gaps', 'Messages that were missed'), counted('checksum_failures', 'Checksum failures', 'The book was not as the exchange says'),
 ];
 
