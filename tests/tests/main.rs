@@ -4,6 +4,7 @@
 
 mod containment;
 mod corpus;
+mod crash;
 mod dashboard;
 mod exchange;
 mod help;

@@ -28,11 +28,14 @@ pub enum Kind {
     Ended = 4,
     /// the segment is full and another follows
     Sealed = 5,
+    /// nothing but the head, which says what is durable: written behind a sync, so
+    /// that a bad record before it is known for damage
+    Synced = 9,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed]
+        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed, Self::Synced]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
@@ -127,6 +130,11 @@ impl<'a> Framed<'a> {
     /// Its sequence number.
     pub(super) fn seq(&self) -> u64 {
         u64_at(self.body, 4)
+    }
+
+    /// The last record that was durable when this one was written.
+    pub(super) fn synced_upto(&self) -> u64 {
+        u64_at(self.body, 28)
     }
 
     /// True when it follows a record with that chain.
