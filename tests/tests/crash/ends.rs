@@ -9,6 +9,7 @@ use super::*;
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// A run with logs that a signal ends after some fills.
+#[allow(clippy::disallowed_methods, reason = "how long an end takes is what is tested")]
 fn ended_by(folder: &Folder, signal: Signal, speed: &str) -> (Option<i32>, Shown, Duration) {
     let (mut child, log) = start(folder, &trading(folder, speed, &[]));
     let pid = Pid::from_child(&child);

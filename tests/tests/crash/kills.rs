@@ -7,10 +7,12 @@ const KILLS: u64 = 200;
 
 /// One run of ten strategies that is killed once `fills` were shown.
 fn killed(folder: &Folder, seed: u64, fills: usize) -> Shown {
-    // As fast as it goes, a step has hundreds of fills; at a pace, one or two.
-    let speed = if seed.is_multiple_of(2) { "0" } else { "40" };
+    // As fast as it goes, so that the kill comes anywhere; and at a pace, so that
+    // it comes between two steps.
+    let (speed, pace) = if seed.is_multiple_of(2) { ("0", &CALM[..]) } else { ("20", &[][..]) };
     let seed = seed.to_string();
-    let arguments = trading(folder, speed, &[&NO_LOGS[..], &["--seed", &seed]].concat());
+    let more = [&NO_LOGS[..], pace, &["--seed", &seed]].concat();
+    let arguments = trading(folder, speed, &more);
     let (mut child, log) = start(folder, &arguments);
     let (shown, _) = read_log(log, fills, || child.kill().expect("killed"));
     child.wait().expect("it ends");

@@ -110,6 +110,10 @@ fn trading(folder: &Folder, speed: &str, more: &[&str]) -> Vec<String> {
     arguments
 }
 
+/// A market with a trade every twenty seconds and much else: as fast as it goes, a
+/// step then has a few fills, and every run makes the same calls.
+const CALM: [&str; 4] = ["--set", "feed.sim.trade_rate_hz=0.05", "--set", "feed.sim.rate_hz=30"];
+
 /// No log files, where only the record matters.
 const NO_LOGS: [&str; 2] = ["--set", "log.files.enabled=false"];
 
