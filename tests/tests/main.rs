@@ -5,12 +5,15 @@
 mod containment;
 mod corpus;
 mod crash;
+mod crowd;
 mod dashboard;
 mod exchange;
+mod execution;
 mod help;
 mod languages;
 mod live;
 mod logs;
+mod oracle;
 mod program;
 mod record;
 mod recording;

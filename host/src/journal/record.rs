@@ -28,6 +28,8 @@ pub enum Kind {
     Ended = 4,
     /// the segment is full and another follows
     Sealed = 5,
+    /// a command that the engine is about to take
+    Command = 6,
     /// nothing but the head, which says what is durable: written behind a sync, so
     /// that a bad record before it is known for damage
     Synced = 9,
@@ -35,9 +37,16 @@ pub enum Kind {
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed, Self::Synced]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        const ALL: [Kind; 7] = [
+            Kind::Manifest,
+            Kind::Inputs,
+            Kind::Outputs,
+            Kind::Ended,
+            Kind::Sealed,
+            Kind::Command,
+            Kind::Synced,
+        ];
+        ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 
