@@ -5,6 +5,7 @@
 mod browser;
 mod containment;
 mod corpus;
+mod crash;
 mod crowd;
 mod dashboard;
 mod exchange;
