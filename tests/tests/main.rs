@@ -13,6 +13,7 @@ mod logs;
 mod program;
 mod record;
 mod recording;
+mod swap;
 mod tidy;
 mod trust;
 mod wasi;

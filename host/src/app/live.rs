@@ -1,5 +1,6 @@
 //! A run on a market as it goes: the simulated one, or a venue's.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cli::Exit;
@@ -14,6 +15,7 @@ use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
 use super::strategies::{self, Loaded, Selection};
+use super::swap::SwapWatch;
 use super::trust::TrustWatch;
 use super::{Failure, Interrupt, setup};
 
@@ -51,7 +53,8 @@ pub fn run(
         match config.feed.kind {
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
-                follow(config, loaded, symbols, source, interrupt, watchers).await
+                follow((config, &selection.files), loaded, symbols, source, interrupt, watchers)
+                    .await
             }
             FeedKind::Kraken => {
                 let plan = Plan {
@@ -61,7 +64,15 @@ pub fn run(
                 };
                 match KrakenSource::open(config, &plan, interrupt).await? {
                     Some(source) => {
-                        follow(config, loaded, symbols, source, interrupt, watchers).await
+                        follow(
+                            (config, &selection.files),
+                            loaded,
+                            symbols,
+                            source,
+                            interrupt,
+                            watchers,
+                        )
+                        .await
                     }
                     None => Ok(Ran {
                         identities: identities(&loaded),
@@ -80,15 +91,18 @@ pub fn run(
 
 /// Starts the engine on a source and follows it to the end.
 async fn follow(
-    config: &Config,
+    (config, files): (&Config, &[PathBuf]),
     loaded: Vec<Loaded>,
     symbols: Symbols,
     mut source: impl Source,
     interrupt: &Interrupt,
-    watchers: Vec<&mut dyn Watch>,
+    mut watchers: Vec<&mut dyn Watch>,
 ) -> Result<Ran, Failure> {
     let intervals = setup::candle_intervals(config, &loaded);
     let identities = identities(&loaded);
+    for watcher in &mut watchers {
+        watcher.modules(&loaded)?;
+    }
     let (instruments, start) = (source.instruments().clone(), source.start());
     let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
     let trust = TrustWatch::new(
@@ -96,12 +110,14 @@ async fn follow(
         strategies::read_lock(config)?,
         &identities,
     );
+    let trust = trust.with_builds(SwapWatch::new(config, files));
     let mut session = Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust));
     session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);
     session.step(&warm_up)?;
     session.follow(&mut source, interrupt).await?;
+    let identities = session.identities().to_vec();
     let engine = session.finish()?;
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
     Ok(Ran { identities, reports: engine.reports(), events: engine.events(), span })

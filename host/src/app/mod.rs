@@ -9,11 +9,13 @@ pub mod interrupt;
 pub mod kraken;
 pub mod live;
 pub mod logs;
+pub mod modules;
 pub mod record;
 pub mod replay;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod swap;
 pub mod trust;
 pub mod verify;
 

@@ -14,16 +14,17 @@ use crate::engine::{Engine, LaneOutput, Output};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    StrategyRecord, encode,
+    ChainHead, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record, SwapRecord,
+    encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::Failure;
+use super::modules::Kept;
 use super::replay::Identity;
 use super::session::Watch;
-use super::strategies::Selection;
+use super::strategies::{Loaded, Selection};
 
 /// The longest that inputs without a fill wait for the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -125,16 +126,17 @@ impl RunRecord {
 }
 
 impl Watch for RunRecord {
+    fn modules(&mut self, modules: &[Loaded]) -> Result<(), Failure> {
+        let kept = Kept::of_run(&self.path);
+        modules.iter().try_for_each(|module| kept.keep(module.approved.candidate()))
+    }
+
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
         let mut manifest = self.manifest.clone();
         manifest.start = engine.now();
         manifest.instruments = engine.instruments().iter().map(|(_, i)| i.clone()).collect();
-        let strategy = |(lane, identity): (u16, &Identity)| StrategyRecord {
-            name: identity.name.clone(),
-            version: engine.lane(lane).version.to_owned(),
-            sha256: identity.sha256.clone(),
-            unsigned: identity.unsigned,
-        };
+        let strategy =
+            |(lane, identity): (u16, &Identity)| identity.record(engine.lane(lane).version);
         manifest.strategies = (0..).zip(identities).map(strategy).collect();
         self.append(Kind::Manifest, 0, engine.now().0, &manifest)?;
         self.sync()?;
@@ -151,6 +153,14 @@ impl Watch for RunRecord {
             self.append(Kind::Inputs, flags, event_ns, part)?;
         }
         Ok(())
+    }
+
+    /// The module's bytes and the swap are on the disk before it takes place.
+    fn swap(&mut self, swap: &SwapRecord, module: &Loaded) -> Result<(), Failure> {
+        self.stepping = true;
+        Kept::of_run(&self.path).keep(module.approved.candidate())?;
+        self.append(Kind::Swap, 0, swap.ts.0, swap)?;
+        self.sync()
     }
 
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {

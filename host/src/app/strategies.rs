@@ -29,6 +29,8 @@ pub struct Loaded {
     pub guest: Guest,
     /// what it says of itself
     pub descriptor: Descriptor,
+    /// its bytes, and what they were granted
+    pub approved: Approved,
 }
 
 /// What the command line asks for beside the configuration.
@@ -224,7 +226,7 @@ pub fn compile(
     let sha256 = module.sha256().to_string();
     tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
     let unsigned = approved.is_unsigned();
-    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor })
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved })
 }
 
 /// Adds a module; a name that is taken gets a number, which only files named

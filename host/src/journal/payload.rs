@@ -34,6 +34,25 @@ pub struct StrategyRecord {
     pub sha256: String,
     /// true when the lock file was bypassed
     pub unsigned: bool,
+    /// limits of its own, as JSON; empty when there are none
+    #[serde(default)]
+    pub limits: String,
+    /// true when it was granted the deterministic WASI
+    #[serde(default)]
+    pub wasi: bool,
+}
+
+/// A module that takes another one's place, between two events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwapRecord {
+    /// the lane's number
+    pub lane: u16,
+    /// the engine's clock
+    pub ts: Ts,
+    /// SHA-256 of the module that ran, in hex
+    pub from: String,
+    /// the new one
+    pub to: StrategyRecord,
 }
 
 /// What runs: enough to run it again.

@@ -28,11 +28,13 @@ pub enum Kind {
     Ended = 4,
     /// the segment is full and another follows
     Sealed = 5,
+    /// a module is about to take another one's place
+    Swap = 7,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed]
+        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed, Self::Swap]
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
