@@ -15,6 +15,7 @@ pub mod replay;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod strikes;
 pub mod swap;
 pub mod trust;
 pub mod verify;

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::engine::{Engine, LaneOutput, Output};
+use crate::engine::{Engine, LaneOutput, Output, Verdict};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record, SwapRecord,
-    encode,
+    VerdictRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
@@ -36,6 +36,8 @@ pub struct RunRecord {
     path: PathBuf,
     manifest: Manifest,
     lengths: Vec<u64>,
+    /// verdicts of the wall clock that are in the record, by lane
+    verdicts: Vec<usize>,
     /// the engine has been given inputs since its last news
     stepping: bool,
     synced: Instant,
@@ -79,6 +81,7 @@ impl RunRecord {
             path,
             manifest,
             lengths: Vec::new(),
+            verdicts: Vec::new(),
             stepping: false,
             synced: Instant::now(),
         })
@@ -122,6 +125,26 @@ impl RunRecord {
 
     fn too_large(&self, error: &PayloadError) -> Failure {
         Failure::new(Exit::Runtime, format!("the record in {}: {error}", self.path.display()))
+    }
+}
+
+impl RunRecord {
+    /// Keeps new verdicts of the wall clock; true when there were any.
+    fn judged(&mut self, engine: &Engine) -> Result<bool, Failure> {
+        let mut judged = false;
+        self.verdicts.resize(engine.chains().count(), 0);
+        for lane in 0..self.verdicts.len() {
+            let number = u16::try_from(lane).unwrap_or(u16::MAX);
+            let all = engine.verdicts(number);
+            for verdict in &all[self.verdicts[lane].min(all.len())..] {
+                let Verdict { events, updates, faults, stopping } = *verdict;
+                let record = VerdictRecord { lane: number, events, updates, faults, stopping };
+                self.append(Kind::Verdict, 0, engine.now().0, &record)?;
+                judged = true;
+            }
+            self.verdicts[lane] = all.len();
+        }
+        Ok(judged)
     }
 }
 
@@ -171,7 +194,8 @@ impl Watch for RunRecord {
         if outputs != Outputs::default() {
             self.append(Kind::Outputs, flags, engine.now().0, &outputs)?;
         }
-        let fills = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
+        let judged = self.judged(engine)?;
+        let fills = judged || news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
         if fills || self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;
         }

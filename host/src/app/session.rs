@@ -140,7 +140,7 @@ pub struct Build {
 #[must_use]
 pub fn replacement(module: Loaded, from: String, parameters: Vec<(String, Value)>) -> Replacement {
     Replacement {
-        strategy: Box::new(module.guest),
+        strategy: module.guest,
         descriptor: module.descriptor,
         parameters,
         from,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use crate::lockfile::{self, Lock, Sha256};
 use super::given::{self, Runtimes};
 use super::session::Build;
 use super::strategies::{self, Loaded};
+use super::strikes::Marks;
 use super::{Failure, setup};
 
 /// Stack of the thread that compiles.
@@ -26,6 +28,7 @@ const STACK_BYTES: usize = 16 << 20;
 pub struct SwapWatch {
     config: Config,
     files: Vec<PathBuf>,
+    marks: Option<Arc<Marks>>,
     worker: Option<Receiver<Found>>,
     /// tried, and not able to run
     refused: BTreeSet<Sha256>,
@@ -43,10 +46,11 @@ struct Found {
 impl SwapWatch {
     /// Looks in the strategies folder and at these files.
     #[must_use]
-    pub fn new(config: &Config, files: &[PathBuf]) -> Self {
+    pub fn new(config: &Config, files: &[PathBuf], marks: Option<Arc<Marks>>) -> Self {
         Self {
             config: config.clone(),
             files: files.to_vec(),
+            marks,
             worker: None,
             refused: BTreeSet::new(),
             seen: None,
@@ -73,9 +77,13 @@ impl SwapWatch {
                     }
                     let build = |module: Loaded| {
                         let parameters = setup::parameters(&self.config, &module.name);
-                        Build { module, parameters }
+                        let guest = match &self.marks {
+                            Some(marks) => marks.on(module.guest, &module.sha256).ok()?,
+                            None => module.guest,
+                        };
+                        Some(Build { module: Loaded { guest, ..module }, parameters })
                     };
-                    return found.loaded.into_iter().map(build).collect();
+                    return found.loaded.into_iter().filter_map(build).collect();
                 }
             }
         }

@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::Engine;
+use crate::engine::{Engine, Verdict};
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Decision, End, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    Scanner, StrategyRecord, SwapRecord, decode,
+    Scanner, StrategyRecord, SwapRecord, VerdictRecord, decode,
 };
 use crate::lockfile::{self, Approved, Candidate, LimitOverride, Lock, Sha256, Wasi};
 use crate::recorder::segments;
@@ -98,7 +98,9 @@ fn walk(
             match &mut replay {
                 None => {
                     let manifest = manifest(&record).map_err(|e| damaged(e.to_string()))?;
-                    replay = Some(Replay::open(config, folder, manifest, wasm, strict)?);
+                    let mut opened = Replay::open(config, folder, manifest, wasm, strict)?;
+                    verdicts(&paths)?.into_iter().for_each(|one| opened.foretell(one));
+                    replay = Some(opened);
                 }
                 Some(replay) => replay.take(&record)?,
             }
@@ -132,6 +134,26 @@ fn walk(
         torn,
         findings,
     })
+}
+
+/// All verdicts of the wall clock in a record: they must be known before the inputs
+/// during which they fell.
+fn verdicts(paths: &[PathBuf]) -> Result<Vec<VerdictRecord>, Failure> {
+    let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+    for (index, path) in paths.iter().enumerate() {
+        let bytes = std::fs::read(path)?;
+        let last = index + 1 == paths.len();
+        let end = scanner.segment(&bytes, last, |record| {
+            if record.kind == Kind::Verdict {
+                found.extend(decode::<VerdictRecord>(&record.payload));
+            }
+        });
+        // The walk that follows says what is wrong with it.
+        if end.is_err() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn manifest(record: &Record) -> Result<Manifest, PayloadError> {
@@ -203,6 +225,11 @@ impl Replay {
         })
     }
 
+    fn foretell(&mut self, verdict: VerdictRecord) {
+        let VerdictRecord { lane, events, updates, faults, stopping } = verdict;
+        self.engine.foretell(lane, Verdict { events, updates, faults, stopping });
+    }
+
     fn take(&mut self, record: &Record) -> Result<(), Failure> {
         let done = match record.kind {
             Kind::Manifest => Err("a second manifest".to_owned()),
@@ -211,6 +238,8 @@ impl Replay {
             Kind::Inputs => self.inputs(record)?,
             Kind::Outputs => self.outputs(record)?,
             Kind::Swap => self.swap(record)?,
+            // They were all told beforehand.
+            Kind::Verdict => Ok(()),
             Kind::Ended => self.end(record)?,
         };
         if let Err(what) = done {

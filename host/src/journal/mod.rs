@@ -29,7 +29,7 @@ mod tests;
 
 pub use payload::{
     Bytes, ChainHead, Decision, Ended, Inputs, Manifest, Outputs, PayloadError, StrategyRecord,
-    SwapRecord, decode, encode,
+    SwapRecord, VerdictRecord, decode, encode,
 };
 pub use record::{Chain, HEAD_LEN, Kind, PAYLOAD_MAX, Record};
 pub use scan::{Damage, End, Scanner};

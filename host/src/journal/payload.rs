@@ -82,6 +82,21 @@ pub struct Manifest {
     pub files: Vec<String>,
 }
 
+/// A fault that no replay would find: the wall clock stopped a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictRecord {
+    /// the lane's number
+    pub lane: u16,
+    /// events that it had consumed
+    pub events: u64,
+    /// order news that it had been told
+    pub updates: u64,
+    /// faults that it had had
+    pub faults: u64,
+    /// true for its last call
+    pub stopping: bool,
+}
+
 /// Market events, as exact words and exchange times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {

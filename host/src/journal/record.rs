@@ -30,13 +30,22 @@ pub enum Kind {
     Sealed = 5,
     /// a module is about to take another one's place
     Swap = 7,
+    /// the wall clock stopped a strategy
+    Verdict = 8,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed, Self::Swap]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        const ALL: [Kind; 7] = [
+            Kind::Manifest,
+            Kind::Inputs,
+            Kind::Outputs,
+            Kind::Ended,
+            Kind::Sealed,
+            Kind::Swap,
+            Kind::Verdict,
+        ];
+        ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 

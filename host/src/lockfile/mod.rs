@@ -17,6 +17,7 @@ mod candidate;
 mod guard;
 mod hash;
 mod limits;
+mod owner;
 mod private;
 mod store;
 #[cfg(test)]
