@@ -185,6 +185,12 @@ impl RunLogs {
         let lane = engine.lane(one.lane);
         let stream = StreamName::Strategy(lane.name.to_owned());
         let mut fields = self.identity(one.lane, &lane);
+        if let LaneOutput::Swapped { to, refused: None, .. } = &one.body
+            && let Some(identity) = self.identities.get_mut(usize::from(one.lane))
+        {
+            identity.sha256.clone_from(to);
+            fields = self.identity(one.lane, &lane);
+        }
         let (kind, level, own) = describe(&lane, &one.body);
         fields.extend(own);
         if let (Some(state), LaneOutput::Fill { .. }) = (state, &one.body) {

@@ -401,6 +401,8 @@ fn the_random_markets_reach_the_limits() {
             }
         }
     }
-    println!("{halts} halts, {liquidations} liquidations, {charges} charges");
-    assert!(halts > 10 && liquidations > 5 && charges > 50);
+    assert!(
+        halts > 10 && liquidations > 5 && charges > 50,
+        "{halts} halts, {liquidations} liquidations, {charges} charges"
+    );
 }
