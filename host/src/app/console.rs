@@ -147,6 +147,24 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
                 format!("order {}: {leaves} {} unfilled, canceled", order.0, instrument.symbol);
             (LogLevel::Info, text)
         }
+        LaneOutput::Expired { order, symbol, leaves } => {
+            let instrument = instruments.at(*symbol);
+            let leaves = instrument.qty_text(*leaves);
+            let text =
+                format!("order {}: {leaves} {} unfilled, expired", order.0, instrument.symbol);
+            (LogLevel::Info, text)
+        }
+        LaneOutput::Sent { what, order, .. } => {
+            let of = order.map_or("all orders".into(), |order| format!("order {}", order.0));
+            (LogLevel::Debug, format!("{of}: {} on its way", what.name()))
+        }
+        LaneOutput::Charge(charge) => {
+            let instrument = instruments.at(charge.symbol);
+            let (kind, amount) = (charge.kind.name(), charge.amount);
+            let text =
+                format!("{kind} charge of {amount} {} on {}", instrument.quote, instrument.symbol);
+            (LogLevel::Debug, text)
+        }
         LaneOutput::Dropped { orders } => (
             LogLevel::Warn,
             format!(
@@ -162,11 +180,35 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
             let reason = output::printable(reason, TEXT_CHARS_MAX);
             (LogLevel::Warn, format!("operator: {}, {reason}", action.name()))
         }
+        LaneOutput::Restarting { attempt, until } => {
+            let until = jiff::Timestamp::from_nanosecond(until.0.into());
+            let until = until.map(|until| until.to_string()).unwrap_or_default();
+            (LogLevel::Warn, format!("restart {attempt} at its first event from {until} on"))
+        }
+        LaneOutput::Restarted { attempt, state } => {
+            let state = if *state { "with its saved state" } else { "without a saved state" };
+            (LogLevel::Warn, format!("restart {attempt}: it runs again, {state}"))
+        }
+        LaneOutput::Swapped { from, to, version, refused, .. } => {
+            let (from, to) = (short(from), short(to));
+            match refused {
+                None => (LogLevel::Warn, format!("module {from} became {to}, version {version}")),
+                Some(why) => {
+                    let why = output::printable(why, TEXT_CHARS_MAX);
+                    (LogLevel::Error, format!("module {from} stays, not {to}: {why}"))
+                }
+            }
+        }
         LaneOutput::Halted { reason } => {
             (LogLevel::Error, format!("halted, {}", output::printable(reason, TEXT_CHARS_MAX)))
         }
         LaneOutput::Log { level, text } => (*level, output::printable(text, TEXT_CHARS_MAX)),
     }
+}
+
+/// The first digits of a hash.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 fn fill_sentence(
@@ -247,6 +289,9 @@ pub fn report_table(identities: &[Identity], reports: &[LaneReport]) -> Table {
         ("fees", Align::Right),
         ("rejected", Align::Right),
         ("fuel/event", Align::Right),
+        ("p99", Align::Right),
+        ("memory", Align::Right),
+        ("call p99", Align::Right),
     ]);
     let mut rows: Vec<(&Identity, &LaneReport)> = identities.iter().zip(reports).collect();
     rows.sort_by(|a, b| {
@@ -267,6 +312,7 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         LaneState::Paused => "paused".to_owned(),
         LaneState::Halted(_) => "halted".to_owned(),
         LaneState::Quarantined(fault) => format!("quarantined: {}", fault.kind.name()),
+        LaneState::Restarting { fault, .. } => format!("restarting: {}", fault.kind.name()),
     };
     let known = |amount: Option<Money>, show: fn(Money) -> String| {
         amount.map_or_else(|| "–".to_owned(), show)
@@ -289,5 +335,8 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         output::money_short(statistics.fees),
         output::count(report.counters.rejected),
         output::count(report.usage.fuel.checked_div(report.counters.events).unwrap_or(0)),
+        output::count(report.spreads.fuel_per_event.p99),
+        output::bytes(report.usage.memory_peak_bytes),
+        format!("{:.1} µs", report.spreads.call_ns.p99 as f64 / 1e3),
     ]
 }

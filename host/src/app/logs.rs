@@ -295,6 +295,8 @@ impl State {
             fields.insert("indicators".into(), Value::Object(indicators));
             fields.insert("fuel".into(), report.usage.fuel.into());
             fields.insert("calls".into(), report.usage.calls.into());
+            fields.insert("memory_bytes".into(), report.usage.memory_bytes.into());
+            fields.insert("host_calls".into(), report.usage.host_calls.into());
         }
         fields
     }
@@ -341,6 +343,34 @@ fn describe(
             });
             ("canceled", "info", fields)
         }
+        LaneOutput::Expired { order, symbol, leaves } => {
+            let fields = json!({
+                "correlation": correlation(lane, order.0),
+                "order": order.0,
+                "symbol": symbol_name(lane, *symbol),
+                "leaves": lane.instruments.at(*symbol).qty_text(*leaves),
+            });
+            ("expired", "info", fields)
+        }
+        LaneOutput::Sent { what, order, symbol, arrives } => {
+            let fields = json!({
+                "correlation": order.map(|order| correlation(lane, order.0)),
+                "order": order.map(|order| order.0),
+                "what": what.name(),
+                "symbol": symbol.map(|s| symbol_name(lane, s)),
+                "arrives_ns": arrives.0.to_string(),
+            });
+            ("sent", "debug", fields)
+        }
+        LaneOutput::Charge(charge) => {
+            let fields = json!({
+                "symbol": symbol_name(lane, charge.symbol),
+                "amount": charge.amount.to_string(),
+                "asset": lane.instruments.at(charge.symbol).quote,
+                "charge": charge.kind.name(),
+            });
+            ("charge", "info", fields)
+        }
         LaneOutput::Dropped { orders } => ("dropped", "warn", json!({ "orders": orders })),
         LaneOutput::Fault(fault) => {
             let text = crate::strategy::clean_text(&fault.detail, FAULT_BYTES_MAX);
@@ -348,6 +378,19 @@ fn describe(
         }
         LaneOutput::Command { seq, action, reason } => {
             ("command", "warn", json!({ "input": seq, "action": action.name(), "reason": reason }))
+        }
+        LaneOutput::Restarting { attempt, until } => {
+            ("restarting", "warn", json!({ "attempt": attempt, "until_ns": until.0 }))
+        }
+        LaneOutput::Restarted { attempt, state } => {
+            ("restarted", "warn", json!({ "attempt": attempt, "state": state }))
+        }
+        LaneOutput::Swapped { seq, from, to, version, refused } => {
+            let level = if refused.is_none() { "warn" } else { "error" };
+            let fields = json!({
+                "input": seq, "from": from, "to": to, "version": version, "refused": refused,
+            });
+            ("swapped", level, fields)
         }
         LaneOutput::Halted { reason } => ("halted", "error", json!({ "reason": reason })),
         LaneOutput::Log { level, text } => ("log", level.name(), json!({ "text": text })),

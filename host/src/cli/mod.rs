@@ -343,6 +343,17 @@ pub struct AllowArgs {
     /// what it prints.
     #[arg(long, value_name = "GRANT")]
     pub wasi: Option<WasiGrant>,
+    /// Set a limit for it alone, such as fuel_per_event=20000000
+    ///
+    /// May be given several times.
+    /// Names are those of [sandbox] in config.toml, sizes with _bytes:
+    /// module_bytes, fuel_describe, fuel_start, fuel_per_event,
+    /// fuel_per_second, fuel_per_call, memory_bytes, table_elements,
+    /// stack_bytes, hostcall_bytes, deadline_ms, orders_per_event, log_lines,
+    /// log_bytes, indicators, text_bytes, state_bytes. profile=interpreter is
+    /// for a module that holds an interpreter, and raises what such a one needs.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub limit: Vec<String>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

@@ -1,6 +1,7 @@
 //! One file a verb. Each turns its flags and the configuration into calls, and
 //! what they give into output and an exit code.
 
+mod accounting;
 mod check;
 mod config;
 mod doctor;

@@ -16,6 +16,7 @@ use crate::output;
 use crate::portfolio::{Summary, Totals};
 
 use super::Context;
+use super::accounting::Accounting;
 
 /// One strategy's result as scripts read it; amounts are decimal text.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +50,7 @@ pub(super) struct StrategyResult {
     /// milliseconds since the Unix epoch, then lowest, highest and last equity
     equity_curve: Vec<(i64, String, String, String)>,
     fuel: u64,
+    sandbox: Accounting,
     chain: String,
 }
 
@@ -91,6 +93,7 @@ impl StrategyResult {
             LaneState::Paused => ("paused", None),
             LaneState::Halted(reason) => ("halted", Some(reason.clone())),
             LaneState::Quarantined(fault) => ("quarantined", Some(fault.to_string())),
+            LaneState::Restarting { fault, .. } => ("restarting", Some(fault.to_string())),
         };
         Self {
             name: identity.name.clone(),
@@ -137,6 +140,7 @@ impl StrategyResult {
                 })
                 .collect(),
             fuel: report.usage.fuel,
+            sandbox: Accounting::of(report),
             chain: report.chain.clone(),
         }
     }

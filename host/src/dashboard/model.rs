@@ -381,7 +381,7 @@ pub struct Outage {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[allow(missing_docs, reason = "each is what its name says, in the units of the module's head")]
 pub struct Event {
     pub seq: u64,

@@ -139,6 +139,12 @@ impl Instrument {
     /// `price`; `None` when the price is not positive.
     #[must_use]
     pub fn affordable(&self, money: Money, price: Price) -> Option<Qty> {
+        self.affordable_units(money, price).map(|qty| self.round_qty(qty))
+    }
+
+    /// The same in quantity units, whatever the increment: for a part of an order.
+    #[must_use]
+    pub fn affordable_units(&self, money: Money, price: Price) -> Option<Qty> {
         if price.0 <= 0 || money.0 <= 0 {
             return (price.0 > 0).then_some(Qty::ZERO);
         }
@@ -150,8 +156,7 @@ impl Instrument {
             let factor = decimal::pow10(u32::from(decimals - Money::DECIMALS))?;
             (money.0.checked_mul(factor)?, i128::from(price.0))
         };
-        let qty = i64::try_from(numerator / divisor).ok()?;
-        Some(self.round_qty(Qty(qty)))
+        i64::try_from(numerator / divisor).ok().map(Qty)
     }
 
     /// Rounds a quantity down to its increment.

@@ -9,33 +9,43 @@
 //! An [`Engine`] comes only out of an [`EngineBuilder`], after every strategy was
 //! described, configured and started: there is no half-started engine to call.
 
+mod booking;
 mod builder;
 pub mod chain;
+mod changes;
 mod command;
+mod entering;
+mod faults;
+mod flight;
+mod funds;
 mod intake;
 mod lane;
+mod limits;
 pub mod output;
 mod records;
 pub mod report;
 mod resting;
 mod rules;
 mod stream;
+mod swap;
 mod timeline;
 mod view;
 
 use std::sync::Arc;
 
 use crate::domain::{InstrumentTable, Ts};
+use crate::execution::Brackets;
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
-use crate::strategy::{Fault, FaultKind};
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use command::{Command, CommandAction};
+pub use faults::FaultPolicy;
 pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
+pub use swap::Replacement;
 
 use lane::{Batch, Lane};
 use stream::Class;
@@ -50,6 +60,8 @@ pub struct LaneRef<'a> {
     pub version: &'a str,
     /// what its news are counted in
     pub instruments: &'a InstrumentTable,
+    /// stops and targets of its positions
+    pub brackets: &'a Brackets,
 }
 
 /// A started engine.
@@ -110,16 +122,6 @@ impl Engine {
         Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
     }
 
-    /// Ends a strategy between two blocks, because it may no longer run. Its
-    /// position and its bracket stay, as after a fault. True when it was running.
-    pub fn halt(&mut self, name: &str, why: &str) -> bool {
-        let now = self.timeline.now();
-        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.is_called());
-        let Some(lane) = running else { return false };
-        lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
-        true
-    }
-
     /// Takes an operator's command: an input like any other. It takes the next
     /// sequence number (the next block begins at [`Engine::next_seq`] or later),
     /// moves the clock to `ts`, enters the chain of each lane that it is for, and
@@ -129,6 +131,21 @@ impl Engine {
     /// # Errors
     /// A broken invariant: the engine must not be stepped again.
     pub fn command(&mut self, ts: Ts, command: &Command) -> Result<(), InvariantBroken> {
+        self.between_events(ts, |lane, batch, moment| {
+            if command.lane.is_none_or(|number| number == lane.number) {
+                lane.command(batch, moment, command)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets every lane act at one moment of its own, which takes a number among the
+    /// inputs.
+    fn between_events(
+        &mut self,
+        ts: Ts,
+        mut act: impl FnMut(&mut Lane, &mut Batch<'_>, u32) -> Result<(), InvariantBroken>,
+    ) -> Result<(), InvariantBroken> {
         // The moment of a command is one at which only the clock moved.
         let mut block = InputBlock::new(&self.instruments, self.next_seq);
         block.push_timer(ts.max(self.now()));
@@ -145,9 +162,7 @@ impl Engine {
         };
         for lane in &mut self.lanes {
             lane.walk(&mut batch)?;
-            if command.lane.is_none_or(|number| number == lane.number) {
-                lane.command(&mut batch, moment, command)?;
-            }
+            act(lane, &mut batch, moment)?;
         }
         self.market_mut()?.commit(&block);
         self.next_seq = block.next_seq();
@@ -225,7 +240,18 @@ impl Engine {
     #[must_use]
     pub fn lane(&self, number: u16) -> LaneRef<'_> {
         let lane = &self.lanes[usize::from(number)];
-        LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
+        LaneRef {
+            name: &lane.name,
+            version: &lane.version,
+            instruments: &lane.instruments,
+            brackets: &lane.brackets,
+        }
+    }
+
+    /// The number of the lane of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.lanes.iter().find(|lane| *lane.name == *name).map(|lane| lane.number)
     }
 
     /// Every lane's decision chain, in order.
@@ -236,7 +262,7 @@ impl Engine {
     /// True while at least one strategy is called.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.state.is_called())
+        self.lanes.iter().any(|lane| lane.state.goes_on())
     }
 
     /// Where every lane stands.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
-use crate::portfolio::RoundTrip;
+use crate::execution::latency::Sent;
+use crate::portfolio::{Charge, RoundTrip};
 use crate::strategy::{Fault, LogLevel};
 
 use super::command::CommandAction;
@@ -69,6 +70,28 @@ pub enum LaneOutput {
         /// how much was left
         leaves: Qty,
     },
+    /// the time of an order that waited is over
+    Expired {
+        /// which
+        order: OrderId,
+        /// in what
+        symbol: SymbolId,
+        /// how much was left
+        leaves: Qty,
+    },
+    /// an order, a change or a cancel is on its way to the venue
+    Sent {
+        /// which of them
+        what: Sent,
+        /// of which order; none: of all
+        order: Option<OrderId>,
+        /// in what, when that is known
+        symbol: Option<SymbolId>,
+        /// when it arrives; it acts at the first event at or after that
+        arrives: Ts,
+    },
+    /// a short was charged for being opened or staying open
+    Charge(Charge),
     /// requests beyond what one event may ask for were dropped
     Dropped {
         /// how many
@@ -91,6 +114,33 @@ pub enum LaneOutput {
         action: CommandAction,
         /// why, in the operator's words
         reason: String,
+    },
+    /// it is started again later
+    Restarting {
+        /// counts the restarts of the run
+        attempt: u32,
+        /// at its first event from then on
+        until: Ts,
+    },
+    /// it was started again
+    Restarted {
+        /// counts the restarts of the run
+        attempt: u32,
+        /// with a state that was saved before
+        state: bool,
+    },
+    /// its code was swapped, or could not be
+    Swapped {
+        /// the swap's number among the inputs
+        seq: u64,
+        /// SHA-256 of the module before, in hex
+        from: String,
+        /// SHA-256 of the new module, in hex
+        to: String,
+        /// the version of what runs now, in its own words
+        version: String,
+        /// why everything stays as it was
+        refused: Option<String>,
     },
     /// the lane was halted: no order of it gets through any more
     Halted {

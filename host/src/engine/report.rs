@@ -9,7 +9,7 @@ use crate::domain::{InstrumentTable, Money, Price, Ts};
 use crate::market::Market;
 use crate::portfolio::metrics::Curve;
 use crate::portfolio::{Breakdown, RoundTrip, Statistics, Summary};
-use crate::strategy::Usage;
+use crate::strategy::{Spreads, Usage};
 
 use super::lane::{Counters, Lane, LaneState};
 
@@ -26,6 +26,8 @@ pub struct LaneReport {
     pub counters: Counters,
     /// what its strategy has used
     pub usage: Usage,
+    /// how its calls are spread
+    pub spreads: Spreads,
     /// equity at the first moment when it was known
     pub start_equity: Option<Money>,
     /// cash in the currency
@@ -71,6 +73,7 @@ impl LaneReport {
             state: lane.state.clone(),
             counters: lane.counters,
             usage: lane.usage(),
+            spreads: lane.strategy.spreads(),
             start_equity: account.start_equity(),
             cash: account.cash(),
             equity: account.equity(),

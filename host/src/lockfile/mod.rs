@@ -16,6 +16,7 @@
 mod candidate;
 mod guard;
 mod hash;
+mod limits;
 mod private;
 mod store;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use candidate::{Candidate, CandidateError, read_beneath, read_candidate, read_named, scan};
 pub use guard::{LockSource, public_key};
 pub use hash::{NotSha256, Sha256};
+pub use limits::{LimitOverride, Profile};
 pub use private::PrivateFolder;
 pub use store::LockError;
 
@@ -62,18 +64,6 @@ impl Wasi {
     fn is_refused(&self) -> bool {
         *self == Self::Refused
     }
-}
-
-/// Limits that replace the configured ones for a single strategy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitOverride {
-    /// fuel per market event
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuel_per_event: Option<u64>,
-    /// bytes of all memories and tables together
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
 }
 
 /// A strategy that may run.
@@ -196,6 +186,7 @@ pub struct Approved {
     candidate: Candidate,
     entry: Option<Box<Entry>>,
     wasi: Wasi,
+    limits: LimitOverride,
 }
 
 impl Approved {
@@ -203,7 +194,13 @@ impl Approved {
     /// it is allowed. Every result of such a strategy says UNSIGNED.
     #[must_use]
     pub fn unsigned(candidate: Candidate, wasi: Wasi) -> Self {
-        Self { candidate, entry: None, wasi }
+        Self { candidate, entry: None, wasi, limits: LimitOverride::default() }
+    }
+
+    /// The same bytes under these limits.
+    #[must_use]
+    pub fn limited(self, limits: LimitOverride) -> Self {
+        Self { limits, ..self }
     }
 
     /// The approved bytes and their hash.
@@ -230,10 +227,10 @@ impl Approved {
         self.wasi
     }
 
-    /// The limits of the lock file's entry that replace the configured ones.
+    /// The limits that replace the configured ones.
     #[must_use]
     pub fn limits(&self) -> LimitOverride {
-        self.entry.as_ref().and_then(|entry| entry.limits).unwrap_or_default()
+        self.limits
     }
 }
 
@@ -319,7 +316,8 @@ impl Lock {
         let (sha256, path) = (candidate.sha256(), candidate.path().to_owned());
         match self.lookup(&sha256, now) {
             Verdict::Allowed(entry) => {
-                Ok(Approved { candidate, wasi: entry.wasi, entry: Some(Box::new(entry.clone())) })
+                let (wasi, limits) = (entry.wasi, entry.limits.unwrap_or_default());
+                Ok(Approved { candidate, wasi, limits, entry: Some(Box::new(entry.clone())) })
             }
             Verdict::Unlisted => Err(Refusal::Unlisted { sha256, path }),
             Verdict::Revoked(revoked) => Err(Refusal::Revoked {
@@ -369,7 +367,17 @@ impl Lock {
     /// The WASI that these bytes are granted by their entry, if they have one.
     #[must_use]
     pub fn wasi(&self, sha256: &Sha256) -> Wasi {
-        self.entries.iter().find(|entry| entry.sha256 == *sha256).map_or(Wasi::Refused, |e| e.wasi)
+        self.by_hash(sha256).map_or(Wasi::Refused, |entry| entry.wasi)
+    }
+
+    /// The limits that their entry sets for these bytes.
+    #[must_use]
+    pub fn limits(&self, sha256: &Sha256) -> LimitOverride {
+        self.by_hash(sha256).and_then(|entry| entry.limits).unwrap_or_default()
+    }
+
+    fn by_hash(&self, sha256: &Sha256) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.sha256 == *sha256)
     }
 
     /// The entry of this name.

@@ -158,7 +158,7 @@ fn a_written_file_reads_back_and_chains_to_the_one_before() {
         note: "reviewed \"twice\"\n".to_owned(),
         expires: Some(at("2027-01-01T00:00:00Z")),
         wasi: Wasi::Deterministic,
-        limits: Some(LimitOverride { fuel_per_event: Some(9), memory_bytes: None }),
+        limits: Some(LimitOverride { fuel_per_event: Some(9), ..LimitOverride::default() }),
         ..entry("a", b"1")
     })
     .expect("allowed");

@@ -6,6 +6,7 @@
 //! a kind that is no module names the test that shows it.
 
 mod guests;
+mod limits;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -159,7 +160,7 @@ impl Arena {
         Self {
             instruments: simulator.instruments().clone(),
             start: config.sim.start,
-            config: setup::engine_config(&config, "corpus"),
+            config: setup::engine_config(&config, "corpus").expect("no file to read"),
             warm_up,
             block,
             runtime: Runtime::new(RuntimeOptions::default()).expect("an engine"),
