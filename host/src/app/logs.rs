@@ -257,7 +257,7 @@ impl Watch for RunLogs {
                 "fills": report.statistics.fill_count,
                 "trades": report.statistics.closed,
                 "equity": report.equity.map(|e| e.to_string()),
-                "fees": report.statistics.fees.to_string(),
+                "fees": report.statistics.known(report.statistics.fees).map(|fees| fees.to_string()),
                 "chain": report.chain,
                 "fault": fault,
             });

@@ -13,6 +13,7 @@ pub mod notify;
 pub mod operator;
 pub mod record;
 pub mod replay;
+pub mod result;
 pub mod session;
 pub mod setup;
 pub mod strategies;

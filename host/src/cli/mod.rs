@@ -36,7 +36,7 @@ Exit codes:
 /// Paper trading for strategies that nobody has to trust
 ///
 /// A strategy is a .wasm module. It can compute and ask, and can reach nothing
-/// else. Allow its hash, run it on a simulated or recorded market, and see what
+/// else. Allow its hash, run it on a live, recorded or simulated market, and see what
 /// it did.
 #[derive(Debug, Parser)]
 #[command(name = "sandpaper", version, max_term_width = 100, after_long_help = EXIT_HELP)]

@@ -10,6 +10,7 @@ use crate::app::logs::RunLogs;
 use crate::app::notify::Notifier;
 use crate::app::operator;
 use crate::app::record::RunRecord;
+use crate::app::result::RunResults;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
 use crate::app::venue::address;
@@ -56,6 +57,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         true => Some(RunRecord::create(config, &selection, &session)?),
         false => None,
     };
+    let mut results =
+        record.as_ref().map(|record| RunResults::new(config, record.path().to_owned(), &session));
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
@@ -78,6 +81,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     if let Some(recorder) = &mut recorder {
         watchers.push(recorder);
+    }
+    if let Some(results) = &mut results {
+        watchers.push(results);
     }
     if let Some(logs) = &mut logs {
         watchers.push(logs);

@@ -306,9 +306,9 @@ section! {
         max_trade_age: Duration = "1m" from "1ms" to "24h",
         /// How long a new order or a change takes to the venue; none with model
         /// "instant".
-        latency: Latency = "0s",
+        latency: Latency = "50ms",
         /// How long a cancel takes.
-        cancel_latency: Latency = "0s",
+        cancel_latency: Latency = "50ms",
         /// Nanoseconds of computing for each unit of fuel, by which what a strategy
         /// asks for leaves later. More than 0 calls it with one event at a time.
         ns_per_fuel: Rate = 0 from "0" to "1000",
