@@ -103,7 +103,7 @@ impl Connect for Network {
     }
 }
 
-/// Takes the inputs that a driver gives.
+/// Takes what the driver gives.
 pub type Sink = Box<dyn FnMut(&InputBlock)>;
 
 /// A driver on the exchange, with the oracle behind it.
