@@ -48,10 +48,8 @@ soak-feed: setup host ## Run 10,000 seeded days of faults against the feed; SAND
 	SANDPAPER_SCENARIOS=$${SANDPAPER_SCENARIOS:-10000} $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- exchange::
 
 .PHONY: fuzz
-fuzz: ## Fuzz the feed for a minute a target; needs cargo-fuzz and the nightly toolchain
-	for target in kraken_message kraken_book; do \
-		cargo +nightly fuzz run $$target -- -max_total_time=60 -timeout=5 -rss_limit_mb=1024 || exit 1; \
-	done
+fuzz: setup ## Fuzz the feed, 60 s a target (SECONDS=600): frames, and faults against the oracle
+	@scripts/fuzz $(or $(SECONDS),60)
 
 .PHONY: test
 test: setup setup-tests host guests workloads wasi-guest language-guests market ## Run every test

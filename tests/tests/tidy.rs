@@ -45,7 +45,7 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     (
         "dashboard",
         Layer::Shell,
-        &["config", "domain", "engine", "input", "market", "output", "portfolio"],
+        &["config", "domain", "engine", "feed", "input", "market", "output", "portfolio"],
     ),
     ("cli", Layer::Shell, &["config"]),
     ("output", Layer::Shell, &["cli", "domain"]),

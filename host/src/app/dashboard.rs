@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::cli::Exit;
 use crate::config::{Config, dotted};
 use crate::dashboard::model::{Parameter, Setting};
 use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
 use crate::engine::{Engine, Output};
+use crate::feed::live::Health;
 use crate::feed::tape::CONTRACT;
 use crate::strategy::LogLevel;
 
 use super::Failure;
 use super::console::sentence;
+use super::operator::Line;
 use super::replay::Identity;
 use super::session::Watch;
 
@@ -76,6 +79,11 @@ impl Dashboard {
         Ok(Some(Self { server, builder: Builder::new(desk, facts), parameters }))
     }
 
+    /// Lets administrators command the run through `line`.
+    pub fn operated_by(&self, line: Line) {
+        self.server.app().operated_by(Arc::new(line));
+    }
+
     /// The address that logs a browser in, once.
     ///
     /// # Errors
@@ -130,6 +138,11 @@ impl Watch for Dashboard {
                 .unwrap_or_default(),
         });
         self.builder.start(engine, who.collect());
+        Ok(())
+    }
+
+    fn feed(&mut self, health: watch::Receiver<Health>) -> Result<(), Failure> {
+        self.builder.follow(health);
         Ok(())
     }
 

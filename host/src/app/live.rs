@@ -10,6 +10,7 @@ use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
 use super::kraken::{KrakenSource, Plan};
+use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
@@ -42,6 +43,7 @@ pub fn run(
     selection: &Selection,
     interrupt: &Interrupt,
     watchers: Vec<&mut dyn Watch>,
+    requests: Requests,
 ) -> Result<Ran, Failure> {
     let loaded = strategies::load(config, selection)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -51,7 +53,7 @@ pub fn run(
         match config.feed.kind {
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
-                follow(config, loaded, symbols, source, interrupt, watchers).await
+                follow(config, loaded, symbols, source, interrupt, watchers, requests).await
             }
             FeedKind::Kraken => {
                 let plan = Plan {
@@ -61,7 +63,7 @@ pub fn run(
                 };
                 match KrakenSource::open(config, &plan, interrupt).await? {
                     Some(source) => {
-                        follow(config, loaded, symbols, source, interrupt, watchers).await
+                        follow(config, loaded, symbols, source, interrupt, watchers, requests).await
                     }
                     None => Ok(Ran {
                         identities: identities(&loaded),
@@ -86,6 +88,7 @@ async fn follow(
     mut source: impl Source,
     interrupt: &Interrupt,
     watchers: Vec<&mut dyn Watch>,
+    requests: Requests,
 ) -> Result<Ran, Failure> {
     let intervals = setup::candle_intervals(config, &loaded);
     let identities = identities(&loaded);
@@ -96,7 +99,8 @@ async fn follow(
         strategies::read_lock(config)?,
         &identities,
     );
-    let mut session = Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust));
+    let mut session =
+        Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
     session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);

@@ -11,6 +11,7 @@ pub mod latency;
 pub mod live;
 pub mod logs;
 pub mod notify;
+pub mod operator;
 pub mod record;
 pub mod replay;
 pub mod session;

@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::engine::{Engine, LaneOutput, Output};
+use crate::domain::Ts;
+use crate::engine::{Command, Engine, LaneOutput, Output};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
+    ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
     StrategyRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
@@ -37,6 +38,8 @@ pub struct RunRecord {
     lengths: Vec<u64>,
     /// the engine has been given inputs since its last news
     stepping: bool,
+    /// somebody waits to hear that a command was taken
+    commanded: bool,
     synced: Instant,
 }
 
@@ -67,7 +70,7 @@ impl RunRecord {
             config: config.to_toml(),
             config_sha256: config.sha256(),
             seed: config.run.seed,
-            start: crate::domain::Ts::default(),
+            start: Ts::default(),
             instruments: Vec::new(),
             strategies: Vec::new(),
             files: selection.files.iter().map(|file| file.display().to_string()).collect(),
@@ -79,6 +82,7 @@ impl RunRecord {
             manifest,
             lengths: Vec::new(),
             stepping: false,
+            commanded: false,
             synced: Instant::now(),
         })
     }
@@ -153,6 +157,11 @@ impl Watch for RunRecord {
         Ok(())
     }
 
+    fn command(&mut self, seq: u64, ts: Ts, command: &Command) -> Result<(), Failure> {
+        (self.stepping, self.commanded) = (true, true);
+        self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command })
+    }
+
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
         let flags = if self.stepping { 0 } else { Record::LAST };
         self.stepping = false;
@@ -162,7 +171,8 @@ impl Watch for RunRecord {
             self.append(Kind::Outputs, flags, engine.now().0, &outputs)?;
         }
         let fills = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
-        if fills || self.synced.elapsed() >= SYNC_EVERY {
+        let must = fills || std::mem::take(&mut self.commanded);
+        if must || self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;
         }
         Ok(())
@@ -176,7 +186,7 @@ impl Watch for RunRecord {
 }
 
 /// What the record keeps of an engine's news.
-pub(super) fn decisions(news: &[Output]) -> Vec<(u16, crate::domain::Ts, Decision)> {
+pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
     let decision = |one: &Output| {
         let decision = match &one.body {
             LaneOutput::Fill { fill, reason, position, .. } => {

@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::Engine;
+use crate::engine::{Command, Engine};
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Decision, End, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    Scanner, decode,
+    ChainHead, Commanded, Decision, End, Ended, Inputs, Kind, Manifest, Outputs, PayloadError,
+    Record, Scanner, decode,
 };
 use crate::recorder::segments;
 
@@ -195,6 +195,7 @@ impl Replay {
             Kind::Sealed => Ok(()),
             _ if self.ended => Err("a record after the end".to_owned()),
             Kind::Inputs => self.inputs(record)?,
+            Kind::Command => self.command(record)?,
             Kind::Outputs => self.outputs(record)?,
             Kind::Ended => self.end(record)?,
         };
@@ -222,6 +223,22 @@ impl Replay {
             self.collect();
         }
         Ok(Ok(()))
+    }
+
+    fn command(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
+        self.settle(record.seq, &Outputs::default());
+        let Commanded { seq, ts, command } = match decode::<Commanded<Command>>(&record.payload) {
+            Ok(commanded) => commanded,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let next = self.engine.next_seq();
+        self.engine.command(ts, &command)?;
+        self.collect();
+        Ok(if seq == next {
+            Ok(())
+        } else {
+            Err(format!("a command has the number {seq}, and it is the {next}th input"))
+        })
     }
 
     fn outputs(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {

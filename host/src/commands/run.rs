@@ -8,6 +8,7 @@ use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
 use crate::app::notify::Notifier;
+use crate::app::operator;
 use crate::app::record::RunRecord;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
@@ -57,7 +58,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     };
     let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
     let mut dashboard = Dashboard::start(config, &session)?;
+    let (line, requests) = operator::line();
     if let Some(dashboard) = &dashboard {
+        dashboard.operated_by(line);
         let url = dashboard.login_url()?;
         context.output.note(&format!("dashboard: {url}"));
         if args.open {
@@ -82,7 +85,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(dashboard) = &mut dashboard {
         watchers.push(dashboard);
     }
-    let ran = live::run(config, &selection, &interrupt, watchers)?;
+    let ran = live::run(config, &selection, &interrupt, watchers, requests)?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));

@@ -153,10 +153,10 @@ section! {
         /// A book that has not changed for so long is stale and is asked for
         /// anew.
         stale_after: Duration = "60s" from "5s" to "1h",
-        /// Attempts to connect in a minute, after the first three of an outage.
-        connects_per_minute: u32 = 10 from "1" to "15",
+        /// Attempts to connect in a minute, after the first five of an outage.
+        connects_per_minute: u32 = 14 from "1" to "15",
         /// Attempts to connect in any ten minutes.
-        connects_per_10m: u32 = 120 from "10" to "150",
+        connects_per_10m: u32 = 150 from "10" to "150",
     }
 }
 

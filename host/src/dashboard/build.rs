@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
+
 use crate::domain::{Money, Rounding, decimal};
 use crate::engine::report::totals;
 use crate::engine::{Engine, LaneReport, LaneState};
+use crate::feed::live::Health;
 use crate::market::Candle;
 use crate::output::printable;
 use crate::portfolio::metrics::{Curve, Point as LedgerPoint};
@@ -98,6 +101,7 @@ pub struct Builder {
     seq: u64,
     feed_state: &'static str,
     feed_since: i64,
+    health: Option<watch::Receiver<Health>>,
     candles: Vec<Candles>,
     holding: Curve,
 }
@@ -118,6 +122,7 @@ impl Builder {
             seq: 0,
             feed_state: "ok",
             feed_since: 0,
+            health: None,
             candles: Vec::new(),
             holding: Curve::default(),
         }
@@ -133,6 +138,11 @@ impl Builder {
         self.starts = vec![None; engine.instruments().len()];
         let state = self.state(engine, "running");
         self.desk.publish(state);
+    }
+
+    /// Shows how this connection to a venue is.
+    pub fn follow(&mut self, health: watch::Receiver<Health>) {
+        self.health = Some(health);
     }
 
     /// Publishes a state when the last is old enough.
@@ -257,17 +267,22 @@ impl Builder {
             symbol: symbol.symbol.clone(),
             status: symbol.status.clone(),
             last_message_age_ms: None,
+            ages_ms: BTreeMap::new(),
             messages: None,
             gaps: None,
             checksum_failures: None,
         };
-        Feed {
+        let mut feed = Feed {
             kind: self.facts.mode.clone(),
             state: state.into(),
             since_ns: self.feed_since.to_string(),
             symbols: market.iter().map(symbol).collect(),
             ..Feed::default()
+        };
+        if let Some(health) = &self.health {
+            super::feed::fill(&mut feed, &health.borrow(), engine.now());
         }
+        feed
     }
 
     /// What equal amounts of all symbols, held since their first prices, would be

@@ -13,6 +13,7 @@ pub mod auth;
 pub mod build;
 pub mod desk;
 pub mod earlier;
+mod feed;
 pub mod guard;
 pub mod hub;
 mod lists;
@@ -45,12 +46,12 @@ pub use auth::{Auth, Role};
 pub use build::{Builder, Facts, Who};
 pub use desk::Desk;
 pub use hub::Hub;
+pub use operate::{Operator, Refused};
 pub use server::{Server, StartError};
 pub use settings::{Settings, SettingsError};
 
 use audit::Audit;
 use guard::Rates;
-use operate::Operator;
 
 /// Uses of keys that are remembered, so that each address is noted once.
 const USES_MAX: usize = 1_000;

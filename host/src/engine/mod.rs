@@ -25,6 +25,7 @@ pub mod output;
 mod records;
 pub mod report;
 mod resting;
+mod rules;
 mod stream;
 mod swap;
 mod timeline;
@@ -37,7 +38,6 @@ use crate::execution::Brackets;
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
-use crate::strategy::{Fault, FaultKind};
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use command::{Command, CommandAction};
@@ -86,8 +86,9 @@ impl Engine {
         self.market_mut()?.begin_block();
         let mut from = 0;
         while from < block.len() {
-            let to = block.len().min(from + self.batch);
+            let to = rules::batch_end(block, from, self.batch);
             self.step_batch(block, from, to)?;
+            self.take_rules(block, to - 1);
             from = to;
         }
         self.next_seq = self.next_seq.max(block.next_seq());
@@ -119,16 +120,6 @@ impl Engine {
 
     fn market_mut(&mut self) -> Result<&mut Market, InvariantBroken> {
         Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
-    }
-
-    /// Ends a strategy between two blocks, because it may no longer run. Its
-    /// position and its bracket stay, as after a fault. True when it was running.
-    pub fn halt(&mut self, name: &str, why: &str) -> bool {
-        let now = self.timeline.now();
-        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.goes_on());
-        let Some(lane) = running else { return false };
-        lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
-        true
     }
 
     /// Takes an operator's command: an input like any other. It takes the next
@@ -255,6 +246,12 @@ impl Engine {
             instruments: &lane.instruments,
             brackets: &lane.brackets,
         }
+    }
+
+    /// The number of the lane of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.lanes.iter().find(|lane| *lane.name == *name).map(|lane| lane.number)
     }
 
     /// Every lane's decision chain, in order.

@@ -191,7 +191,8 @@ impl Timeline {
                 let moment = self.push(at, 0, MomentKind::Status, symbol, 0, market);
                 self.status(at, moment, symbol, status, classes);
             }
-            EventRef::Timer => {
+            // What they change holds behind the batch, which ends here.
+            EventRef::Timer | EventRef::Rules { .. } => {
                 self.push(at, 0, MomentKind::Timer, SymbolId(0), 0, market);
             }
         }

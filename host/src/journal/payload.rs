@@ -76,6 +76,17 @@ pub struct Inputs {
     pub data: Bytes,
 }
 
+/// A command to the engine, at its place among the inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commanded<C> {
+    /// its sequence number
+    pub seq: u64,
+    /// its time
+    pub ts: Ts,
+    /// what was commanded
+    pub command: C,
+}
+
 /// What an engine decided, without what only the strategy said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

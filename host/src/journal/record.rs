@@ -28,13 +28,15 @@ pub enum Kind {
     Ended = 4,
     /// the segment is full and another follows
     Sealed = 5,
+    /// a command that the engine is about to take
+    Command = 6,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        const ALL: [Kind; 6] =
+            [Kind::Manifest, Kind::Inputs, Kind::Outputs, Kind::Ended, Kind::Sealed, Kind::Command];
+        ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 

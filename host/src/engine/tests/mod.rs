@@ -11,6 +11,7 @@ mod liquidity;
 mod orders;
 mod properties;
 mod resting;
+mod rules;
 mod startup;
 mod steps;
 mod support;
