@@ -203,7 +203,8 @@ impl RunLogs {
             self.write(&stream, one.ts, ("round-trip", "info"), fields)?;
         }
         // It writes no more, so its file is closed; a last line opens it again.
-        if let (LaneOutput::Fault(_), Some(logs)) = (&one.body, &mut self.logs) {
+        let over = matches!(one.body, LaneOutput::Fault(_) | LaneOutput::Halted { .. });
+        if let (true, Some(logs)) = (over, &mut self.logs) {
             logs.close(&stream).map_err(|error| failure(&error))?;
         }
         Ok(())
