@@ -262,6 +262,7 @@ impl Trader {
                 TimeInForce::Ioc,
                 TimeInForce::Fok,
             ]),
+            good_till_ns: None,
             post_only: false,
             reduce_only: self.random.chance(50),
             stop_loss: None,
