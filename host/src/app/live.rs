@@ -9,13 +9,13 @@ use crate::engine::LaneReport;
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
-use super::kraken::{KrakenSource, Plan};
 use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
 use super::strategies::{self, Loaded, Selection};
 use super::trust::TrustWatch;
+use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt, setup};
 
 /// How often the simulator is asked for what has happened since.
@@ -55,13 +55,13 @@ pub fn run(
                 let source = SimulatedSource::open(config, &wanted)?;
                 follow(config, loaded, symbols, source, interrupt, watchers, requests).await
             }
-            FeedKind::Kraken => {
+            FeedKind::Live(venue) => {
                 let plan = Plan {
                     symbols: wanted,
                     depths: setup::depths(&loaded, &symbols),
                     intervals: setup::candle_intervals(config, &loaded),
                 };
-                match KrakenSource::open(config, &plan, interrupt).await? {
+                match VenueSource::open(venue, config, &plan, interrupt).await? {
                     Some(source) => {
                         follow(config, loaded, symbols, source, interrupt, watchers, requests).await
                     }

@@ -6,7 +6,6 @@ pub mod dashboard;
 pub mod failure;
 pub mod given;
 pub mod interrupt;
-pub mod kraken;
 pub mod latency;
 pub mod live;
 pub mod logs;
@@ -19,6 +18,7 @@ pub mod session;
 pub mod setup;
 pub mod strategies;
 pub mod trust;
+pub mod venue;
 pub mod verify;
 
 pub use failure::Failure;

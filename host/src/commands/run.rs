@@ -13,6 +13,7 @@ use crate::app::record::RunRecord;
 use crate::app::result::RunResults;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
+use crate::app::venue::address;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{FeedKind, LogFormat};
@@ -41,10 +42,13 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let settings = &config.sha256()[..12];
     let simulated = config.feed.kind == FeedKind::Sim;
-    if simulated {
-        tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
-    } else {
-        tracing::info!("live market of {}, settings {settings}", config.feed.url);
+    match config.feed.kind {
+        FeedKind::Sim => {
+            tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
+        }
+        FeedKind::Live(venue) => {
+            tracing::info!("live market of {}, settings {settings}", address(venue, config));
+        }
     }
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);

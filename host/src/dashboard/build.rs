@@ -315,7 +315,7 @@ impl Builder {
             return_pct: Some(return_pct),
             max_drawdown_pct: points.iter().map(|point| point[2]).fold(0.0, f64::max),
             drawdown_pct: points.last().map(|point| point[2]),
-            fees: Money::ZERO.to_string(),
+            fees: Some(Money::ZERO.to_string()),
             exposure_pct: Some(100.0),
             sparkline: sparks(&points, SPARKS),
             benchmark: true,
@@ -369,7 +369,7 @@ impl Builder {
                 fills: statistics.fill_count,
                 orders: counters.orders,
                 rejected: counters.rejected,
-                fees: statistics.fees.to_string(),
+                fees: money(statistics.known(statistics.fees)),
                 exposure_pct: exposure,
                 fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
                 fuel_limit: self.facts.fuel_limit,
@@ -458,20 +458,21 @@ fn latency(ns: &Spread) -> Option<Latency> {
 fn figures(report: &LaneReport) -> BTreeMap<String, Option<String>> {
     let (statistics, metrics) = (&report.statistics, &report.metrics);
     let money = |amount: Option<Money>| amount.map(|m| m.to_string());
+    let sum = |sum: Money| money(statistics.known(sum));
     let number = |number: Option<f64>| number.map(|number| format!("{number:.4}"));
     [
         ("closed trades", Some(statistics.closed.to_string())),
         ("wins", Some(statistics.wins.to_string())),
         ("losses", Some(statistics.losses.to_string())),
-        ("gross profit", Some(statistics.gross_profit.to_string())),
-        ("gross loss", Some(statistics.gross_loss.to_string())),
-        ("net of closed trades", Some(statistics.net.to_string())),
-        ("best trade", money(statistics.best)),
-        ("worst trade", money(statistics.worst)),
-        ("fees", Some(statistics.fees.to_string())),
-        ("charges on shorts", Some(statistics.carry.to_string())),
-        ("turnover", Some(statistics.turnover.to_string())),
-        ("realized", Some(report.realized_pnl.to_string())),
+        ("gross profit", sum(statistics.gross_profit)),
+        ("gross loss", sum(statistics.gross_loss)),
+        ("net of closed trades", sum(statistics.net)),
+        ("best trade", statistics.best.and_then(sum)),
+        ("worst trade", statistics.worst.and_then(sum)),
+        ("fees", sum(statistics.fees)),
+        ("charges on shorts", sum(statistics.carry)),
+        ("turnover", sum(statistics.turnover)),
+        ("realized", money(report.realized_pnl)),
         ("unrealized", money(report.unrealized_pnl)),
         ("events", Some(report.counters.events.to_string())),
         ("buy and hold of its symbols, %", number(metrics.buy_and_hold_pct)),

@@ -95,7 +95,7 @@ pub struct Strategy {
     pub fills: u64,
     pub orders: u64,
     pub rejected: u64,
-    pub fees: String,
+    pub fees: Option<String>,
     pub exposure_pct: Option<f64>,
     pub fuel_per_event: u64,
     pub fuel_limit: u64,

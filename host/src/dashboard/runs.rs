@@ -173,7 +173,7 @@ pub fn row(state: &State) -> RunRow {
             profit_factor: row.profit_factor,
             trades: Some(row.trades),
             fills: Some(row.fills),
-            fees: Some(row.fees.clone()),
+            fees: row.fees.clone(),
             chain: Some(lane.chain.clone()),
         }
     };

@@ -30,12 +30,22 @@ pub enum Kind {
     Sealed = 5,
     /// a command that the engine is about to take
     Command = 6,
+    /// nothing but the head, which says what is durable: written behind a sync, so
+    /// that a bad record before it is known for damage
+    Synced = 9,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        const ALL: [Kind; 6] =
-            [Kind::Manifest, Kind::Inputs, Kind::Outputs, Kind::Ended, Kind::Sealed, Kind::Command];
+        const ALL: [Kind; 7] = [
+            Kind::Manifest,
+            Kind::Inputs,
+            Kind::Outputs,
+            Kind::Ended,
+            Kind::Sealed,
+            Kind::Command,
+            Kind::Synced,
+        ];
         ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 }
@@ -129,6 +139,11 @@ impl<'a> Framed<'a> {
     /// Its sequence number.
     pub(super) fn seq(&self) -> u64 {
         u64_at(self.body, 4)
+    }
+
+    /// The last record that was durable when this one was written.
+    pub(super) fn synced_upto(&self) -> u64 {
+        u64_at(self.body, 28)
     }
 
     /// True when it follows a record with that chain.
