@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,6 +17,8 @@ pub struct Served {
     pub folder: Folder,
     child: Child,
     address: String,
+    /// what it says on its error stream from then on
+    rest: Option<JoinHandle<String>>,
 }
 
 impl Drop for Served {
@@ -38,8 +41,10 @@ fn serve(more: &[&str]) -> Option<Served> {
 
 /// A run of the module of.wasm in a folder, with more arguments.
 pub fn serve_in(folder: Folder, more: &[&str]) -> Served {
-    let mut arguments =
-        vec!["run", "--simulated", "--wasm", "of.wasm", "--unsigned", "--bind", "127.0.0.1:0"];
+    let mut arguments = vec!["run", "--wasm", "of.wasm", "--unsigned", "--bind", "127.0.0.1:0"];
+    if !more.contains(&"--feed") {
+        arguments.push("--simulated");
+    }
     arguments.extend(more);
     let mut child = folder
         .command(&arguments)
@@ -59,10 +64,12 @@ pub fn serve_in(folder: Folder, more: &[&str]) -> Served {
         line.clear();
     }
     // Whoever stops reading would stop the program.
-    std::thread::spawn(move || {
-        let _ = said.read_to_end(&mut Vec::new());
+    let rest = std::thread::spawn(move || {
+        let mut rest = String::new();
+        let _ = said.read_to_string(&mut rest);
+        rest
     });
-    Served { folder, child, address: address.expect("an address") }
+    Served { folder, child, address: address.expect("an address"), rest: Some(rest) }
 }
 
 impl Served {
@@ -97,12 +104,14 @@ impl Served {
         panic!("{path} never came to it: {}", self.get(path));
     }
 
-    /// Ends the run as Ctrl-C does, and waits for its end.
-    pub fn interrupt(&mut self) {
+    /// Ends the run as Ctrl-C does, and waits for its end. Gives what it said.
+    pub fn interrupt(&mut self) -> String {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::INT).expect("it runs");
         let ended = self.child.wait().expect("it ends");
         assert_eq!(ended.code(), Some(0), "it ends in order");
+        let rest = self.rest.take().expect("once");
+        rest.join().expect("its words")
     }
 
     fn parts(answer: &str) -> (u16, String) {
@@ -272,9 +281,7 @@ fn schemathesis_finds_nothing_that_the_document_does_not_say() {
     let mut arguments = vec!["run", &document, "-H", &key, "--checks", "all", "--workers", "1"];
     arguments.extend(["--max-examples", &examples, "--seed", "1"]);
     // The WebSocket is no request with an answer, and a kill would end the run.
-    for path in ["/api/v1/ws$", "/ws/live$", "/kill$"] {
-        arguments.extend(["--exclude-path-regex", path]);
-    }
+    arguments.extend(["--exclude-path-regex", "(/ws|/ws/live|/kill)$"]);
     let fuzz = |arguments: &[&str]| {
         let mut command = std::process::Command::new(&tool);
         command.args(arguments).current_dir(served.folder.path(".")).env("NO_COLOR", "1");
@@ -293,4 +300,67 @@ fn schemathesis_finds_nothing_that_the_document_does_not_say() {
     let control = ["run", &forged, "--url", &server, "-H", &key, "--include-path", "/api/v1/run"];
     let (passed, said) = fuzz(&[&control[..], &["--max-examples", "1"]].concat());
     assert!(!passed, "{said}");
+}
+
+#[test]
+fn add_09_data_that_is_not_current_shows_on_the_dashboard() {
+    let Some(folder) = folder() else { return };
+    let venue = super::live::venue();
+    let more = ["--feed", "kraken", "--url", &venue.url, "--symbols", "BTC/USD"];
+    let served = serve_in(folder, &more);
+    let symbol = |market: &Value| market["symbols"][0]["status"].clone();
+    // The control: while the venue is there it is current, and nothing says otherwise.
+    served.wait("/api/v1/market", |market| symbol(market) == "trading");
+    let run = served.get("/api/v1/run");
+    assert_eq!((&run["mode"], &run["feed"]), (&"live".into(), &"ok".into()));
+    drop(venue);
+    served.wait("/api/v1/market", |market| symbol(market) == "stale");
+    served.wait("/api/v1/run", |run| run["feed"] == "down");
+    let feed = served.get("/api/v1/feed");
+    assert_eq!(feed["symbols"][0]["status"], "stale", "{feed}");
+    let metrics = served.ask("GET", "/metrics", &bearer(KEY)).1;
+    assert!(metrics.contains("sandpaper_feed_usable{symbol=\"BTC/USD\"} 0"), "{metrics}");
+    assert_eq!(served.get("/api/v1/run")["mode"], "live", "and never simulated");
+}
+
+/// The first bytes of a WebSocket of which nothing more is read.
+fn upgrade(served: &Served) -> TcpStream {
+    let mut stream = TcpStream::connect(&served.address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let request = format!(
+        "GET /ws/live HTTP/1.1\r\nHost: 127.0.0.1\r\n{}Upgrade: websocket\r\nConnection: upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+        bearer(KEY)
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 101");
+    stream
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the end of the program is measured on the wall")]
+fn low_009_the_program_takes_leave_of_its_clients_and_says_how_many() {
+    let Some(mut served) = serve(&[]) else { return };
+    let mut reads = upgrade(&served);
+    let _stuck: Vec<TcpStream> = (0..4).map(|_| upgrade(&served)).collect();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = reads.read_to_end(&mut all);
+        all
+    });
+    let began = std::time::Instant::now();
+    let said = served.interrupt();
+    let took = began.elapsed();
+    assert!(took <= Duration::from_secs(5), "it took {took:?} to end");
+    assert!(said.contains("closed, 5 connected"), "{said}");
+    let all = reader.join().expect("everything");
+    let text = String::from_utf8_lossy(&all);
+    assert!(text.contains(r#""t":"shutdown""#), "nobody was told");
+    // A close frame with code 1001 and its reason is the last of it.
+    let reason = b"the host was stopped";
+    let mut close = vec![0x88, 2 + reason.len() as u8, 0x03, 0xe9];
+    close.extend_from_slice(reason);
+    assert!(all.ends_with(&close), "no close 1001 at the end");
 }

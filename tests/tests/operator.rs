@@ -73,10 +73,11 @@ fn status<'a>(all: &'a Value, name: &str) -> &'a str {
 fn commands_reach_the_engine_are_written_down_and_replay() {
     let Some((mut served, notices)) = served() else { return };
     let pause = "/api/v1/strategies/of/pause";
+    let row = |all: &Value| all["strategies"].as_array().is_some_and(|rows| !rows.is_empty());
+    served.wait("/api/v1/strategies", |all| row(all) && status(all, "of") == "running");
     assert_eq!(served.tell(pause, VIEWER, PAUSE).0, 403, "a viewer may only look");
     assert_eq!(served.tell(pause, KEY, r#"{"reason":"  "}"#).0, 422, "without a reason");
     assert_eq!(served.tell("/api/v1/strategies/none/pause", KEY, PAUSE).0, 404);
-    served.wait("/api/v1/strategies", |all| status(all, "of") == "running");
 
     let (code, body) = served.tell(pause, KEY, PAUSE);
     assert_eq!((code, body.as_str()), (202, r#"{"accepted":true}"#));

@@ -45,7 +45,17 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     (
         "dashboard",
         Layer::Shell,
-        &["config", "domain", "engine", "feed", "input", "market", "output", "portfolio"],
+        &[
+            "config",
+            "domain",
+            "engine",
+            "feed",
+            "input",
+            "market",
+            "output",
+            "portfolio",
+            "strategy",
+        ],
     ),
     ("cli", Layer::Shell, &["config"]),
     ("output", Layer::Shell, &["cli", "domain"]),

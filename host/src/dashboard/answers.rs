@@ -189,7 +189,7 @@ answers! {
 
 /// What logs in.
 #[derive(Deserialize, ToSchema)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(untagged)]
 pub enum Login {
     /// a key
     Key {

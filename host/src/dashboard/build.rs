@@ -185,7 +185,7 @@ impl Builder {
             engine.instruments().iter().map(|(symbol, _)| book_and_tape(engine, symbol)).unzip();
         let candles = self.candles.clone();
         let curves = self.lanes.iter().map(|memory| Arc::clone(&memory.curve)).collect();
-        let benchmark = self.benchmark(engine, &market, &reports);
+        let (benchmark, benchmark_curve) = self.benchmark(engine, &market, &reports).unzip();
         State {
             run,
             lanes,
@@ -195,6 +195,7 @@ impl Builder {
             candles,
             curves,
             benchmark,
+            benchmark_curve: benchmark_curve.unwrap_or_default(),
             feed,
             ..State::default()
         }
@@ -292,7 +293,7 @@ impl Builder {
         engine: &Engine,
         market: &[Symbol],
         reports: &[LaneReport],
-    ) -> Option<Strategy> {
+    ) -> Option<(Strategy, Arc<Vec<Point>>)> {
         let changes: Option<Vec<f64>> = market.iter().map(|symbol| symbol.change_pct).collect();
         let changes = changes.filter(|changes| !changes.is_empty())?;
         let return_pct = changes.iter().sum::<f64>() / changes.len() as f64;
@@ -303,7 +304,7 @@ impl Builder {
         self.holding.push(engine.now().0, equity);
         let points = curve(&self.holding);
         let text = |money: Money| Some(money.to_string());
-        Some(Strategy {
+        let row = Strategy {
             name: BENCHMARK.into(),
             status: "running".into(),
             currency: reports.first()?.currency.clone(),
@@ -319,7 +320,8 @@ impl Builder {
             sparkline: sparks(&points, SPARKS),
             benchmark: true,
             ..Strategy::default()
-        })
+        };
+        Some((row, Arc::new(points)))
     }
 
     fn lane(&mut self, engine: &Engine, number: usize, report: &LaneReport) -> StrategyDetail {

@@ -145,7 +145,7 @@ impl Kind {
                 _ => None,
             },
             Some(("fills", name)) => lane(name).map(Self::Fills),
-            Some(("equity", name)) => lane(name).map(Self::Equity),
+            Some(("equity", name)) => state.curve(name).map(|_| Self::Equity(name.to_owned())),
             Some(("book", symbol)) => state.symbol(symbol).map(Self::Book),
             Some(("candles", rest)) => {
                 let (symbol, interval) = rest.rsplit_once(':')?;

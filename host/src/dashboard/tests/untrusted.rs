@@ -193,7 +193,7 @@ fn fault(answer: &str, text: &str) -> Option<String> {
     {
         return Some("no policy".into());
     }
-    if head.contains("\r\ncontent-type: application/json\r\n") {
+    if head.contains("\r\ncontent-type: application/json") {
         let Ok(value) = serde_json::from_str::<Value>(body) else { return Some("no JSON".into()) };
         let mut found = Vec::new();
         texts(&value, &mut found);
