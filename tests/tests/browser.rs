@@ -90,6 +90,7 @@ fn spawn(folder: &Folder, bind: &str) -> (Child, String) {
         all.push_str(&line);
         line.clear();
     }
+    let _ = child.wait();
     panic!("it printed no address: {all}");
 }
 
