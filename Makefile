@@ -48,10 +48,8 @@ soak-feed: setup host ## Run 10,000 seeded days of faults against the feed; SAND
 	SANDPAPER_SCENARIOS=$${SANDPAPER_SCENARIOS:-10000} $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- exchange::
 
 .PHONY: fuzz
-fuzz: ## Fuzz the feed for a minute a target; needs cargo-fuzz and the nightly toolchain
-	for target in kraken_message kraken_book; do \
-		cargo +nightly fuzz run $$target -- -max_total_time=60 -timeout=5 -rss_limit_mb=1024 || exit 1; \
-	done
+fuzz: setup ## Fuzz the feed, 60 s a target (SECONDS=600): frames, and faults against the oracle
+	@scripts/fuzz $(or $(SECONDS),60)
 
 .PHONY: test
 test: setup setup-tests host guests workloads wasi-guest language-guests market ## Run every test
@@ -62,8 +60,9 @@ check: ## Run exactly what CI runs
 	@.ci/run
 
 .PHONY: prove
-prove: setup ## Drive accounts against the model of the rules, 100,000 sequences
+prove: setup ## Accounts against the model of the rules, the engine against its oracle, at length
 	PROPTEST_CASES=100000 $(CARGO) test $(PROFILE) -p sandpaper --lib -- portfolio::
+	SANDPAPER_ORACLE_ORDERS=1000000 $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- oracle:: --nocapture
 
 .PHONY: lint
 lint: setup ## Check format, lints and, where it is installed, dependencies
@@ -93,12 +92,14 @@ guests: setup ## Build the reference strategies to WebAssembly
 	@scripts/guest $(STRATEGIES)
 
 .PHONY: workloads
-workloads: setup ## Build the three measured workloads to target/workloads
-	@scripts/guest $(addprefix workload-,$(WORKLOADS))
+workloads: setup ## Build the measured workloads and the tests' quoter to target/workloads
+	@scripts/guest $(addprefix workload-,$(WORKLOADS) quoter)
 	@mkdir -p target/workloads
-	@for name in $(WORKLOADS); do \
+	@for name in $(WORKLOADS) quoter; do \
 		cp "$(WASM)/workload_$$name.wasm" "target/workloads/$$name.wasm" || exit 1; \
 	done
+	@SANDPAPER_SLOW=1 scripts/guest workload-quoter
+	@cp "$(WASM)/workload_quoter.wasm" target/workloads/quoter-slow.wasm
 
 .PHONY: wasi-guest
 wasi-guest: setup ## Build the test strategy that imports WASI to target/guests
@@ -119,6 +120,11 @@ swap-storm: host ## Swap files under the loader for ten minutes: no unapproved b
 containment: host ## Hostile strategies at length: 1,000 replays, 10,000 loads, random modules
 	SANDPAPER_REPLAYS=1000 SANDPAPER_LOADS=10000 $(LONG_TESTS) -p sandpaper-tests corpus::
 	SANDPAPER_SMITH=5000 $(LONG_TESTS) -p sandpaper smith_tests
+
+.PHONY: crowd
+crowd: setup ## 1,000 WebSocket clients of the dashboard, a fifth of which do not read
+	SANDPAPER_CLIENTS=1000 $(LONG_TESTS) -p sandpaper-tests crowd::
+	SANDPAPER_LOOKS=10000 $(LONG_TESTS) -p sandpaper crit_002
 
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once

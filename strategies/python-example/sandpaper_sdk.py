@@ -172,6 +172,7 @@ class Context:
             take_profit=take_profit,
             reason=reason,
             metadata=[],
+            good_till_ns=None,
         )
         try:
             return trading.submit(order)

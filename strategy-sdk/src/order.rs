@@ -46,6 +46,11 @@ impl<'c, 'a> OrderBuilder<'c, 'a> {
         self.with(|order| order.time_in_force = time_in_force)
     }
 
+    /// Ends at this time if it still waits, nanoseconds since the Unix epoch.
+    pub fn good_till(self, ts_ns: u64) -> Self {
+        self.with(|order| order.good_till_ns = Some(ts_ns))
+    }
+
     /// Rejected instead of taking liquidity.
     pub fn post_only(self) -> Self {
         self.with(|order| order.post_only = true)

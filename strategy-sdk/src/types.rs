@@ -131,6 +131,8 @@ pub struct Order {
     pub reason: String,
     /// Further facts for the record, as name and value.
     pub metadata: Vec<(String, String)>,
+    /// Ends an order that waits at this time, nanoseconds since the Unix epoch.
+    pub good_till_ns: Option<u64>,
 }
 
 impl Order {
@@ -148,6 +150,7 @@ impl Order {
             take_profit: None,
             reason: String::new(),
             metadata: Vec::new(),
+            good_till_ns: None,
         }
     }
 }
@@ -167,12 +170,18 @@ pub enum OrderStatus {
     Canceled,
     /// Its time ran out.
     Expired,
+    /// It is on its way to the venue.
+    PendingNew,
+    /// A change of it is on its way.
+    PendingAmend,
+    /// A cancel of it is on its way; it can still fill.
+    PendingCancel,
 }
 
 impl OrderStatus {
     /// Whether no further update follows.
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Accepted | Self::PartiallyFilled)
+        matches!(self, Self::Rejected | Self::Filled | Self::Canceled | Self::Expired)
     }
 }
 
@@ -245,6 +254,8 @@ pub enum RejectReason {
     RiskLimit,
     /// Trading is halted for this strategy or for all.
     Halted,
+    /// A post-only order that would take liquidity.
+    WouldTake,
 }
 
 /// What became of an order, and where the account stands after it.

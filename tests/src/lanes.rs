@@ -20,6 +20,7 @@ use crate::native::Native;
 #[must_use]
 pub fn native(name: &str) -> Box<dyn Strategy> {
     match name {
+        "quoter" => Box::new(Native::<workload_quoter::Quoter>::new()),
         "s1" => Box::new(Native::<workload_s1::S1>::new()),
         "s2" => Box::new(Native::<workload_s2::S2>::new()),
         "s3" => Box::new(Native::<workload_s3::S3>::new()),
@@ -101,11 +102,15 @@ impl Recording {
             EngineBuilder::new(config.clone(), self.instruments.clone()).expect("sound");
         let symbols: Vec<String> = self.instruments.iter().map(|(_, i)| i.symbol.clone()).collect();
         let currency = self.instruments.iter().next().map(|(_, i)| i.quote.clone());
-        for (number, mut strategy) in strategies.into_iter().enumerate() {
+        let mut names: Vec<String> = Vec::new();
+        for mut strategy in strategies {
             let descriptor = strategy.describe().expect("a description");
+            // Latencies are drawn by name: it is the same in every crowd.
+            let twins = names.iter().filter(|name| **name == descriptor.name).count();
+            names.push(descriptor.name.clone());
             builder
                 .add(LaneSpec {
-                    name: format!("s{number}"),
+                    name: format!("{}-{twins}", descriptor.name),
                     strategy,
                     descriptor,
                     symbols: symbols.clone(),

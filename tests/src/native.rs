@@ -226,6 +226,7 @@ fn request(order: sdk::Order) -> engine::OrderRequest {
         take_profit: order.take_profit,
         reason: order.reason,
         metadata: order.metadata,
+        good_till_ns: order.good_till_ns,
     }
 }
 
@@ -255,6 +256,7 @@ fn reason(reason: domain::RejectReason) -> sdk::RejectReason {
         From::WarmingUp => To::WarmingUp,
         From::RiskLimit => To::RiskLimit,
         From::Halted => To::Halted,
+        From::WouldTake => To::WouldTake,
     }
 }
 
@@ -328,6 +330,9 @@ fn order_update(update: &engine::OrderUpdate) -> sdk::OrderUpdate {
             domain::OrderStatus::Filled => sdk::OrderStatus::Filled,
             domain::OrderStatus::Canceled => sdk::OrderStatus::Canceled,
             domain::OrderStatus::Expired => sdk::OrderStatus::Expired,
+            domain::OrderStatus::PendingNew => sdk::OrderStatus::PendingNew,
+            domain::OrderStatus::PendingAmend => sdk::OrderStatus::PendingAmend,
+            domain::OrderStatus::PendingCancel => sdk::OrderStatus::PendingCancel,
         },
         cause: match update.cause {
             domain::Cause::Strategy => sdk::OrderCause::Strategy,

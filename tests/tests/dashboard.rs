@@ -12,7 +12,7 @@ const KEY: &str = "a-key-of-more-than-thirty-two-characters";
 
 /// A run that serves its dashboard; ended when it is dropped.
 struct Served {
-    _folder: Folder,
+    folder: Folder,
     child: Child,
     address: String,
 }
@@ -57,7 +57,7 @@ fn serve(more: &[&str]) -> Option<Served> {
     std::thread::spawn(move || {
         let _ = said.read_to_end(&mut Vec::new());
     });
-    Some(Served { _folder: folder, child, address: address.expect("an address") })
+    Some(Served { folder, child, address: address.expect("an address") })
 }
 
 impl Served {
@@ -148,6 +148,47 @@ fn med_010_failed_logins_are_limited_apart_from_the_rest() {
     let refused = served.raw("GET", "/api/v1/run", &stranger).to_lowercase();
     assert!(refused.contains("retry-after: "), "{refused}");
     assert_eq!(served.ask("GET", "/healthz", "").0, 200, "the control: others are answered");
+}
+
+#[test]
+fn crit_004_a_page_elsewhere_is_refused_although_it_has_a_key() {
+    let Some(served) = serve(&[]) else { return };
+    let from = |origin: &str| format!("Origin: {origin}\r\n{}", bearer(KEY));
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost"] {
+        assert_eq!(served.ask("GET", "/api/v1/run", &from(origin)).0, 403, "{origin}");
+        assert_eq!(served.ask("POST", "/api/v1/ws-ticket", &from(origin)).0, 403, "{origin}");
+    }
+    let twice = format!("Origin: http://127.0.0.1\r\n{}", from("http://evil.example"));
+    assert_eq!(served.ask("GET", "/api/v1/run", &twice).0, 403, "two origins");
+    // The control: our own page, and a script, which names none.
+    let own =
+        format!("Host: {0}\r\n{1}", served.address, from(&format!("http://{}", served.address)));
+    assert_eq!(served.ask("GET", "/api/v1/run", &own).0, 200);
+    assert_eq!(served.ask("POST", "/api/v1/ws-ticket", &bearer(KEY)).0, 200);
+}
+
+#[test]
+fn the_audit_log_tells_who_did_what_and_no_secret() {
+    let Some(served) = serve(&[]) else { return };
+    let stranger = "another-key-of-more-than-thirty-two-chars";
+    assert_eq!(served.ask("GET", "/api/v1/run", &bearer(KEY)).0, 200);
+    assert_eq!(served.ask("GET", "/api/v1/run", &bearer(stranger)).0, 401);
+    assert_eq!(served.ask("POST", "/api/v1/ws-ticket", &bearer(KEY)).0, 200);
+    let file = served.folder.path("logs/audit.jsonl");
+    let text = std::fs::read_to_string(&file).expect("it is written at once");
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |action: &str| lines.iter().find(|line| line["action"] == action).expect("a line");
+    assert_eq!(of("key used")["role"], "admin");
+    assert_eq!(of("refused")["result"], "wrong key");
+    assert_eq!(of("ticket")["address"], "127.0.0.1");
+    assert!(!text.contains(KEY) && !text.contains(stranger), "a key was written: {text}");
+    let end = sandpaper::dashboard::audit::verify(&file).expect("readable").expect("whole");
+    assert_eq!(end.lines, lines.len() as u64);
+    // The control: a changed word is found.
+    let forged = served.folder.path("forged.jsonl");
+    std::fs::write(&forged, text.replace("wrong key", "right key")).expect("written");
+    assert!(sandpaper::dashboard::audit::verify(&forged).expect("readable").is_err());
 }
 
 #[test]

@@ -4,12 +4,15 @@
 
 mod containment;
 mod corpus;
+mod crowd;
 mod dashboard;
 mod exchange;
+mod execution;
 mod help;
 mod languages;
 mod live;
 mod logs;
+mod oracle;
 mod program;
 mod record;
 mod recording;

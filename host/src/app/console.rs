@@ -147,6 +147,24 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
                 format!("order {}: {leaves} {} unfilled, canceled", order.0, instrument.symbol);
             (LogLevel::Info, text)
         }
+        LaneOutput::Expired { order, symbol, leaves } => {
+            let instrument = instruments.at(*symbol);
+            let leaves = instrument.qty_text(*leaves);
+            let text =
+                format!("order {}: {leaves} {} unfilled, expired", order.0, instrument.symbol);
+            (LogLevel::Info, text)
+        }
+        LaneOutput::Sent { what, order, .. } => {
+            let of = order.map_or("all orders".into(), |order| format!("order {}", order.0));
+            (LogLevel::Debug, format!("{of}: {} on its way", what.name()))
+        }
+        LaneOutput::Charge(charge) => {
+            let instrument = instruments.at(charge.symbol);
+            let (kind, amount) = (charge.kind.name(), charge.amount);
+            let text =
+                format!("{kind} charge of {amount} {} on {}", instrument.quote, instrument.symbol);
+            (LogLevel::Debug, text)
+        }
         LaneOutput::Dropped { orders } => (
             LogLevel::Warn,
             format!(

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::cli::Exit;
 use crate::config::{Config, dotted};
 use crate::dashboard::model::{Parameter, Setting};
-use crate::dashboard::{Builder, Facts, Hub, Server, Settings, StartError, Who};
+use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
 use crate::engine::{Engine, Output};
+use crate::feed::live::Health;
 use crate::feed::tape::CONTRACT;
 use crate::strategy::LogLevel;
 
 use super::Failure;
 use super::console::sentence;
+use super::operator::Line;
 use super::replay::Identity;
 use super::session::Watch;
 
@@ -72,7 +75,13 @@ impl Dashboard {
             (name.clone(), strategy.params.iter().map(one).collect())
         });
         let parameters = parameters.collect();
-        Ok(Some(Self { server, builder: Builder::new(hub, facts), parameters }))
+        let desk = Desk::open(hub)?;
+        Ok(Some(Self { server, builder: Builder::new(desk, facts), parameters }))
+    }
+
+    /// Lets administrators command the run through `line`.
+    pub fn operated_by(&self, line: Line) {
+        self.server.app().operated_by(Arc::new(line));
     }
 
     /// The address that logs a browser in, once.
@@ -129,6 +138,11 @@ impl Watch for Dashboard {
                 .unwrap_or_default(),
         });
         self.builder.start(engine, who.collect());
+        Ok(())
+    }
+
+    fn feed(&mut self, health: watch::Receiver<Health>) -> Result<(), Failure> {
+        self.builder.follow(health);
         Ok(())
     }
 

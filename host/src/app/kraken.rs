@@ -9,7 +9,9 @@ use tokio::time;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::{Instrument, InstrumentTable, SymbolId, Ts};
-use crate::feed::live::{Clock, Driver, Endpoint, Health, LinkSettings, Pump, history, listing};
+use crate::feed::live::{
+    Attempts, Clock, Driver, Endpoint, Health, LinkSettings, Pump, history, listing,
+};
 use crate::input::{CandleInput, EventRef, InputBlock};
 use crate::venue::kraken::{Catalog, Session, SetupError, Timing, Wanted, depth_for};
 
@@ -73,13 +75,14 @@ impl KrakenSource {
         let endpoint = Endpoint::parse(&feed.url)
             .map_err(|error| Failure::new(Exit::Config, format!("feed.url: {error}")))?;
         let depths = depths(config, plan)?;
-        let (clock, settings) = (Clock::wall(), settings(config));
+        let (clock, settings, attempts) = (Clock::wall(), settings(config), Attempts::default());
         let told = |link: &crate::feed::live::LinkStats| {
             let why = link.last_loss.as_deref().unwrap_or_default();
             tracing::warn!("no connection to {} ({why}): waiting for it", feed.url);
         };
         tracing::info!("asking {} for what it trades", feed.url);
-        let catalog = listing(endpoint.clone(), settings.clone(), clock, seed()?, told).await;
+        let catalog =
+            listing(endpoint.clone(), settings.clone(), clock, (&attempts, seed()?), told).await;
         let names: Vec<String> = plan
             .symbols
             .iter()
@@ -98,10 +101,9 @@ impl KrakenSource {
                 tracing::debug!("the venue has no candles of {minutes} minutes");
                 continue;
             };
-            let times = (clock, HISTORY_WAIT, seed()?);
-            let settings = settings.clone();
-            if !history(endpoint.clone(), session, settings, times, &mut block, &instruments).await
-            {
+            let (times, tries) = ((clock, HISTORY_WAIT), (&attempts, seed()?));
+            let (endpoint, settings) = (endpoint.clone(), settings.clone());
+            if !history(endpoint, session, settings, times, tries, &mut block, &instruments).await {
                 tracing::warn!(
                     "not all candles of {minutes} minutes came: indicators start colder"
                 );
@@ -115,7 +117,7 @@ impl KrakenSource {
             .map_err(|error| Failure::new(Exit::Feed, error.to_string()))?;
         let health = Health::new("kraken", &feed.url, &instruments);
         let (blocks, health) =
-            spawn(endpoint, session, (settings, clock, seed()?), &instruments, health)?;
+            spawn(endpoint, session, (settings, clock, attempts), &instruments, health)?;
         let start = clock.now();
         let end = (!config.run.duration.is_zero())
             .then(|| Ts(start.0.saturating_add(nanoseconds(config.run.duration))));
@@ -127,7 +129,7 @@ impl KrakenSource {
 fn spawn(
     endpoint: Endpoint,
     session: Session,
-    (settings, clock, seed): (LinkSettings, Clock, u64),
+    (settings, clock, attempts): (LinkSettings, Clock, Attempts),
     instruments: &InstrumentTable,
     health: Health,
 ) -> Result<(mpsc::Receiver<InputBlock>, watch::Receiver<Health>), Failure> {
@@ -135,7 +137,8 @@ fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (pump, health) = {
         let _entered = runtime.enter();
-        let driver = Driver::new(endpoint, session, settings, clock, seed);
+        let seed = seed()?;
+        let driver = Driver::new(endpoint, session, settings, clock, seed).sharing(&attempts, seed);
         Pump::new(driver, instruments.clone(), health)
     };
     std::thread::Builder::new().name("feed".into()).spawn(move || {

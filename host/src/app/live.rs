@@ -12,6 +12,7 @@ use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
 use super::kraken::{KrakenSource, Plan};
+use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
@@ -46,6 +47,7 @@ pub fn run(
     selection: &Selection,
     interrupt: &Interrupt,
     watchers: Vec<&mut dyn Watch>,
+    requests: Requests,
 ) -> Result<Ran, Failure> {
     let strikes = Strikes::open(config)?;
     for sha256 in strikes.collect()? {
@@ -68,6 +70,7 @@ pub fn run(
                     source,
                     interrupt,
                     watchers,
+                    requests,
                 )
                 .await
             }
@@ -86,6 +89,7 @@ pub fn run(
                             source,
                             interrupt,
                             watchers,
+                            requests,
                         )
                         .await
                     }
@@ -146,6 +150,7 @@ async fn follow(
     mut source: impl Source,
     interrupt: &Interrupt,
     mut watchers: Vec<&mut dyn Watch>,
+    requests: Requests,
 ) -> Result<Ran, Failure> {
     let intervals = setup::candle_intervals(config, &loaded);
     let identities = identities(&loaded);
@@ -160,7 +165,8 @@ async fn follow(
         &identities,
     );
     let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
-    let mut session = Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust));
+    let mut session =
+        Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
     session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);

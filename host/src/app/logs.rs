@@ -309,6 +309,34 @@ fn describe(
             });
             ("canceled", "info", fields)
         }
+        LaneOutput::Expired { order, symbol, leaves } => {
+            let fields = json!({
+                "correlation": correlation(lane, order.0),
+                "order": order.0,
+                "symbol": symbol_name(lane, *symbol),
+                "leaves": lane.instruments.at(*symbol).qty_text(*leaves),
+            });
+            ("expired", "info", fields)
+        }
+        LaneOutput::Sent { what, order, symbol, arrives } => {
+            let fields = json!({
+                "correlation": order.map(|order| correlation(lane, order.0)),
+                "order": order.map(|order| order.0),
+                "what": what.name(),
+                "symbol": symbol.map(|s| symbol_name(lane, s)),
+                "arrives_ns": arrives.0.to_string(),
+            });
+            ("sent", "debug", fields)
+        }
+        LaneOutput::Charge(charge) => {
+            let fields = json!({
+                "symbol": symbol_name(lane, charge.symbol),
+                "amount": charge.amount.to_string(),
+                "asset": lane.instruments.at(charge.symbol).quote,
+                "charge": charge.kind.name(),
+            });
+            ("charge", "info", fields)
+        }
         LaneOutput::Dropped { orders } => ("dropped", "warn", json!({ "orders": orders })),
         LaneOutput::Fault(fault) => {
             let text = crate::strategy::clean_text(&fault.detail, FAULT_BYTES_MAX);

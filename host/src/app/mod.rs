@@ -1,5 +1,6 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod accounting;
 pub mod capture;
 pub mod console;
 pub mod dashboard;
@@ -7,9 +8,12 @@ pub mod failure;
 pub mod given;
 pub mod interrupt;
 pub mod kraken;
+pub mod latency;
 pub mod live;
 pub mod logs;
 pub mod modules;
+pub mod notify;
+pub mod operator;
 pub mod record;
 pub mod replay;
 pub mod session;

@@ -10,12 +10,13 @@ use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::engine::{Engine, LaneOutput, Output, Verdict};
+use crate::domain::Ts;
+use crate::engine::{Command, Engine, LaneOutput, Output, Verdict};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record, SwapRecord,
-    VerdictRecord, encode,
+    ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
+    SwapRecord, VerdictRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
@@ -40,6 +41,8 @@ pub struct RunRecord {
     verdicts: Vec<usize>,
     /// the engine has been given inputs since its last news
     stepping: bool,
+    /// somebody waits to hear that a command was taken
+    commanded: bool,
     synced: Instant,
 }
 
@@ -70,7 +73,7 @@ impl RunRecord {
             config: config.to_toml(),
             config_sha256: config.sha256(),
             seed: config.run.seed,
-            start: crate::domain::Ts::default(),
+            start: Ts::default(),
             instruments: Vec::new(),
             strategies: Vec::new(),
             files: selection.files.iter().map(|file| file.display().to_string()).collect(),
@@ -83,6 +86,7 @@ impl RunRecord {
             lengths: Vec::new(),
             verdicts: Vec::new(),
             stepping: false,
+            commanded: false,
             synced: Instant::now(),
         })
     }
@@ -186,6 +190,11 @@ impl Watch for RunRecord {
         self.sync()
     }
 
+    fn command(&mut self, seq: u64, ts: Ts, command: &Command) -> Result<(), Failure> {
+        (self.stepping, self.commanded) = (true, true);
+        self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command })
+    }
+
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
         let flags = if self.stepping { 0 } else { Record::LAST };
         self.stepping = false;
@@ -196,7 +205,8 @@ impl Watch for RunRecord {
         }
         let judged = self.judged(engine)?;
         let fills = judged || news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
-        if fills || self.synced.elapsed() >= SYNC_EVERY {
+        let must = fills || std::mem::take(&mut self.commanded);
+        if must || self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;
         }
         Ok(())
@@ -210,7 +220,7 @@ impl Watch for RunRecord {
 }
 
 /// What the record keeps of an engine's news.
-pub(super) fn decisions(news: &[Output]) -> Vec<(u16, crate::domain::Ts, Decision)> {
+pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
     let decision = |one: &Output| {
         let decision = match &one.body {
             LaneOutput::Fill { fill, reason, position, .. } => {
@@ -223,6 +233,11 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, crate::domain::Ts, Decisio
             LaneOutput::Canceled { order, symbol, leaves } => {
                 Decision::Canceled { order: *order, symbol: *symbol, leaves: *leaves }
             }
+            LaneOutput::Charge(charge) => Decision::Charge {
+                symbol: charge.symbol,
+                amount: charge.amount,
+                kind: charge.kind.name().to_owned(),
+            },
             LaneOutput::Dropped { orders } => Decision::Dropped { orders: *orders },
             LaneOutput::Fault(fault) => Decision::Fault { kind: fault.kind.name().to_owned() },
             // Which lines are kept of a flood depends on how often they are taken.

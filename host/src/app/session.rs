@@ -5,18 +5,25 @@
 //! the engine steps; then the watchers see what came of it, in their order. The
 //! first of them keeps the record, so that nothing is shown before it is kept.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Engine, LaneOutput, Output, Replacement};
+use crate::engine::{Command, CommandAction, Engine, LaneOutput, Output, Replacement};
 use crate::feed::live::Health;
 use crate::input::InputBlock;
 use crate::journal::SwapRecord;
 use crate::strategy::Value;
 
+use super::operator::{Request, Requests};
 use super::replay::Identity;
 use super::strategies::Loaded;
 use super::{Failure, Interrupt};
+
+/// How often the watchers are asked while nothing happens.
+const IDLE: Duration = Duration::from_millis(250);
 
 /// Whether a source has more to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +103,15 @@ pub trait Watch {
         Ok(())
     }
 
+    /// The engine is about to take this command, at this place among the inputs and
+    /// this time.
+    ///
+    /// # Errors
+    /// As above.
+    fn command(&mut self, _seq: u64, _ts: Ts, _command: &Command) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// The engine has taken them, and this came of it. Also called without
     /// inputs, when time has passed.
     ///
@@ -148,6 +164,25 @@ pub fn replacement(module: Loaded, from: String, parameters: Vec<(String, Value)
     }
 }
 
+/// What a session turns to next.
+enum Turn {
+    Command(Request),
+    Inputs(Flow),
+    Idle,
+}
+
+/// The next request; never, where nobody can command.
+async fn asked(requests: &mut Option<Requests>) -> Request {
+    match requests {
+        Some(open) => match open.recv().await {
+            Some(request) => request,
+            // All who could have asked are gone.
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
 /// A started engine with its watchers, the keeper of the record first.
 pub struct Session<'a> {
     /// the engine
@@ -155,6 +190,7 @@ pub struct Session<'a> {
     identities: Vec<Identity>,
     watchers: Vec<&'a mut dyn Watch>,
     warden: Option<Box<dyn Warden>>,
+    requests: Option<Requests>,
     news: Vec<Output>,
 }
 
@@ -173,6 +209,7 @@ impl<'a> Session<'a> {
             identities: identities.to_vec(),
             watchers,
             warden: None,
+            requests: None,
             news: Vec::new(),
         };
         for watcher in &mut session.watchers {
@@ -228,14 +265,25 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Takes commands from `requests`, between blocks.
+    #[must_use]
+    pub fn commanded(mut self, requests: Requests) -> Self {
+        self.requests = Some(requests);
+        self
+    }
+
     /// Halts what may run no longer.
-    fn enforce(&mut self) {
-        let Some(warden) = &mut self.warden else { return };
-        for (name, why) in warden.look(Timestamp::now()) {
-            if self.engine.halt(&name, &why) {
-                tracing::error!(strategy = name, "halted: {why}");
-            }
+    ///
+    /// # Errors
+    /// Those of [`Session::command`].
+    fn enforce(&mut self) -> Result<(), Failure> {
+        let Some(warden) = &mut self.warden else { return Ok(()) };
+        for (name, reason) in warden.look(Timestamp::now()) {
+            let Some(lane) = self.engine.find(&name) else { continue };
+            tracing::error!(strategy = name, "halted: {reason}");
+            self.command(&Command { lane: Some(lane), action: CommandAction::Revoke, reason })?;
         }
+        Ok(())
     }
 
     /// Tells the watchers where the state of the source's connection shows.
@@ -274,19 +322,31 @@ impl<'a> Session<'a> {
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let mut block = InputBlock::new(source.instruments(), self.engine.next_seq());
+        let mut idle = interval(IDLE);
+        idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.engine.is_running() && !interrupt.is_asked() {
+            self.enforce()?;
+            self.exchange()?;
+            self.take_waiting()?;
             block.reset(self.engine.next_seq());
-            let flow = tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 () = interrupt.asked() => break,
-                flow = source.next(&mut block) => flow?,
+                request = asked(&mut self.requests) => Turn::Command(request),
+                flow = source.next(&mut block) => Turn::Inputs(flow?),
+                _ = idle.tick() => Turn::Idle,
             };
-            self.enforce();
-            self.exchange()?;
-            block.renumber(self.engine.next_seq());
-            self.step(&block)?;
-            if flow == Flow::End {
-                break;
+            // A source that was left while it waited may have given something before;
+            // and who watches is asked also where nothing came.
+            if block.is_empty() {
+                self.publish()?;
+            } else {
+                self.step(&block)?;
+            }
+            match turn {
+                Turn::Command(request) => self.carry_out(request)?,
+                Turn::Inputs(Flow::End) => break,
+                Turn::Inputs(Flow::More) | Turn::Idle => {}
             }
         }
         if interrupt.is_asked() {
@@ -296,6 +356,39 @@ impl<'a> Session<'a> {
             tracing::error!("every strategy has failed: the run ends");
         }
         Ok(())
+    }
+
+    /// Carries out what was asked for meanwhile.
+    fn take_waiting(&mut self) -> Result<(), Failure> {
+        while let Some(request) = self.requests.as_mut().and_then(|all| all.try_recv().ok()) {
+            self.carry_out(request)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, request: Request) -> Result<(), Failure> {
+        let (action, reason) = (request.command.action.name(), &request.command.reason);
+        let lane =
+            request.command.lane.filter(|lane| usize::from(*lane) < self.engine.chains().count());
+        let who = lane.map_or("all strategies", |lane| self.engine.lane(lane).name);
+        tracing::warn!("the operator commands {action} for {who}: {reason}");
+        self.command(&request.command)?;
+        request.taken();
+        Ok(())
+    }
+
+    /// Gives the engine a command at its own time, and the watchers what comes of
+    /// it.
+    ///
+    /// # Errors
+    /// A broken invariant, or a watcher that cannot go on.
+    pub fn command(&mut self, command: &Command) -> Result<(), Failure> {
+        let (seq, ts) = (self.engine.next_seq(), self.engine.now());
+        for watcher in &mut self.watchers {
+            watcher.command(seq, ts, command)?;
+        }
+        self.engine.command(ts, command)?;
+        self.publish()
     }
 
     /// Ends the run and gives back the engine.

@@ -6,7 +6,7 @@ use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
 use crate::engine::{Engine, EngineBuilder, EngineConfig, FaultPolicy, LaneSpec};
-use crate::execution::{ExecutionConfig, Model};
+use crate::execution::{ExecutionConfig, Model, Schedule};
 use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
@@ -15,6 +15,7 @@ use crate::strategy::{Channel, Value};
 
 use super::Failure;
 use super::given;
+use super::latency::latencies;
 use super::strategies::Loaded;
 
 /// What each loaded module will trade, in its order.
@@ -133,7 +134,7 @@ pub fn engine(
     symbols: Symbols,
     now: Ts,
 ) -> Result<Engine, Failure> {
-    let mut builder = EngineBuilder::new(engine_config(config, run), instruments.clone())?;
+    let mut builder = EngineBuilder::new(engine_config(config, run)?, instruments.clone())?;
     for (one, symbols) in loaded.into_iter().zip(symbols) {
         let account = account(config, &one.name, &symbols, &instruments)?;
         builder.add(LaneSpec {
@@ -149,10 +150,12 @@ pub fn engine(
 }
 
 /// The engine's part of the configuration.
-#[must_use]
-pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
+///
+/// # Errors
+/// A file of latencies that is none.
+pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure> {
     let (execution, market) = (&config.execution, &config.market);
-    EngineConfig {
+    Ok(EngineConfig {
         run: run.to_owned(),
         seed: config.run.seed,
         batch: config.engine.batch as usize,
@@ -168,13 +171,22 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
                 ExecutionModel::Instant => Model::Instant,
             },
             fee: execution.fee_rate,
+            maker: execution.maker_fee_rate.unwrap_or(execution.fee_rate),
+            schedule: match execution.fee_schedule {
+                config::FeeSchedule::Flat => Schedule::Flat,
+                config::FeeSchedule::Kraken => Schedule::Kraken,
+            },
+            volume: execution.fee_volume,
+            book_slippage: execution.book_slippage_rate,
             slippage: execution.slippage_rate,
+            max_trade_age_ns: i64::try_from(execution.max_trade_age.as_nanos()).unwrap_or(i64::MAX),
             max_short_leverage: execution.max_short_leverage,
             short_base: match execution.short_base {
                 config::ShortBase::Starting => ShortBase::Starting,
                 config::ShortBase::Equity => ShortBase::Equity,
             },
         },
+        latency: latencies(config)?,
         risk: RiskConfig {
             on_halt: match config.risk.on_halt {
                 config::OnHalt::Hold => OnHalt::Hold,
@@ -182,6 +194,11 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             },
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
+            max_orders_per_minute: config.risk.max_orders_per_minute,
+            max_daily_loss: config.risk.max_daily_loss,
+            max_drawdown: config.risk.max_drawdown,
+            maintenance_margin: config.risk.maintenance_margin,
+            liquidation_fee: config.risk.liquidation_fee_rate,
         },
         effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
@@ -193,7 +210,7 @@ pub fn engine_config(config: &Config, run: &str) -> EngineConfig {
             sample_ns: i64::try_from(config.portfolio.sample_interval.as_nanos())
                 .unwrap_or(i64::MAX),
         },
-    }
+    })
 }
 
 fn fault_policy(config: &Config) -> FaultPolicy {

@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Engine, Verdict};
+use crate::engine::{Command, Engine, Verdict};
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Decision, End, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    Scanner, StrategyRecord, SwapRecord, VerdictRecord, decode,
+    ChainHead, Commanded, Decision, End, Ended, Inputs, Kind, Manifest, Outputs, PayloadError,
+    Record, Scanner, StrategyRecord, SwapRecord, VerdictRecord, decode,
 };
 use crate::lockfile::{self, Approved, Candidate, LimitOverride, Lock, Sha256, Wasi};
 use crate::recorder::segments;
@@ -236,6 +236,7 @@ impl Replay {
             Kind::Sealed => Ok(()),
             _ if self.ended => Err("a record after the end".to_owned()),
             Kind::Inputs => self.inputs(record)?,
+            Kind::Command => self.command(record)?,
             Kind::Outputs => self.outputs(record)?,
             Kind::Swap => self.swap(record)?,
             // They were all told beforehand.
@@ -278,9 +279,24 @@ impl Replay {
         let parameters = setup::parameters(&self.config, &swap.to.name);
         let replacement = replacement(module, swap.from, parameters);
         self.engine.swap(swap.ts, swap.lane, replacement)?;
-        self.block.reset(self.engine.next_seq());
         self.collect();
         Ok(Ok(()))
+    }
+
+    fn command(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
+        self.settle(record.seq, &Outputs::default());
+        let Commanded { seq, ts, command } = match decode::<Commanded<Command>>(&record.payload) {
+            Ok(commanded) => commanded,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let next = self.engine.next_seq();
+        self.engine.command(ts, &command)?;
+        self.collect();
+        Ok(if seq == next {
+            Ok(())
+        } else {
+            Err(format!("a command has the number {seq}, and it is the {next}th input"))
+        })
     }
 
     fn outputs(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {

@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 
+use crate::app::accounting::UsageFile;
 use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
 use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
+use crate::app::notify::Notifier;
+use crate::app::operator;
 use crate::app::record::RunRecord;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
@@ -50,19 +53,23 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         true => Some(RunRecord::create(config, &selection, &session)?),
         false => None,
     };
+    let mut usage = config.record.enabled.then(|| UsageFile::new(config, &session));
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
     };
     let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
     let mut dashboard = Dashboard::start(config, &session)?;
+    let (line, requests) = operator::line();
     if let Some(dashboard) = &dashboard {
+        dashboard.operated_by(line);
         let url = dashboard.login_url()?;
         context.output.note(&format!("dashboard: {url}"));
         if args.open {
             open_browser(&url);
         }
     }
+    let mut notifier = Notifier::open(config, &session)?;
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
     if let Some(record) = &mut record {
         watchers.push(record);
@@ -73,11 +80,17 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(logs) = &mut logs {
         watchers.push(logs);
     }
+    if let Some(usage) = &mut usage {
+        watchers.push(usage);
+    }
     watchers.push(&mut console);
+    if let Some(notifier) = &mut notifier {
+        watchers.push(notifier);
+    }
     if let Some(dashboard) = &mut dashboard {
         watchers.push(dashboard);
     }
-    let ran = live::run(config, &selection, &interrupt, watchers)?;
+    let ran = live::run(config, &selection, &interrupt, watchers, requests)?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));

@@ -10,6 +10,7 @@
 
 mod error;
 mod json_schema;
+mod latency;
 mod schema;
 mod sections;
 mod source;
@@ -24,12 +25,14 @@ use sha2::{Digest as _, Sha256};
 
 pub use error::{ConfigError, Problem};
 pub use json_schema::json_schema;
+pub use latency::{Latency, parse_latency};
 pub use schema::{Effective, Key};
 pub use sections::{
-    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
-    HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    OnFault, OnHalt, PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig,
-    ShortBase, SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
+    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeeSchedule, FeedKind,
+    FeedSourceConfig, HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig,
+    ModuleProfile, NotifyConfig, NotifyRule, OnFault, OnHalt, PortfolioConfig, RecordConfig,
+    RiskConfig, RunConfig, SandboxConfig, ShortBase, SimConfig, StrategiesConfig, StrategyConfig,
+    WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration, parse_size};
@@ -63,6 +66,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// `[web]`
     pub web: WebConfig,
+    /// `[notify]`
+    pub notify: NotifyConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[log.files]`
@@ -89,6 +94,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         EngineConfig::KEYS,
         HistoryConfig::KEYS,
         WebConfig::KEYS,
+        NotifyConfig::KEYS,
         LogConfig::KEYS,
         LogFilesConfig::KEYS,
         RecordConfig::KEYS,
@@ -132,6 +138,7 @@ impl Config {
         let engine = EngineConfig::read(reader, &at("engine"));
         let history = HistoryConfig::read(reader, &at("history"));
         let web = WebConfig::read(reader, &at("web"));
+        let notify = NotifyConfig::read(reader, &at("notify"));
         let log = LogConfig::read(reader, &at("log"));
         let log_files = LogFilesConfig::read(reader, &at("log.files"));
         let record = RecordConfig::read(reader, &at("record"));
@@ -149,6 +156,7 @@ impl Config {
             engine: engine?,
             history: history?,
             web: web?,
+            notify: notify?,
             log: log?,
             log_files: log_files?,
             record: record?,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
@@ -17,6 +17,7 @@ use super::hub;
 
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
+type Counts = Family<Labels, Counter>;
 
 /// What Prometheus asks for.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
@@ -37,6 +38,50 @@ fn by_strategy(
         }
     }
     family
+}
+
+/// What a live connection counts. Channels and kinds of errors are ours.
+fn feed(registry: &mut Registry, feed: &super::model::Feed) {
+    let Some(connected) = feed.connected else { return };
+    let by_symbol = Gauges::default();
+    let (gaps, failures, messages) = (Counts::default(), Counts::default(), Counts::default());
+    for symbol in &feed.symbols {
+        let labels = vec![("symbol", symbol.symbol.clone())];
+        for (family, count) in [
+            (&gaps, symbol.gaps),
+            (&failures, symbol.checksum_failures),
+            (&messages, symbol.messages),
+        ] {
+            family.get_or_create(&labels).inc_by(count.unwrap_or(0));
+        }
+        for (channel, age) in &symbol.ages_ms {
+            let labels = vec![("symbol", symbol.symbol.clone()), ("channel", channel.clone())];
+            by_symbol.get_or_create(&labels).set(*age as f64 / 1e3);
+        }
+    }
+    let errors = Counts::default();
+    for (kind, count) in &feed.errors {
+        errors.get_or_create(&vec![("kind", kind.clone())]).inc_by(*count);
+    }
+    let up = ConstGauge::new(i64::from(connected));
+    registry.register("feed_connected", "1 while the connection stands", up);
+    registry.register("feed_last_data_seconds", "Age of the latest data", by_symbol);
+    registry.register("feed_messages", "Events that reached the engine", messages);
+    registry.register("feed_trade_gaps", "Times that ids of trades skipped some", gaps);
+    registry.register("feed_checksum_failures", "Books that could not be trusted", failures);
+    registry.register("feed_refused", "Refused frames by what was wrong", errors);
+    for (name, help, count) in [
+        ("feed_connection_attempts", "Attempts to connect", feed.attempts),
+        ("feed_frames", "Frames that were read", feed.frames),
+        ("feed_trades_missed", "Trades that the gaps lack", feed.trades_missed),
+        ("feed_resubscriptions", "Channels that were asked for anew", feed.resubscriptions),
+    ] {
+        registry.register(name, help, ConstCounter::new(count.unwrap_or(0)));
+    }
+    if let Some(skew) = feed.skew_ms {
+        let help = "Our clock minus the venue's at the latest event";
+        registry.register("feed_skew_seconds", help, ConstGauge::new(skew / 1e3));
+    }
 }
 
 fn render(app: &App) -> Result<String, std::fmt::Error> {
@@ -89,6 +134,7 @@ fn render(app: &App) -> Result<String, std::fmt::Error> {
         usable.get_or_create(&labels).set(f64::from(u8::from(symbol.status != "stale")));
     }
     registry.register("feed_usable", "1 while its data is fresh and verified", usable);
+    feed(&mut registry, &state.feed);
     if let Some(errors) = state.feed.parse_errors {
         let help = "Messages of the venue that could not be read";
         registry.register("feed_parse_errors", help, ConstCounter::new(errors));

@@ -333,6 +333,27 @@ pub struct Feed {
     pub reconnects: Option<u64>,
     pub parse_errors: Option<u64>,
     pub outages: Vec<Outage>,
+    /// which venue, where the market is a live one
+    pub venue: Option<String>,
+    pub url: Option<String>,
+    pub connected: Option<bool>,
+    /// attempts to connect
+    pub attempts: Option<u64>,
+    /// why the last attempt or connection ended
+    pub last_loss: Option<String>,
+    /// frames that were read
+    pub frames: Option<u64>,
+    /// refused frames by what was wrong with them
+    pub errors: BTreeMap<String, u64>,
+    /// why the last of them was refused
+    pub last_refusal: Option<String>,
+    /// trades that the gaps lack
+    pub trades_missed: Option<u64>,
+    /// channels of a symbol that were asked for anew
+    pub resubscriptions: Option<u64>,
+    /// our clock minus the venue's at the latest event: a delay and the
+    /// difference of two clocks
+    pub skew_ms: Option<f64>,
 }
 
 /// How one symbol's data is doing.
@@ -342,6 +363,8 @@ pub struct FeedSymbol {
     pub symbol: String,
     pub status: String,
     pub last_message_age_ms: Option<u64>,
+    /// the same by channel: `book`, `trade`
+    pub ages_ms: BTreeMap<String, u64>,
     pub messages: Option<u64>,
     pub gaps: Option<u64>,
     pub checksum_failures: Option<u64>,
@@ -358,7 +381,7 @@ pub struct Outage {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[allow(missing_docs, reason = "each is what its name says, in the units of the module's head")]
 pub struct Event {
     pub seq: u64,

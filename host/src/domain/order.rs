@@ -90,6 +90,12 @@ pub enum OrderStatus {
     Canceled,
     /// ended by time
     Expired,
+    /// a new order is on its way to the venue
+    PendingNew,
+    /// a change is on its way
+    PendingAmend,
+    /// a cancel is on its way
+    PendingCancel,
 }
 
 /// Who caused an order.
@@ -178,6 +184,8 @@ pub enum RejectReason {
     RiskLimit,
     /// the strategy is halted
     Halted,
+    /// a post-only order that would take liquidity
+    WouldTake,
 }
 
 impl RejectReason {
@@ -206,6 +214,7 @@ impl RejectReason {
             Self::WarmingUp => "warming-up",
             Self::RiskLimit => "risk-limit",
             Self::Halted => "halted",
+            Self::WouldTake => "would-take",
         }
     }
 }

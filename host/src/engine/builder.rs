@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::domain::{InstrumentTable, SymbolId, Ts};
-use crate::execution::{Brackets, ExecutionConfig, Orders};
+use crate::domain::{InstrumentTable, Rate, SymbolId, Ts};
+use crate::execution::{
+    Brackets, Depleted, ExecutionConfig, Fees, LatencyConfig, Model, Orders, Rates,
+};
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
-use crate::risk::RiskConfig;
+use crate::risk::{RiskConfig, Watch};
 use crate::strategy::{
     Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Usage, Value,
 };
@@ -16,6 +18,7 @@ use crate::strategy::{
 use super::Engine;
 use super::chain::{Chain, Record, RecordKind};
 use super::faults::{FaultPolicy, Recovery};
+use super::flight::Flight;
 use super::lane::{Counters, Lane, LaneLimits, LaneState};
 use super::stream::{Class, ClassKey};
 use super::throttle::Throttle;
@@ -38,6 +41,8 @@ pub struct EngineConfig {
     pub candles: Vec<u32>,
     /// costs and model
     pub execution: ExecutionConfig,
+    /// how long what strategies send is on its way
+    pub latency: LatencyConfig,
     /// limits and what a halt does
     pub risk: RiskConfig,
     /// how much one event may cause
@@ -61,6 +66,7 @@ impl Default for EngineConfig {
             market: MarketLimits::default(),
             candles: vec![60, 300],
             execution: ExecutionConfig::default(),
+            latency: LatencyConfig::default(),
             risk: RiskConfig::default(),
             effects: EffectLimits::default(),
             interval_ns: 0,
@@ -135,6 +141,7 @@ pub struct EngineBuilder {
     instruments: InstrumentTable,
     classes: Vec<Class>,
     lanes: Vec<Lane>,
+    latency: Arc<LatencyConfig>,
 }
 
 impl EngineBuilder {
@@ -146,7 +153,11 @@ impl EngineBuilder {
         for (_, instrument) in instruments.iter() {
             instrument.validate().map_err(BuildError::Instrument)?;
         }
-        Ok(Self { config, instruments, classes: Vec::new(), lanes: Vec::new() })
+        // What happens at once, at the price that caused it, was never on its way.
+        let instant = config.execution.model == Model::Instant;
+        let latency = if instant { LatencyConfig::default() } else { config.latency.clone() };
+        let (classes, lanes, latency) = (Vec::new(), Vec::new(), Arc::new(latency));
+        Ok(Self { config, instruments, classes, lanes, latency })
     }
 
     /// Adds a strategy.
@@ -193,6 +204,10 @@ impl EngineBuilder {
         for (own, symbol) in (0_u16..).map(SymbolId).zip(&symbols) {
             local[symbol.index()] = Some(own);
         }
+        // Where fuel is time, it must be the event's own.
+        let one_a_call = self.config.strict
+            || self.latency.ns_per_fuel > Rate(0)
+            || self.config.on_fault.needs_place();
         let lane = Lane {
             number,
             name: spec.name.into(),
@@ -202,18 +217,23 @@ impl EngineBuilder {
             local,
             brackets: Brackets::new(symbols.len()),
             orders: Orders::default(),
+            flight: Flight::new(Arc::clone(&self.latency), self.config.seed),
+            depleted: vec![Depleted::default(); symbols.len()],
+            shown: 0,
             symbols: symbols.into(),
             instruments,
             account,
             execution: self.config.execution,
             risk: self.config.risk,
+            watch: Watch::default(),
+            fees: Fees::new(
+                self.config.execution.schedule,
+                Rates { maker: self.config.execution.maker, taker: self.config.execution.fee },
+                self.config.execution.volume,
+            ),
             limits: LaneLimits {
                 intents_per_event: effects.intents,
-                events_per_call: if self.config.strict || self.config.on_fault.needs_place() {
-                    1
-                } else {
-                    u32::MAX
-                },
+                events_per_call: if one_a_call { 1 } else { u32::MAX },
                 interval_ns: self.config.interval_ns,
             },
             chain: Chain::default(),
@@ -264,7 +284,7 @@ impl EngineBuilder {
     /// quarantined.
     #[must_use]
     pub fn start(self, now: Ts) -> Engine {
-        let Self { config, instruments, classes, lanes } = self;
+        let Self { config, instruments, classes, lanes, .. } = self;
         let batch = config.batch.max(1);
         let mut market = Market::new(&instruments, config.market, batch);
         for (symbol, _) in instruments.iter() {
@@ -304,6 +324,9 @@ impl Lane {
         }
         for (name, value) in &self.info.parameters {
             record = parameter(record.text(name), value);
+        }
+        if let Some(recording) = self.flight.recording() {
+            record = record.text(&recording);
         }
         self.chain.absorb(&record);
         let view = Arc::new(LaneView::new(self, market, 0));

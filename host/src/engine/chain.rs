@@ -33,10 +33,14 @@ pub enum RecordKind {
     Accept = 11,
     /// a stop was reached
     Wake = 12,
+    /// something is on its way to the venue
+    Sent = 13,
     /// after a fault: a restart is set, it succeeded, or it failed
-    Restart = 13,
+    Restart = 14,
     /// another module took the strategy's place, or could not
-    Swap = 14,
+    Swap = 15,
+    /// a short was charged
+    Charge = 20,
 }
 
 /// A record under construction.

@@ -1,7 +1,7 @@
 //! A lane: one strategy with its account, brackets, chain and counters.
 //!
-//! A lane walks the batch's moments once. Where its brackets act or its orders
-//! look it stops and trades; between such moments its strategy gets as many events in one call as
+//! A lane walks the batch's moments once. Where its brackets act, its orders look or
+//! something that it sent arrives, it stops and trades; between such moments its strategy gets as many events in one call as
 //! there are, and what the strategy asks for happens at the moment of the last
 //! event that it consumed. So the outcome does not depend on the batch's size.
 
@@ -10,16 +10,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{InstrumentTable, OrderId, Price, SymbolId, Ts};
-use crate::execution::{Brackets, ExecutionConfig, Orders};
-use crate::input::InputBlock;
+use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts};
+use crate::execution::{Brackets, Depleted, ExecutionConfig, Fees, Model, Orders};
+use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
-use crate::risk::RiskConfig;
-use crate::strategy::{Effects, Fault, FaultKind, Intent, OrderUpdate, StartInfo, Strategy, Usage};
+use crate::risk::{RiskConfig, Watch};
+use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, StartInfo, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
 use super::faults::Recovery;
+use super::flight::Flight;
 use super::output::{LaneOutput, Output};
 use super::stream::Class;
 use super::throttle::Throttle;
@@ -125,8 +126,15 @@ pub struct Lane {
     pub(super) account: Account,
     pub(super) brackets: Brackets,
     pub(super) orders: Orders,
+    pub(super) flight: Flight,
+    /// by the lane's own number: what it took of the displayed levels
+    pub(super) depleted: Vec<Depleted>,
+    /// moments of the batch before this one have shown their levels
+    pub(super) shown: u32,
     pub(super) execution: ExecutionConfig,
     pub(super) risk: RiskConfig,
+    pub(super) watch: Watch,
+    pub(super) fees: Fees,
     pub(super) limits: LaneLimits,
     pub(super) chain: Chain,
     pub(super) state: LaneState,
@@ -166,11 +174,12 @@ impl Lane {
         let end = batch.timeline.moments().len() as u32;
         let mut acted = 0; // moments before this one are done: acted upon and marked
         let mut told = 0; // events of the stream before this one are delivered
+        self.shown = 0;
         loop {
             let stop = self.next_action(batch.timeline, acted, end);
             if let Some((event, moment)) = self.wakes(batch, told, stop) {
                 told = event;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.restart(batch, moment)?;
                 continue;
@@ -178,14 +187,14 @@ impl Lane {
             if self.limits.interval_ns > 0 && self.state.is_called() {
                 if let Some((next, moment)) = self.hold(batch, told, stop) {
                     told = next;
-                    self.mark(batch.timeline, acted, moment + 1)?;
+                    self.mark(batch, acted, moment + 1)?;
                     acted = acted.max(moment + 1);
                     self.release(batch, moment)?;
                     continue;
                 }
             } else if let Some((consumed, moment)) = self.deliver(batch, told, stop) {
                 told = consumed;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.settle(batch, moment)?;
                 self.checkpoint(batch, moment)?;
@@ -194,17 +203,18 @@ impl Lane {
                 // It was called with one event, and failed at that.
                 let moment = batch.classes[self.class].moment(told);
                 told += 1;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.recover(batch, moment)?;
                 continue;
             }
             told = batch.classes[self.class].before(stop);
-            self.mark(batch.timeline, acted, stop)?;
+            self.mark(batch, acted, stop)?;
             if stop == end {
+                self.refresh(batch, end);
                 return Ok(());
             }
-            self.mark(batch.timeline, stop, stop + 1)?;
+            self.mark(batch, stop, stop + 1)?;
             self.act(batch, stop)?;
             acted = stop + 1;
         }
@@ -216,39 +226,43 @@ impl Lane {
         if self.state == LaneState::Stopped {
             return end;
         }
+        let end = self.next_arrival(timeline, from, end);
         let end = self.next_look(timeline, from, end);
+        let end = self.next_watch(timeline, from, end);
         if self.brackets.is_empty() {
             return end;
         }
         let moments = &timeline.moments()[from as usize..end as usize];
         let acts = moments.iter().position(|moment| {
-            // Only these tell a new price or status. The others exist because
-            // some lane asked for them, which must not move this one.
-            matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status)
+            self.is_own(moment)
                 && self.local[moment.symbol.index()].is_some_and(|symbol| {
                     let qty = self.account.qty(symbol);
-                    self.brackets.get(symbol).acts(qty, &moment.top).is_some()
+                    self.brackets
+                        .get(symbol)
+                        .acts(qty, &moment.top, self.oldest(moment.ts))
+                        .is_some()
                 })
         });
         acts.map_or(end, |offset| from + offset as u32)
     }
 
     /// Marks the account at moments `from` to `to`, exclusive.
-    fn mark(&mut self, timeline: &Timeline, from: u32, to: u32) -> Result<(), InvariantBroken> {
+    fn mark(&mut self, batch: &mut Batch<'_>, from: u32, to: u32) -> Result<(), InvariantBroken> {
         let observes = self.account.observes();
         if from >= to || !(observes || self.account.needs_marks()) {
             return Ok(());
         }
-        for moment in &timeline.moments()[from as usize..to as usize] {
+        for moment in &batch.timeline.moments()[from as usize..to as usize] {
             // History is no market: an account is worth what it is at the first
             // event, not at a price of hours ago. Candles and timers tell no new
             // price, and exist because some lane asked for them.
-            if !matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status) {
+            if !moment.is_price() {
                 continue;
             }
             if let Some(symbol) = self.local[moment.symbol.index()] {
                 let mark = moment.top.mark2();
                 self.account.accrue(moment.ts)?;
+                self.tell_charges(moment, batch.outputs);
                 if observes {
                     self.account.observe(symbol, mark);
                 }
@@ -272,13 +286,22 @@ impl Lane {
         }
         let events = (upto - told) as u32;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
+        let before = self.strategy.usage().fuel;
         let answer = match self.foretold() {
             Ok(()) => self.strategy.handle(class.words(told, upto), events, &mut self.effects),
             Err(fault) => Err(fault),
         };
         let consumed = self.consumed(answer, events, batch, class.moment(told))?;
         let next = told + consumed as usize;
-        Some((next, class.moment(next - 1)))
+        let moment = class.moment(next - 1);
+        self.computed(batch.timeline.moments()[moment as usize].ts, before);
+        Some((next, moment))
+    }
+
+    /// Counts the fuel that a call at `ts` used as time, where that is wanted.
+    pub(super) fn computed(&mut self, ts: Ts, fuel_before: u64) {
+        let used = self.strategy.usage().fuel.saturating_sub(fuel_before);
+        self.flight.computed(ts, used);
     }
 
     /// Checks the answer of `handle`; a fault quarantines the lane.
@@ -321,6 +344,9 @@ impl Lane {
             left = left.saturating_sub(self.effects.intents.len() as u32);
             self.commit(batch, moment)?;
             let Some(update) = self.updates.pop_front() else {
+                if self.police(batch, moment)? {
+                    continue;
+                }
                 return self.recover(batch, moment);
             };
             if !self.state.is_called() {
@@ -343,12 +369,16 @@ impl Lane {
         let number = batch.timeline.number(moment);
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
+        let before = self.strategy.usage().fuel;
         let told = match self.foretold() {
             Ok(()) => self.strategy.on_order(update, Arc::new(view), &mut self.effects),
             Err(fault) => Err(fault),
         };
         match told {
-            Ok(()) => self.verdicts.updates += 1,
+            Ok(()) => {
+                self.verdicts.updates += 1;
+                self.computed(place.ts, before);
+            }
             Err(fault) => self.fail(fault, place.ts, batch.outputs),
         }
         Ok(())
@@ -360,6 +390,8 @@ impl Lane {
         batch: &mut Batch<'_>,
         moment: u32,
     ) -> Result<(), InvariantBroken> {
+        self.refresh(batch, moment + 1);
+        self.set_fees(batch.timeline.moments()[moment as usize].ts);
         let index = batch.timeline.moments()[moment as usize].index;
         // A moment before its input (a candle, a timer) meets the book as it
         // was before that input.
@@ -374,41 +406,50 @@ impl Lane {
         Ok(())
     }
 
+    /// Forgets what was taken of the levels that moments before `end` have shown
+    /// anew.
+    fn refresh(&mut self, batch: &Batch<'_>, end: u32) {
+        if self.depleted.iter().all(Depleted::is_empty) {
+            self.shown = self.shown.max(end);
+        }
+        let from = self.shown.min(end);
+        for moment in &batch.timeline.moments()[from as usize..end as usize] {
+            let Some(own) = self.local[moment.symbol.index()] else { continue };
+            if moment.kind != MomentKind::Book {
+                continue;
+            }
+            let depleted = &mut self.depleted[own.index()];
+            match batch.block.get(moment.index as usize) {
+                EventRef::Book { snapshot: true, .. } => depleted.clear(),
+                EventRef::Book { bids, asks, .. } if !depleted.is_empty() => {
+                    for (side, levels) in [(Side::Buy, bids), (Side::Sell, asks)] {
+                        levels.iter().for_each(|(price, _)| depleted.shown(side, price.0));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.shown = self.shown.max(end);
+    }
+
+    /// Notes what a fill took of the displayed levels; the books must stand at it.
+    pub(super) fn deplete(&mut self, batch: &Batch<'_>, symbol: SymbolId, side: Side, qty: Qty) {
+        let book = batch.market.book(self.symbols[symbol.index()]);
+        if self.execution.model == Model::Book {
+            self.depleted[symbol.index()].take(book, side, qty.0);
+        }
+    }
+
     /// Applies the effects of the call that has just returned well.
     fn commit(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
         if self.effects.is_empty() {
             return Ok(());
         }
-        let place = batch.timeline.moments()[moment as usize];
-        self.publish(place.ts, batch.outputs);
+        let ts = batch.timeline.moments()[moment as usize].ts;
+        self.publish(ts, batch.outputs);
         let intents = std::mem::take(&mut self.effects.intents);
         for intent in &intents {
-            match intent {
-                Intent::Submit { order, request } => {
-                    self.next_order = order + 1;
-                    self.place(batch, moment, OrderId(*order), request)?;
-                }
-                Intent::Cancel { order } => {
-                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
-                    self.chain.absorb(&record.int(i128::from(*order)));
-                    if !self.cancel(batch, moment, OrderId(*order)) {
-                        self.reject_unknown(batch, moment, *order);
-                    }
-                }
-                Intent::Amend { order, size, price } => {
-                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
-                    let record = record.int(i128::from(*order)).maybe(*size).maybe(*price);
-                    self.chain.absorb(&record);
-                    if !self.amend(batch, moment, OrderId(*order), *size, *price)? {
-                        self.reject_unknown(batch, moment, *order);
-                    }
-                }
-                Intent::CancelAll { symbol } => {
-                    let record = Record::new(RecordKind::Request, place.seq, place.phase);
-                    self.chain.absorb(&record.int(symbol.map_or(-1, i128::from)));
-                    self.cancel_all(batch, moment, symbol.map(SymbolId));
-                }
-            }
+            self.send(batch, moment, intent)?;
         }
         self.effects.intents = intents;
         self.effects.intents.clear();
@@ -479,21 +520,25 @@ impl Lane {
             let body = LaneOutput::Canceled { order: id, symbol, leaves };
             outputs.push(Output { lane: self.number, ts, body });
         }
+        self.ground(ts, outputs);
     }
 
-    /// Lets orders look and trades what the brackets ask for at `moment`. A
+    /// Lets orders look, trades what the brackets ask for and takes what arrives at
+    /// `moment`. A
     /// bracket that a fill of this moment sets acts at a later one.
     fn act(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
         let Some(symbol) = self.local[place.symbol.index()] else { return Ok(()) };
         let qty = self.account.qty(symbol);
-        let acts = self.brackets.get(symbol).acts(qty, &place.top);
+        let acts = self.brackets.get(symbol).acts(qty, &place.top, self.oldest(place.ts));
         if self.looks(&place) {
             self.look(batch, moment)?;
         }
         if let Some(cause) = acts.filter(|_| !self.account.qty(symbol).is_zero()) {
             self.close(batch, moment, symbol, cause)?;
         }
+        self.land(batch, moment)?;
+        self.police(batch, moment)?;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         self.settle(batch, moment)
     }
@@ -535,6 +580,11 @@ impl Lane {
             record = record.int(i128::from(symbol.0)).int(i128::from(position.qty.0));
         }
         self.chain.absorb(&record);
+    }
+
+    /// A trade before this time is no price to trade at any more.
+    pub(super) fn oldest(&self, now: Ts) -> Ts {
+        Ts(now.0.saturating_sub(self.execution.max_trade_age_ns))
     }
 
     /// A lane's number for a price as text, for messages.

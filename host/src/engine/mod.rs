@@ -9,16 +9,23 @@
 //! An [`Engine`] comes only out of an [`EngineBuilder`], after every strategy was
 //! described, configured and started: there is no half-started engine to call.
 
+mod booking;
 mod builder;
 pub mod chain;
+mod changes;
 mod command;
+mod entering;
 mod faults;
+mod flight;
+mod funds;
 mod intake;
 mod lane;
+mod limits;
 pub mod output;
 mod records;
 pub mod report;
 mod resting;
+mod rules;
 mod stream;
 mod swap;
 mod throttle;
@@ -29,10 +36,10 @@ mod view;
 use std::sync::Arc;
 
 use crate::domain::{InstrumentTable, Ts};
+use crate::execution::Brackets;
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
-use crate::strategy::{Fault, FaultKind};
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use command::{Command, CommandAction};
@@ -56,6 +63,8 @@ pub struct LaneRef<'a> {
     pub version: &'a str,
     /// what its news are counted in
     pub instruments: &'a InstrumentTable,
+    /// stops and targets of its positions
+    pub brackets: &'a Brackets,
 }
 
 /// A started engine.
@@ -80,8 +89,9 @@ impl Engine {
         self.market_mut()?.begin_block();
         let mut from = 0;
         while from < block.len() {
-            let to = block.len().min(from + self.batch);
+            let to = rules::batch_end(block, from, self.batch);
             self.step_batch(block, from, to)?;
+            self.take_rules(block, to - 1);
             from = to;
         }
         self.next_seq = self.next_seq.max(block.next_seq());
@@ -113,16 +123,6 @@ impl Engine {
 
     fn market_mut(&mut self) -> Result<&mut Market, InvariantBroken> {
         Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
-    }
-
-    /// Ends a strategy between two blocks, because it may no longer run. Its
-    /// position and its bracket stay, as after a fault. True when it was running.
-    pub fn halt(&mut self, name: &str, why: &str) -> bool {
-        let now = self.timeline.now();
-        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.goes_on());
-        let Some(lane) = running else { return false };
-        lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
-        true
     }
 
     /// Takes an operator's command: an input like any other. It takes the next
@@ -257,7 +257,18 @@ impl Engine {
     #[must_use]
     pub fn lane(&self, number: u16) -> LaneRef<'_> {
         let lane = &self.lanes[usize::from(number)];
-        LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
+        LaneRef {
+            name: &lane.name,
+            version: &lane.version,
+            instruments: &lane.instruments,
+            brackets: &lane.brackets,
+        }
+    }
+
+    /// The number of the lane of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.lanes.iter().find(|lane| *lane.name == *name).map(|lane| lane.number)
     }
 
     /// Every lane's decision chain, in order.

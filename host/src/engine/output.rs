@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
-use crate::portfolio::RoundTrip;
+use crate::execution::latency::Sent;
+use crate::portfolio::{Charge, RoundTrip};
 use crate::strategy::{Fault, LogLevel};
 
 use super::command::CommandAction;
@@ -69,6 +70,28 @@ pub enum LaneOutput {
         /// how much was left
         leaves: Qty,
     },
+    /// the time of an order that waited is over
+    Expired {
+        /// which
+        order: OrderId,
+        /// in what
+        symbol: SymbolId,
+        /// how much was left
+        leaves: Qty,
+    },
+    /// an order, a change or a cancel is on its way to the venue
+    Sent {
+        /// which of them
+        what: Sent,
+        /// of which order; none: of all
+        order: Option<OrderId>,
+        /// in what, when that is known
+        symbol: Option<SymbolId>,
+        /// when it arrives; it acts at the first event at or after that
+        arrives: Ts,
+    },
+    /// a short was charged for being opened or staying open
+    Charge(Charge),
     /// requests beyond what one event may ask for were dropped
     Dropped {
         /// how many

@@ -28,6 +28,9 @@ pub(super) fn combination(request: &OrderRequest) -> Result<(), &'static str> {
     if request.post_only && (!limit || immediate) {
         return Err("only a limit order that waits can be post-only");
     }
+    if request.good_till_ns.is_some() && immediate {
+        return Err("an immediate order is not good till a date");
+    }
     if !limit && immediate {
         return Err("a stop waits: it is good till canceled or for the day");
     }
@@ -67,6 +70,9 @@ pub(super) fn order_record(place: &Moment, order: OrderId, request: &OrderReques
         .text(&request.reason);
     for (key, value) in &request.metadata {
         record = record.text(key).text(value);
+    }
+    if let Some(date) = request.good_till_ns {
+        record = record.text("good-till").int(i128::from(date));
     }
     record
 }

@@ -67,6 +67,7 @@ impl Lane {
             self.effects.begin(self.next_order, self.limits.intents_per_event);
             let part = events.min(self.limits.events_per_call);
             let (words, _) = rest.split_at(length_of(rest, part));
+            let before = self.strategy.usage().fuel;
             let answer = match self.foretold() {
                 Ok(()) => self.strategy.handle(words, part, &mut self.effects),
                 Err(fault) => Err(fault),
@@ -74,6 +75,7 @@ impl Lane {
             let Some(consumed) = self.consumed(answer, part, batch, moment) else {
                 return self.recover(batch, moment);
             };
+            self.computed(batch.timeline.moments()[moment as usize].ts, before);
             events -= consumed;
             rest = &rest[length_of(rest, consumed)..];
             self.settle(batch, moment)?;

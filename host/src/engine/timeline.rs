@@ -51,6 +51,15 @@ pub struct Moment {
     pub top: Top,
 }
 
+impl Moment {
+    /// True when it tells a new price or status. The others exist because some lane
+    /// asked for them, which must not move an account.
+    #[must_use]
+    pub fn is_price(&self) -> bool {
+        matches!(self.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status)
+    }
+}
+
 /// The moments of one batch.
 #[derive(Debug)]
 pub struct Timeline {
@@ -182,7 +191,8 @@ impl Timeline {
                 let moment = self.push(at, 0, MomentKind::Status, symbol, 0, market);
                 self.status(at, moment, symbol, status, classes);
             }
-            EventRef::Timer => {
+            // What they change holds behind the batch, which ends here.
+            EventRef::Timer | EventRef::Rules { .. } => {
                 self.push(at, 0, MomentKind::Timer, SymbolId(0), 0, market);
             }
         }
@@ -315,7 +325,9 @@ impl Timeline {
             seeded = series.seed(input);
             self.deadline = self.deadline.min(series.deadline());
         }
-        market.apply_history_price(symbol, input.close.0);
+        let length = i64::from(input.interval_s).saturating_mul(Ts::SECOND);
+        let end = Ts(input.open_ts.0.saturating_add(length).min(at.ts));
+        market.apply_history_price(symbol, input.close.0, end);
         if let Some(candle) = seeded {
             self.candle(at, symbol, input.interval_s, &candle, Some(input.vwap), market, classes);
         }

@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Cause, Price, Qty, SymbolId};
+use crate::domain::{Cause, Price, Qty, Side, SymbolId, Ts};
 use crate::input::TradingStatus;
 use crate::market::Top;
 
@@ -36,15 +36,15 @@ impl Bracket {
         self.stop.is_none() && self.target.is_none() && self.close.is_none()
     }
 
-    /// What acts on a position of `qty` at these prices.
+    /// What acts on a position of `qty` at these prices. Without a book a last
+    /// trade before `oldest` is no price.
     #[must_use]
-    pub fn acts(&self, qty: Qty, top: &Top) -> Option<Cause> {
+    pub fn acts(&self, qty: Qty, top: &Top, oldest: Ts) -> Option<Cause> {
         if top.status != TradingStatus::Trading && top.status != TradingStatus::ReduceOnly {
             return None;
         }
         let long = qty.0 > 0;
-        let book_side = if long { top.bid } else { top.ask };
-        let exit = if top.has_book { book_side } else { top.last };
+        let exit = top.meets(if long { Side::Sell } else { Side::Buy }, oldest);
         if exit <= 0 || qty.is_zero() {
             return None;
         }
@@ -131,14 +131,14 @@ mod tests {
             ("long, empty bids", 1, top(0, 80), None),
         ];
         for (name, qty, top, expected) in cases {
-            assert_eq!(bracket.acts(Qty(qty), &top), expected, "{name}");
+            assert_eq!(bracket.acts(Qty(qty), &top, Ts(0)), expected, "{name}");
         }
         let short = Bracket { stop: Some(Price(110)), target: Some(Price(90)), close: None };
-        assert_eq!(short.acts(Qty(-1), &top(108, 110)), Some(Cause::StopLoss));
-        assert_eq!(short.acts(Qty(-1), &top(89, 90)), Some(Cause::TakeProfit));
-        assert_eq!(short.acts(Qty(-1), &top(89, 91)), None);
-        assert_eq!(short.acts(Qty(0), &top(200, 210)), None);
+        assert_eq!(short.acts(Qty(-1), &top(108, 110), Ts(0)), Some(Cause::StopLoss));
+        assert_eq!(short.acts(Qty(-1), &top(89, 90), Ts(0)), Some(Cause::TakeProfit));
+        assert_eq!(short.acts(Qty(-1), &top(89, 91), Ts(0)), None);
+        assert_eq!(short.acts(Qty(0), &top(200, 210), Ts(0)), None);
         let stale = Top { status: TradingStatus::Stale, ..top(200, 210) };
-        assert_eq!(short.acts(Qty(-1), &stale), None, "nothing fills on stale data");
+        assert_eq!(short.acts(Qty(-1), &stale, Ts(0)), None, "nothing fills on stale data");
     }
 }

@@ -1,8 +1,8 @@
 //! How much of a market order fills, and for what amount.
 
-use super::{ExecutionConfig, Model};
+use super::{Depleted, ExecutionConfig, Model};
 use crate::domain::decimal;
-use crate::domain::{Instrument, Money, Price, Qty, Rate, RejectReason, Rounding, Side};
+use crate::domain::{Instrument, Money, Price, Qty, Rate, RejectReason, Rounding, Side, Ts};
 use crate::market::{Book, Top};
 
 /// The market that an order meets.
@@ -14,6 +14,10 @@ pub struct Venue<'a> {
     pub top: Top,
     /// the book at that moment
     pub book: &'a Book,
+    /// a last trade before this time is no price any more
+    pub oldest: Ts,
+    /// what the lane has taken of that book
+    pub depleted: &'a Depleted,
     /// the price of the event that caused the order, 0 when it had none
     pub cause: i64,
     /// how it fills and what it costs
@@ -54,19 +58,24 @@ impl Venue<'_> {
     /// The price that an order of this side would meet first.
     ///
     /// # Errors
-    /// [`RejectReason::NoLiquidity`] on an empty side of a book,
-    /// [`RejectReason::NoMarketData`] before any price is known.
+    /// [`RejectReason::NoLiquidity`] on an empty side of a book, or one of which
+    /// the lane has taken everything,
+    /// [`RejectReason::NoMarketData`] before any price is known,
+    /// [`RejectReason::StaleData`] where the last trade is all and too old.
     pub fn reference(&self, side: Side) -> Result<Price, RejectReason> {
+        if self.walks_book() {
+            let best = self.depleted.left(self.book, side).next();
+            return best.map(|level| Price(level.0)).ok_or(RejectReason::NoLiquidity);
+        }
         let best = match side {
             Side::Buy => self.top.ask,
             Side::Sell => self.top.bid,
         };
-        if self.walks_book() {
-            return if best > 0 { Ok(Price(best)) } else { Err(RejectReason::NoLiquidity) };
-        }
+        let old = self.top.last_ts < self.oldest;
         let price = match self.config.model {
-            Model::Instant if self.cause > 0 => self.cause,
+            Model::Instant if self.cause > 0 && !old => self.cause,
             Model::Instant if best > 0 => best,
+            _ if self.top.last > 0 && old => return Err(RejectReason::StaleData),
             _ => self.top.last,
         };
         if price > 0 { Ok(Price(price)) } else { Err(RejectReason::NoMarketData) }
@@ -91,13 +100,16 @@ impl Venue<'_> {
     /// The largest quantity whose cost and fee stay within `money`.
     fn within_budget(&self, side: Side, money: Money) -> Result<Qty, RejectReason> {
         let invalid = RejectReason::InvalidNumber;
-        let before_fee = without(money, self.config.fee);
+        let slippage =
+            if self.walks_book() { self.config.book_slippage } else { self.config.slippage };
+        let before_fee = without(without(money, self.config.fee), slippage);
         let mut qty = if self.walks_book() {
             let mut left = before_fee;
             let mut total: i64 = 0;
-            for (price, depth) in self.book.opposite(side) {
-                let take =
-                    self.instrument.affordable(left, Price(price)).ok_or(invalid)?.0.min(depth);
+            for (price, depth) in self.depleted.left(self.book, side) {
+                // Levels need not end on an increment; only their sum is rounded.
+                let most = self.instrument.affordable_units(left, Price(price));
+                let take = most.ok_or(invalid)?.0.min(depth);
                 total = total.checked_add(take).ok_or(invalid)?;
                 let cost = self.instrument.notional(Price(price), Qty(take), Rounding::Ceil);
                 left = left - cost.ok_or(invalid)?;
@@ -107,22 +119,23 @@ impl Venue<'_> {
             }
             self.instrument.round_qty(Qty(total))
         } else {
-            let budget = without(before_fee, self.config.slippage);
-            self.instrument.affordable(budget, self.reference(side)?).ok_or(invalid)?
+            self.instrument.affordable(before_fee, self.reference(side)?).ok_or(invalid)?
         };
-        // Rounding against the trader can cost a unit more than the estimate;
-        // one increment less is then enough.
-        for _ in 0..3 {
-            if qty.0 <= 0 {
-                return Ok(Qty::ZERO);
-            }
+        // Rounding against the trader can cost a unit more than the estimate, and
+        // rounding the estimate down can have left one: one increment either way.
+        let step = self.instrument.qty_increment.0;
+        let fits = |qty: Qty| -> Result<bool, RejectReason> {
             let taken = self.take(side, qty)?;
-            if taken.amount + taken.fee <= money {
+            Ok(taken.qty == qty && taken.amount + taken.fee <= money)
+        };
+        for _ in 0..3 {
+            if qty.0 <= 0 || fits(qty)? {
                 break;
             }
-            qty = Qty(qty.0 - self.instrument.qty_increment.0);
+            qty = Qty(qty.0 - step);
         }
-        Ok(qty)
+        let more = Qty(qty.0.max(0).saturating_add(step));
+        if fits(more).unwrap_or(false) { Ok(more) } else { Ok(qty.max(Qty::ZERO)) }
     }
 
     /// What an order of `qty` takes: all of it, or what the book has.
@@ -147,16 +160,18 @@ impl Venue<'_> {
     ) -> Result<Taken, RejectReason> {
         let best = self.reference(side)?;
         let invalid = RejectReason::InvalidNumber;
-        // Against the trader: a buyer pays the ceiling, a seller gets the floor.
-        let (rounding, slipped) = match side {
-            Side::Buy => (Rounding::Ceil, Rate::ONE.0.saturating_add(self.config.slippage.0)),
-            Side::Sell => (Rounding::Floor, Rate::ONE.0.saturating_sub(self.config.slippage.0)),
-        };
-        let (filled, product, ratio) = if self.walks_book() {
+        let (filled, product, slippage) = if self.walks_book() {
             let (filled, product) = self.walk(side, qty, limit);
-            (filled, product, Rate::ONE)
+            // A limit is kept, so there is no extra beyond it.
+            let extra = if limit.is_none() { self.config.book_slippage } else { Rate(0) };
+            (filled, product, extra)
         } else {
-            (qty, i128::from(best.0) * i128::from(qty.0), Rate(slipped))
+            (qty, i128::from(best.0) * i128::from(qty.0), self.config.slippage)
+        };
+        // Against the trader: a buyer pays the ceiling, a seller gets the floor.
+        let (rounding, ratio) = match side {
+            Side::Buy => (Rounding::Ceil, Rate(Rate::ONE.0.saturating_add(slippage.0))),
+            Side::Sell => (Rounding::Floor, Rate(Rate::ONE.0.saturating_sub(slippage.0))),
         };
         let amount = self.instrument.amount(product, ratio, rounding).ok_or(invalid)?;
         if let (Some(limit), false) = (limit, self.walks_book()) {
@@ -173,7 +188,7 @@ impl Venue<'_> {
     /// Walks the book as far as the limit: the quantity filled and the sum of price × quantity.
     fn walk(&self, side: Side, qty: Qty, limit: Option<Price>) -> (Qty, i128) {
         let (mut left, mut product) = (qty.0, 0_i128);
-        for (price, depth) in self.book.opposite(side) {
+        for (price, depth) in self.depleted.left(self.book, side) {
             let worse = limit.is_some_and(|limit| match side {
                 Side::Buy => price > limit.0,
                 Side::Sell => price < limit.0,
@@ -214,9 +229,20 @@ mod tests {
         book
     }
 
+    const WHOLE: &Depleted = &Depleted::new();
+
     fn venue<'a>(book: &'a Book, instrument: &'a Instrument, has_book: bool) -> Venue<'a> {
+        let depleted = WHOLE;
         let top = Top { bid: 9_990, ask: 10_000, last: 10_000, has_book, ..Top::default() };
-        Venue { instrument, top, book, cause: 0, config: ExecutionConfig::default() }
+        Venue {
+            instrument,
+            top,
+            book,
+            oldest: Ts(0),
+            depleted,
+            cause: 0,
+            config: ExecutionConfig::default(),
+        }
     }
 
     #[test]

@@ -8,22 +8,28 @@
 //! 2. Where the feed has no book, and always in model `instant`, the whole order
 //!    fills at one price, moved against the trader by the slippage rate: the
 //!    last trade, or in model `instant` the price that caused the order.
+//!    (An extra may be set: then a market order that walks a book fills worse than
+//!    its levels by that rate. An order with a limit keeps to its limit.)
 //! 3. Amounts round against the trader: what is paid rounds up, what is received
 //!    rounds down, fees round up; all to 10^-8 of the quote asset.
-//! 4. Nothing is filled on stale data or while the venue does not trade.
+//! 4. Nothing is filled on stale data or while the venue does not trade. Without a
+//!    book a last trade older than `max_trade_age` is no price: a market order is
+//!    refused as stale, and stops and brackets wait for the next trade.
 //!
 //! Orders with a price may wait. The life of an order, and what each step needs:
 //!
 //! | from | to | when |
 //! |---|---|---|
-//! | asked | rejected | a check fails; nothing else of it happens |
-//! | asked | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
-//! | asked | filled, or partially filled and canceled | a market order |
+//! | asked | pending | with latency: it is on its way, see [`latency`] |
+//! | asked, pending | rejected | a check fails; nothing else of it happens |
+//! | asked, pending | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
+//! | asked, pending | filled, or partially filled and canceled | a market order |
 //! | accepted | woken | its stop is reached; it then meets the market as it stands |
 //! | accepted, partially filled | partially filled, filled | rules 7 to 9 |
-//! | accepted, partially filled | accepted | it is changed |
-//! | accepted, partially filled | canceled | on request; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
-//! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day |
+//! | accepted, partially filled | pending change, pending cancel | with latency: either is on its way, and the order goes on meanwhile |
+//! | accepted, partially filled, pending change | accepted | it is changed, or the change is refused |
+//! | accepted, partially filled | canceled | on request, with latency when that arrives; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
+//! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day; good till date, at the first at or after that time |
 //!
 //! 5. Limits round to the price increment in the trader's favor, so that none
 //!    fills worse than asked; stops so that they act no later than asked.
@@ -48,17 +54,30 @@
 //!     exceeds the position: it shrinks with it and ends with it.
 //! 12. A change to a smaller size keeps the place in the queue; any other change
 //!     is a new arrival. A change that is refused leaves the order as it was.
-//! 13. At each moment a lane's orders look first, in the order of their numbers,
-//!     then its bracket acts, then its strategy is told.
+//! 13. What a lane's fills took of a displayed level is not there for its next fill,
+//!     whichever order or bracket asks, until the market shows the level anew: a
+//!     book event that names its price, or a snapshot. (A real venue would show it
+//!     only if somebody refilled it; that an update of the same level counts as
+//!     that flatters a little.) Without a book nothing is displayed and rule 2
+//!     holds: what one order may take there is bounded by nothing but the account.
+//! 14. At each moment a lane's orders look first, in the order of their numbers,
+//!     then its bracket acts, then what was on its way arrives, then its strategy is
+//!     told.
 
 pub mod bracket;
+pub mod depleted;
+pub mod fees;
+pub mod latency;
 pub mod matching;
 pub mod orders;
 
-use crate::domain::Rate;
+use crate::domain::{Money, Rate, Ts};
 use crate::risk::ShortBase;
 
 pub use bracket::{Bracket, Brackets};
+pub use depleted::Depleted;
+pub use fees::{Fees, Rates, Schedule};
+pub use latency::{Delay, LatencyConfig};
 pub use matching::{Taken, Venue, Want};
 pub use orders::{Order, Orders};
 
@@ -76,8 +95,18 @@ pub enum Model {
 pub struct ExecutionConfig {
     /// how market orders are filled
     pub model: Model,
-    /// fee on the amount of every fill
+    /// fee on the amount of a fill that takes, now
     pub fee: Rate,
+    /// without a book, how old the last trade may be to be traded at, nanoseconds
+    pub max_trade_age_ns: i64,
+    /// fee on the amount of a fill that waited, now
+    pub maker: Rate,
+    /// how both follow from what was traded
+    pub schedule: Schedule,
+    /// volume of thirty days on top of what is traded here
+    pub volume: Money,
+    /// how much worse than the levels that it walks a market order fills
+    pub book_slippage: Rate,
     /// how far a price without a book moves against the trader
     pub slippage: Rate,
     /// all shorts together may be worth this many times the base
@@ -93,7 +122,12 @@ impl Default for ExecutionConfig {
         Self {
             model: Model::Book,
             fee: Rate(1_000_000),
+            maker: Rate(1_000_000),
+            schedule: Schedule::Flat,
+            volume: Money::ZERO,
+            book_slippage: Rate(0),
             slippage: Rate(500_000),
+            max_trade_age_ns: 60 * Ts::SECOND,
             max_short_leverage: Rate(2_000_000_000),
             short_base: ShortBase::Starting,
         }

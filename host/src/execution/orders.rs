@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Model;
+use super::{Depleted, Model};
 use crate::domain::{Action, OrderId, Price, Qty, Side, SymbolId, TimeInForce, Ts};
 use crate::input::{Trade, TradingStatus};
 use crate::market::{Book, Top};
@@ -72,10 +72,14 @@ pub struct Look<'a> {
     pub ts: Ts,
     /// prices after it
     pub top: Top,
+    /// a last trade before this time is no price any more
+    pub oldest: Ts,
     /// the print, when the moment is one
     pub trade: Option<Trade>,
     /// the book after it
     pub book: &'a Book,
+    /// what the lane has taken of that book
+    pub depleted: &'a Depleted,
     /// the matcher
     pub model: Model,
 }
@@ -105,14 +109,14 @@ impl Order {
             return None;
         }
         if let Some(trigger) = &mut self.trigger {
-            let meets = exit_price(self.action.side(), &look.top);
+            let meets = look.top.meets(self.action.side(), look.oldest);
             return trigger.reached(self.action.side(), meets).then_some(Deed::Wake);
         }
         let limit = self.limit?;
         let has_book = look.top.has_book && look.model == Model::Book;
         let fill = match look.trade {
             Some(trade) => self.at_print(limit, &trade, left, has_book),
-            None if has_book => self.at_book(limit, look.book),
+            None if has_book => self.at_book(limit, look.book, look.depleted),
             None => 0,
         };
         let fill = fill.min(self.leaves.0);
@@ -140,8 +144,8 @@ impl Order {
     }
 
     /// Those ahead are at most what the level still shows. An opposite quote at
-    /// the limit or beyond has met the order.
-    fn at_book(&mut self, limit: Price, book: &Book) -> i64 {
+    /// the limit or beyond has met the order, with what the lane has not taken of it.
+    fn at_book(&mut self, limit: Price, book: &Book, depleted: &Depleted) -> i64 {
         if let Some(shown) = book.shown(self.action.side(), limit.0) {
             self.ahead = self.ahead.min(shown);
         }
@@ -150,7 +154,8 @@ impl Order {
             self.used = 0;
             return 0;
         }
-        let fill = (crossing - self.used).clamp(0, self.leaves.0);
+        let left = depleted.within(book, self.action.side(), limit);
+        let fill = (crossing - self.used).min(left).clamp(0, self.leaves.0);
         self.used += fill;
         fill
     }
@@ -174,17 +179,6 @@ impl Trigger {
             Side::Buy => meets >= self.price.0,
             Side::Sell => meets <= self.price.0,
         }
-    }
-}
-
-/// The price that a market order of this side would meet: the opposite best
-/// where there is a book, the last trade elsewhere; 0 while unknown.
-#[must_use]
-pub fn exit_price(side: Side, top: &Top) -> i64 {
-    match side {
-        _ if !top.has_book => top.last,
-        Side::Buy => top.ask,
-        Side::Sell => top.bid,
     }
 }
 
@@ -226,8 +220,9 @@ impl Orders {
     }
 
     /// One of them.
-    pub fn get_mut(&mut self, id: OrderId) -> Option<&mut Order> {
-        self.orders.iter_mut().find(|order| order.id == id)
+    #[must_use]
+    pub fn get(&self, id: OrderId) -> Option<&Order> {
+        self.orders.iter().find(|order| order.id == id)
     }
 
     /// Takes one out.
@@ -246,6 +241,8 @@ impl Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WHOLE: &Depleted = &Depleted::new();
 
     fn limit_buy(limit: i64, qty: i64) -> Order {
         Order {
@@ -289,7 +286,15 @@ mod tests {
         let mut order = limit_buy(100, 30);
         order.join(&full);
         assert_eq!(order.ahead, 50, "behind all that is displayed");
-        let sees = |book, trade| Look { ts: Ts(0), top, trade, book, model: Model::Book };
+        let sees = |book, trade| Look {
+            ts: Ts(0),
+            oldest: Ts(0),
+            top,
+            trade,
+            book,
+            depleted: WHOLE,
+            model: Model::Book,
+        };
         let cases = [
             ("a buyer's print does not meet bids", print(Side::Buy, 100, 90), None, 50),
             ("20 of those ahead are filled", print(Side::Sell, 100, 20), None, 30),
@@ -317,7 +322,15 @@ mod tests {
     fn a_crossing_quote_fills_once() {
         let top = Top { bid: 99, ask: 100, last: 101, has_book: true, ..Top::default() };
         let crossed = book(&[(99, 5)], &[(100, 8), (101, 50)]);
-        let look = Look { ts: Ts(0), top, trade: None, book: &crossed, model: Model::Book };
+        let look = Look {
+            ts: Ts(0),
+            oldest: Ts(0),
+            top,
+            trade: None,
+            book: &crossed,
+            depleted: WHOLE,
+            model: Model::Book,
+        };
         let mut order = limit_buy(100, 30);
         assert_eq!(order.look(&look, 0), Some(Deed::Fill(8)));
         order.leaves = Qty(22);
@@ -330,12 +343,28 @@ mod tests {
         let mut order = limit_buy(100, 30);
         for (price, expected) in [(101, None), (100, None), (99, Some(Deed::Fill(10)))] {
             let trade = print(Side::Sell, price, 10);
-            let look = Look { ts: Ts(0), top, trade, book: &none, model: Model::Book };
+            let look = Look {
+                ts: Ts(0),
+                oldest: Ts(0),
+                top,
+                trade,
+                book: &none,
+                depleted: WHOLE,
+                model: Model::Book,
+            };
             assert_eq!(order.look(&look, 10), expected, "{price}");
         }
         let stale = Top { status: TradingStatus::Stale, ..top };
         let trade = print(Side::Sell, 90, 10);
-        let look = Look { ts: Ts(0), top: stale, trade, book: &none, model: Model::Book };
+        let look = Look {
+            ts: Ts(0),
+            oldest: Ts(0),
+            top: stale,
+            trade,
+            book: &none,
+            depleted: WHOLE,
+            model: Model::Book,
+        };
         assert_eq!(order.look(&look, 10), None, "nothing fills on stale data");
     }
 
@@ -349,7 +378,15 @@ mod tests {
             [(100, None, 95), (110, None, 105), (106, None, 105), (105, Some(Deed::Wake), 105)]
         {
             let top = Top { last, ..Top::default() };
-            let look = Look { ts: Ts(0), top, trade: None, book: &none, model: Model::Book };
+            let look = Look {
+                ts: Ts(0),
+                oldest: Ts(0),
+                top,
+                trade: None,
+                book: &none,
+                depleted: WHOLE,
+                model: Model::Book,
+            };
             assert_eq!(order.look(&look, 0), expected, "{last}");
             assert_eq!(order.trigger.unwrap().price, Price(trigger), "{last}");
         }

@@ -28,8 +28,8 @@ mod segment;
 mod tests;
 
 pub use payload::{
-    Bytes, ChainHead, Decision, Ended, Inputs, Manifest, Outputs, PayloadError, StrategyRecord,
-    SwapRecord, VerdictRecord, decode, encode,
+    Bytes, ChainHead, Commanded, Decision, Ended, Inputs, Manifest, Outputs, PayloadError,
+    StrategyRecord, SwapRecord, VerdictRecord, decode, encode,
 };
 pub use record::{Chain, HEAD_LEN, Kind, PAYLOAD_MAX, Record};
 pub use scan::{Damage, End, Scanner};

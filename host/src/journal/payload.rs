@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::domain::{Fill, Instrument, OrderId, Qty, RejectReason, SymbolId, Ts};
+use crate::domain::{Fill, Instrument, Money, OrderId, Qty, RejectReason, SymbolId, Ts};
 use crate::input::InputBlock;
 use crate::words::Header;
 
@@ -110,6 +110,17 @@ pub struct Inputs {
     pub data: Bytes,
 }
 
+/// A command to the engine, at its place among the inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commanded<C> {
+    /// its sequence number
+    pub seq: u64,
+    /// its time
+    pub ts: Ts,
+    /// what was commanded
+    pub command: C,
+}
+
 /// What an engine decided, without what only the strategy said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -140,6 +151,15 @@ pub enum Decision {
         symbol: SymbolId,
         /// how much was left
         leaves: Qty,
+    },
+    /// a short was charged
+    Charge {
+        /// which
+        symbol: SymbolId,
+        /// how much, in the symbol's quote asset
+        amount: Money,
+        /// what for: `opening` or `rollover`
+        kind: String,
     },
     /// requests beyond what one event may ask for were dropped
     Dropped {

@@ -28,6 +28,8 @@ pub enum Kind {
     Ended = 4,
     /// the segment is full and another follows
     Sealed = 5,
+    /// a command that the engine is about to take
+    Command = 6,
     /// a module is about to take another one's place
     Swap = 7,
     /// the wall clock stopped a strategy
@@ -36,12 +38,13 @@ pub enum Kind {
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        const ALL: [Kind; 7] = [
+        const ALL: [Kind; 8] = [
             Kind::Manifest,
             Kind::Inputs,
             Kind::Outputs,
             Kind::Ended,
             Kind::Sealed,
+            Kind::Command,
             Kind::Swap,
             Kind::Verdict,
         ];

@@ -72,12 +72,12 @@ impl Book {
     }
 
     /// The levels that an order of this side takes from, best first.
-    #[must_use]
-    pub fn opposite(&self, side: Side) -> Vec<Level> {
-        match side {
-            Side::Buy => self.asks().collect(),
-            Side::Sell => self.bids().collect(),
-        }
+    pub fn opposite(&self, side: Side) -> impl Iterator<Item = Level> + '_ {
+        let levels = match side {
+            Side::Buy => &self.asks,
+            Side::Sell => &self.bids,
+        };
+        levels.iter().rev().copied()
     }
 
     /// What is displayed on a side at a price: nothing between the best prices,
@@ -98,8 +98,7 @@ impl Book {
     /// How much is displayed opposite to `side` at `limit` or better.
     #[must_use]
     pub fn crossing(&self, side: Side, limit: i64) -> i64 {
-        let levels = self.opposite(side).into_iter();
-        let within = levels.take_while(|level| match side {
+        let within = self.opposite(side).take_while(|level| match side {
             Side::Buy => level.0 <= limit,
             Side::Sell => level.0 >= limit,
         });

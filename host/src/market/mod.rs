@@ -45,6 +45,8 @@ pub struct Top {
     pub ask: i64,
     /// last trade, in price units
     pub last: i64,
+    /// when that became known; of a candle of history its end
+    pub last_ts: Ts,
     /// whether the data may be used
     pub status: TradingStatus,
     /// whether the feed has a book for it
@@ -52,6 +54,19 @@ pub struct Top {
 }
 
 impl Top {
+    /// The price that a market order of this side would meet: the opposite best
+    /// where there is a book, elsewhere the last trade unless it is older than
+    /// `oldest`; 0 without one.
+    #[must_use]
+    pub fn meets(&self, side: Side, oldest: Ts) -> i64 {
+        match side {
+            _ if !self.has_book && self.last_ts < oldest => 0,
+            _ if !self.has_book => self.last,
+            Side::Buy => self.ask,
+            Side::Sell => self.bid,
+        }
+    }
+
     /// Twice the mark price: the mid where there is a book with both sides, else
     /// the last trade, else the one side that there is; 0 without any. Twice, because a mid can fall between two units.
     #[must_use]
@@ -205,7 +220,7 @@ impl Market {
     pub fn apply_trade(&mut self, moment: u64, ts: Ts, trade: &Trade) {
         let keep = self.limits.trades + self.slack;
         let state = &mut self.states[trade.symbol.index()];
-        state.top.last = trade.price.0;
+        (state.top.last, state.top.last_ts) = (trade.price.0, ts);
         if state.trades.len() >= keep {
             state.trades.pop_front();
         }
@@ -219,10 +234,10 @@ impl Market {
 
     /// Takes the close of a candle of history as the last price, until a trade is
     /// known.
-    pub fn apply_history_price(&mut self, symbol: SymbolId, close: i64) {
+    pub fn apply_history_price(&mut self, symbol: SymbolId, close: i64, end: Ts) {
         let state = &mut self.states[symbol.index()];
         if state.trades.is_empty() {
-            state.top.last = close;
+            (state.top.last, state.top.last_ts) = (close, end);
         }
     }
 

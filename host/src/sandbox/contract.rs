@@ -67,7 +67,8 @@ same_names! {
     wit::LogLevel => engine::LogLevel { Trace, Debug, Info, Warn, Error }
     Side => wit::Side { Buy, Sell }
     OrderStatus => wit::OrderStatus {
-        Accepted, Rejected, PartiallyFilled, Filled, Canceled, Expired,
+        Accepted, Rejected, PartiallyFilled, Filled, Canceled, Expired, PendingNew, PendingAmend,
+        PendingCancel,
     }
     Cause => wit::OrderCause { Strategy, StopLoss, TakeProfit, Liquidation, Operator }
     Liquidity => wit::Liquidity { Maker, Taker }
@@ -75,7 +76,7 @@ same_names! {
         InvalidNumber, UnknownSymbol, UnknownOrder, Unsupported, BelowMinimumQuantity,
         BelowMinimumCost, InsufficientCash, InsufficientPosition, NoShortPosition,
         OppositePosition, ShortNotAllowed, LeverageExceeded, WrongSide, NoMarketData, StaleData,
-        MarketPaused, NoLiquidity, TooManyOrders, WarmingUp, RiskLimit, Halted,
+        MarketPaused, NoLiquidity, TooManyOrders, WarmingUp, RiskLimit, Halted, WouldTake,
     }
 }
 
@@ -123,6 +124,7 @@ impl From<wit::Order> for engine::OrderRequest {
             take_profit: order.take_profit.map(canonical),
             reason: order.reason,
             metadata: order.metadata,
+            good_till_ns: order.good_till_ns,
         }
     }
 }

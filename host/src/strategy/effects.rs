@@ -55,6 +55,8 @@ pub struct OrderRequest {
     pub reason: String,
     /// further facts
     pub metadata: Vec<(String, String)>,
+    /// ends one that waits at this time, nanoseconds since the Unix epoch
+    pub good_till_ns: Option<u64>,
 }
 
 /// One thing that a strategy asked for during a call.

@@ -25,7 +25,8 @@ same_cases!(LogLevel => wit::LogLevel { Trace, Debug, Info, Warn, Error });
 same_cases!(TimeInForce => wit::TimeInForce { Gtc, Ioc, Fok, Day });
 same_cases!(wit::Liquidity => Liquidity { Maker, Taker });
 same_cases!(wit::OrderStatus => OrderStatus {
-    Accepted, Rejected, PartiallyFilled, Filled, Canceled, Expired,
+    Accepted, Rejected, PartiallyFilled, Filled, Canceled, Expired, PendingNew, PendingAmend,
+    PendingCancel,
 });
 same_cases!(wit::OrderCause => OrderCause {
     Strategy, StopLoss, TakeProfit, Liquidation, Operator,
@@ -34,7 +35,7 @@ same_cases!(wit::RejectReason => RejectReason {
     InvalidNumber, UnknownSymbol, UnknownOrder, Unsupported, BelowMinimumQuantity,
     BelowMinimumCost, InsufficientCash, InsufficientPosition, NoShortPosition, OppositePosition,
     ShortNotAllowed, LeverageExceeded, WrongSide, NoMarketData, StaleData, MarketPaused,
-    NoLiquidity, TooManyOrders, WarmingUp, RiskLimit, Halted,
+    NoLiquidity, TooManyOrders, WarmingUp, RiskLimit, Halted, WouldTake,
 });
 
 impl From<Order> for wit::Order {
@@ -61,6 +62,7 @@ impl From<Order> for wit::Order {
             take_profit: order.take_profit,
             reason: order.reason,
             metadata: order.metadata,
+            good_till_ns: order.good_till_ns,
         }
     }
 }

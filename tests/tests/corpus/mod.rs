@@ -161,7 +161,7 @@ impl Arena {
         Self {
             instruments: simulator.instruments().clone(),
             start: config.sim.start,
-            config: setup::engine_config(&config, "corpus"),
+            config: setup::engine_config(&config, "corpus").expect("no file to read"),
             warm_up,
             block,
             runtime: Runtime::new(RuntimeOptions::default()).expect("an engine"),

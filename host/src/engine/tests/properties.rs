@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::support::*;
-use crate::domain::{Action, Price, Qty, Side, SymbolId, TimeInForce, Ts};
-use crate::engine::{EngineConfig, LaneReport};
+use crate::domain::{Action, Cause, Price, Qty, Rate, Side, SymbolId, TimeInForce, Ts};
+use crate::engine::{EngineConfig, LaneOutput, LaneReport, LaneState};
+use crate::execution::{Delay, LatencyConfig};
 use crate::input::{InputBlock, Trade, TradingStatus};
 use crate::strategy::{Channel, Intent, OrderKind, Size};
 
@@ -20,13 +21,14 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let levels = |low: i64, high: i64| prop::collection::vec((low..high, 0_i64..300), 0..4);
     prop_oneof![
-        8 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
+        32 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
             |(symbol, price, qty, sell, gap_ms)| Step::Trade { symbol, price, qty, sell, gap_ms }),
-        6 => (0_u16..2, prop::bool::weighted(0.1), levels(9_000, 10_000), levels(10_000, 11_000), 0_i64..4_000).prop_map(
+        24 => (0_u16..2, prop::bool::weighted(0.1), levels(9_000, 10_000), levels(10_000, 11_000), 0_i64..4_000).prop_map(
             |(symbol, snapshot, bids, asks, gap_ms)| Step::Book { symbol, snapshot, bids, asks, gap_ms }),
-        1 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
+        4 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
             |(symbol, status)| Step::Status { symbol, status }),
-        1 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
+        4 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
+        1 => (0_i64..20_000_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
     ]
 }
 
@@ -111,6 +113,7 @@ fn gambler(seed: u64) -> Scripted {
             let _full = effects.submit(random_order(answer));
         }
     });
+    strategy.burns = (seed % 3) * 400_000_000;
     strategy.fails_at = seed.is_multiple_of(5).then_some(1 + seed % 97);
     strategy
 }
@@ -141,8 +144,59 @@ fn random_order(state: u64) -> crate::strategy::OrderRequest {
     order
 }
 
+/// Nothing on its way; constant latencies; drawn ones, and fuel as time.
+fn latency() -> impl Strategy<Value = LatencyConfig> {
+    let delay = || {
+        prop_oneof![
+            (0_i64..6_000).prop_map(|ms| Delay::Fixed(ms * 1_000_000)),
+            (0_i64..2_000, 0_i64..9_000)
+                .prop_map(|(low, more)| Delay::Uniform(low * 1_000_000, (low + more) * 1_000_000)),
+            prop::collection::vec(0_i64..5_000_000_000, 1..5)
+                .prop_map(|samples| Delay::Recorded(samples.into())),
+        ]
+    };
+    let late = (delay(), delay(), 0_i64..2).prop_map(|(order, cancel, rate)| LatencyConfig {
+        order,
+        cancel,
+        ns_per_fuel: Rate(rate * Rate::ONE.0),
+    });
+    prop_oneof![1 => Just(LatencyConfig::default()), 2 => late]
+}
+
+/// How many settings [`config_of`] knows.
+const SETTINGS: u8 = 3;
+
+/// 0 is the default; the others have charges, fees by tier and limits that act by
+/// themselves: on losses, or on the margin.
+fn config_of(setting: u8) -> EngineConfig {
+    let mut config = EngineConfig::default();
+    if setting == 0 {
+        return config;
+    }
+    config.execution.schedule = crate::execution::Schedule::Kraken;
+    config.execution.volume = usd("9500");
+    (config.terms.short_open, config.terms.short_rollover) = (Rate(200_000), Rate(300_000));
+    config.risk.max_orders_per_minute = Some(30);
+    if setting == 1 {
+        config.risk.max_daily_loss = Some(usd("60"));
+        config.risk.max_drawdown = Some(Rate(90_000_000));
+        config.risk.on_halt = crate::risk::OnHalt::Flatten;
+    } else {
+        config.risk.maintenance_margin = Some(Rate(900_000_000));
+        config.risk.liquidation_fee = Rate(5_000_000);
+    }
+    config
+}
+
 fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<LaneReport> {
-    let lanes = seeds.iter().map(|&seed| (gambler(seed), "1000")).collect();
+    // Latencies are drawn by name, so a strategy keeps its name in every crowd.
+    let lane = |(place, &seed): (usize, &u64)| {
+        let twins = seeds[..place].iter().filter(|other| **other == seed).count();
+        let mut strategy = gambler(seed);
+        strategy.name = Some(format!("{seed}-{twins}"));
+        (strategy, "1000")
+    };
+    let lanes = seeds.iter().enumerate().map(lane).collect();
     let mut engine = engine(config, lanes);
     engine.step(block).expect("no invariant breaks");
     engine.check().expect("every account adds up");
@@ -153,7 +207,7 @@ fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<La
 /// What must not depend on anything but the inputs and the strategy.
 fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u64, u64, String) {
     // How far a call that failed came is not known.
-    let failed = matches!(report.state, crate::engine::LaneState::Quarantined(_));
+    let failed = matches!(report.state, LaneState::Quarantined(_));
     (
         report.chain.clone(),
         report.equity,
@@ -165,16 +219,23 @@ fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn a_lane_gives_the_same_chain_at_every_batch_size(
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![3 => Just(0_i64), 1 => 1_i64..20],
+        latency in latency(),
+        limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
-        let config = |batch| EngineConfig { batch, interval_ns: throttle * Ts::SECOND, ..EngineConfig::default() };
+        let config = |batch| EngineConfig {
+            batch,
+            interval_ns: throttle * Ts::SECOND,
+            latency: latency.clone(),
+            ..config_of(limits)
+        };
         let one = outcome(&run_lanes(&config(1), &[seed], &block)[0]);
         for batch in [7, 64, 1024] {
             let many = outcome(&run_lanes(&config(batch), &[seed], &block)[0]);
@@ -187,6 +248,7 @@ proptest! {
         seed in any::<u64>(),
         with_book in any::<bool>(),
         events in 2_i64..150,
+        latency in latency(),
     ) {
         let mut block = InputBlock::new(&instruments(), 1);
         let (bids, asks) = ([(Price(9_990), Qty(300))], [(Price(10_010), Qty(300))]);
@@ -200,7 +262,8 @@ proptest! {
                 }
             }
         }
-        let report = &run_lanes(&free(), &[seed], &block)[0];
+        let config = EngineConfig { latency, ..free() };
+        let report = &run_lanes(&config, &[seed], &block)[0];
         prop_assert!(report.equity <= report.start_equity, "{:?}", report.equity);
     }
 
@@ -208,11 +271,16 @@ proptest! {
     fn crit_003_interleaved_strategies_conserve_and_do_not_touch_each_other(
         steps in prop::collection::vec(step(), 1..120),
         seeds in prop::collection::vec(any::<u64>(), 2..6),
+        latency in latency(),
+        limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
-        let config = EngineConfig::default();
+        let config = EngineConfig { latency, ..config_of(limits) };
         let together = run_lanes(&config, &seeds, &block);
         for (seed, report) in seeds.iter().zip(&together) {
+            if seeds.iter().filter(|other| *other == seed).count() > 1 {
+                continue;
+            }
             let alone = outcome(&run_lanes(&config, &[*seed], &block)[0]);
             prop_assert_eq!(outcome(report), alone);
         }
@@ -220,8 +288,35 @@ proptest! {
         reversed.reverse();
         let mut other_order = run_lanes(&config, &reversed, &block);
         other_order.reverse();
-        for (a, b) in together.iter().zip(&other_order) {
+        for (a, b) in together.iter().zip(&other_order).filter(|(a, b)| a.name == b.name) {
             prop_assert_eq!(outcome(a), outcome(b));
+        }
+    }
+
+    #[test]
+    fn whoever_is_halted_gets_no_order_through_any_more(
+        steps in prop::collection::vec(step(), 20..200),
+        seed in any::<u64>(),
+    ) {
+        let mut engine = engine(&config_of(1), vec![(gambler(seed), "1000")]);
+        engine.step(&block(&steps)).expect("no invariant breaks");
+        engine.finish().expect("the account adds up");
+        let mut halted = false;
+        for output in engine.drain() {
+            match output.body {
+                LaneOutput::Halted { .. } => halted = true,
+                LaneOutput::Accepted { order, .. } => prop_assert!(!halted, "order {}", order.0),
+                LaneOutput::Fill { fill, .. } => {
+                    prop_assert!(!halted || fill.cause != Cause::Strategy, "fill {}", fill.id);
+                    prop_assert!(!halted || !fill.action.opens(), "fill {}", fill.id);
+                }
+                _ => {}
+            }
+        }
+        if halted {
+            let failed = matches!(engine.reports()[0].state, LaneState::Quarantined(_));
+            let state = &engine.reports()[0].state;
+            prop_assert!(failed || matches!(state, LaneState::Halted(_)), "{state:?}");
         }
     }
 
@@ -229,8 +324,10 @@ proptest! {
     fn equity_is_capital_plus_realized_plus_unrealized(
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
+        latency in latency(),
     ) {
-        let report = &run_lanes(&EngineConfig::default(), &[seed], &block(&steps))[0];
+        let config = EngineConfig { latency, ..EngineConfig::default() };
+        let report = &run_lanes(&config, &[seed], &block(&steps))[0];
         let expected = usd("1000") + report.realized_pnl + report.unrealized_pnl.unwrap();
         prop_assert_eq!(report.equity, Some(expected));
         prop_assert!(report.max_drawdown_pct >= 0.0);
@@ -249,14 +346,17 @@ proptest! {
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
         throttle in prop_oneof![1 => Just(0_i64), 1 => 1_i64..20],
+        latency in latency(),
     ) {
         let block = block(&steps);
         let config = |strict| EngineConfig {
             strict,
+            latency: latency.clone(),
             interval_ns: throttle * Ts::SECOND,
             ..EngineConfig::default()
         };
-        let strategy = gambler(seed);
+        let mut strategy = gambler(seed);
+        strategy.name = Some(format!("{seed}-0"));
         let most = std::sync::Arc::clone(&strategy.most);
         let mut engine = engine(&config(true), vec![(strategy, "1000")]);
         engine.step(&block).unwrap();
@@ -278,4 +378,29 @@ fn med_002_an_order_is_a_value() {
     sent.size = Size::Base(1_000.0);
     let Intent::Submit { request, .. } = &effects.intents[0] else { panic!() };
     assert_eq!(**request, order, "what was sent does not change with what the sender keeps");
+}
+
+#[test]
+fn the_random_markets_reach_the_limits() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut halts, mut liquidations, mut charges) = (0, 0, 0);
+    for setting in (1..SETTINGS).cycle().take(200) {
+        let random = (prop::collection::vec(step(), 20..200), any::<u64>());
+        let (steps, seed) = random.new_tree(&mut runner).expect("a market").current();
+        let mut engine = engine(&config_of(setting), vec![(gambler(seed), "1000")]);
+        engine.step(&block(&steps)).expect("no invariant breaks");
+        for output in engine.drain() {
+            match output.body {
+                LaneOutput::Halted { .. } => halts += 1,
+                LaneOutput::Charge(_) => charges += 1,
+                LaneOutput::Fill { fill, .. } if fill.cause == Cause::Liquidation => {
+                    liquidations += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    println!("{halts} halts, {liquidations} liquidations, {charges} charges");
+    assert!(halts > 10 && liquidations > 5 && charges > 50);
 }

@@ -1,87 +1,12 @@
 //! Orders that wait: hand-computed tables of the rules in `execution`.
 
+use super::steps::Step::{Book, Print};
+use super::steps::*;
 use super::support::*;
 use crate::domain::{Action, OrderStatus, Price, Qty, Side, SymbolId, TimeInForce, Ts};
-use crate::engine::{LaneOutput, Output};
 use crate::input::{InputBlock, Trade};
 use crate::risk::ShortBase;
-use crate::strategy::{Channel, Intent, OrderKind, OrderRequest, Size};
-
-fn waits(action: Action, qty: f64, kind: OrderKind) -> OrderRequest {
-    let mut order = market(action, Size::Base(qty));
-    (order.kind, order.time_in_force) = (kind, TimeInForce::Gtc);
-    order
-}
-
-/// What is written down of an outcome: accepted, fills with price and maker,
-/// canceled.
-fn story(outputs: &[Output]) -> Vec<String> {
-    let line = |output: &Output| match &output.body {
-        LaneOutput::Accepted { order, leaves, .. } => {
-            Some(format!("{} open {}", order.0, leaves.0))
-        }
-        LaneOutput::Fill { fill, .. } => Some(format!(
-            "{} {:?} {} for {} at {}s",
-            fill.order.0,
-            fill.liquidity,
-            fill.qty.0,
-            fill.amount.to_string().trim_end_matches('0').trim_end_matches('.'),
-            output.ts.0 / Ts::SECOND
-        )),
-        LaneOutput::Canceled { order, leaves, .. } => {
-            Some(format!("{} ends {}", order.0, leaves.0))
-        }
-        LaneOutput::Reject { order, reason, .. } => Some(format!("{} {reason}", order.0)),
-        _ => None,
-    };
-    outputs.iter().filter_map(line).collect()
-}
-
-/// One step of a hand-made market, a second each.
-enum Step {
-    Print(Side, i64, i64),
-    Book(&'static [(i64, i64)], &'static [(i64, i64)]),
-}
-use Step::{Book, Print};
-
-fn market_of(steps: &[Step]) -> InputBlock {
-    let mut block = InputBlock::new(&instruments(), 1);
-    let levels =
-        |levels: &[(i64, i64)]| levels.iter().map(|&(p, q)| (Price(p), Qty(q))).collect::<Vec<_>>();
-    for (second, step) in (1_i64..).zip(steps) {
-        let (ts, symbol) = (Ts(second * Ts::SECOND), SymbolId(0));
-        match *step {
-            Print(side, price, qty) => {
-                let trade = Trade { symbol, side, price: Price(price), qty: Qty(qty), id: 0 };
-                block.push_trade(ts, ts, &trade);
-            }
-            Book(bids, asks) => {
-                block.push_book(ts, ts, symbol, true, &levels(bids), &levels(asks));
-            }
-        }
-    }
-    block
-}
-
-/// Asks for these things, one list at each event.
-fn asks(steps: Vec<Vec<Intent>>) -> Scripted {
-    let mut steps = steps.into_iter();
-    Scripted::new(&[Channel::Trades, Channel::Book(10)], move |_, effects| {
-        for intent in steps.next().unwrap_or_default() {
-            match intent {
-                Intent::Submit { request, .. } => assert!(effects.submit(*request).is_ok()),
-                other => assert!(effects.request(other)),
-            }
-        }
-    })
-}
-
-fn submit(request: OrderRequest) -> Vec<Intent> {
-    vec![Intent::Submit { order: 0, request: Box::new(request) }]
-}
-
-const BIDS: &[(i64, i64)] = &[(9_990, 100), (9_980, 300)];
-const ASKS: &[(i64, i64)] = &[(10_000, 100), (10_010, 200), (10_050, 1_000)];
+use crate::strategy::{Intent, OrderKind, OrderRequest, Size};
 
 #[test]
 fn add_04_a_limit_order_rests_until_the_market_reaches_it_and_fills_at_its_limit() {
@@ -189,7 +114,7 @@ fn time_in_force_and_flags() {
     let cases = [
         ("the rest ends", ioc, vec!["1 open 400", "1 Taker 100 for 100 at 1s", "1 ends 300"]),
         ("fill or kill: nothing", fok, vec!["1 open 400", "1 ends 400"]),
-        ("post-only that would take", post(limit(1.0, 100.0)), vec!["1 wrong-side"]),
+        ("post-only that would take", post(limit(1.0, 100.0)), vec!["1 would-take"]),
         ("post-only that waits", post(limit(1.0, 99.95)), vec!["1 open 100"]),
         ("a stop cannot be immediate", stop, vec!["1 unsupported"]),
         ("reduce-only cannot open", opens, vec!["1 unsupported"]),

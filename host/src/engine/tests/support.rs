@@ -34,7 +34,12 @@ pub(super) struct Scripted {
     pub(super) channels: Vec<Channel>,
     pub(super) on_event: OnEvent,
     pub(super) on_order: OnOrder,
+    /// the lane's name; without one its place
+    pub(super) name: Option<String>,
     pub(super) calls: u64,
+    /// fuel of each call of `handle`
+    pub(super) burns: u64,
+    burnt: u64,
     /// what `handle` says it consumed, of what it did
     pub(super) consumes: fn(u32) -> u32,
     /// fails at this event, counted from 1
@@ -53,7 +58,10 @@ impl Scripted {
             channels: channels.to_vec(),
             on_event: Box::new(on_event),
             on_order: Box::new(|_, _, _| ()),
+            name: None,
             calls: 0,
+            burns: 0,
+            burnt: 0,
             consumes: |events| events,
             fails_at: None,
             most: Arc::default(),
@@ -87,6 +95,7 @@ impl Strategy for Scripted {
 
     fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
         self.calls += 1;
+        self.burnt += self.burns;
         self.most.fetch_max(events, std::sync::atomic::Ordering::SeqCst);
         let mut rest = words;
         for consumed in 1..=events {
@@ -129,7 +138,7 @@ impl Strategy for Scripted {
     }
 
     fn usage(&self) -> Usage {
-        Usage { calls: self.calls, ..Usage::default() }
+        Usage { calls: self.calls, fuel: self.burnt, ..Usage::default() }
     }
 }
 
@@ -147,6 +156,7 @@ pub(super) fn market(action: Action, size: Size) -> OrderRequest {
         take_profit: None,
         reason: String::new(),
         metadata: Vec::new(),
+        good_till_ns: None,
     }
 }
 
@@ -196,7 +206,7 @@ pub(super) fn engine(config: &EngineConfig, strategies: Vec<(Scripted, &str)>) -
         let descriptor = strategy.describe().expect("scripted");
         builder
             .add(LaneSpec {
-                name: format!("s{number}"),
+                name: strategy.name.take().unwrap_or_else(|| format!("s{number}")),
                 strategy: Box::new(strategy),
                 descriptor,
                 symbols: vec!["X/USD".into(), "Y/USD".into()],
@@ -252,6 +262,7 @@ pub(super) fn run_with(
 pub(super) fn free() -> EngineConfig {
     let mut config = EngineConfig::default();
     config.execution.fee = crate::domain::Rate(0);
+    config.execution.maker = crate::domain::Rate(0);
     config.execution.slippage = crate::domain::Rate(0);
     config
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Clock, Connect, Driver, LinkSettings, LinkStats};
+use super::{Attempts, Clock, Connect, Driver, LinkSettings, LinkStats};
 use crate::domain::{InstrumentTable, Ts};
 use crate::input::InputBlock;
 use crate::venue::kraken::{Catalog, Session};
@@ -64,10 +64,11 @@ pub async fn listing<C: Connect>(
     connector: C,
     settings: LinkSettings,
     clock: Clock,
-    seed: u64,
+    (attempts, seed): (&Attempts, u64),
     mut told: impl FnMut(&LinkStats),
 ) -> Catalog {
-    let mut driver = Driver::new(connector, Listing::default(), settings, clock, seed);
+    let mut driver =
+        Driver::new(connector, Listing::default(), settings, clock, seed).sharing(attempts, seed);
     let mut block = InputBlock::default();
     let mut heard = None;
     while !driver.protocol().complete {
@@ -92,11 +93,12 @@ pub async fn history<C: Connect>(
     connector: C,
     session: Session,
     settings: LinkSettings,
-    (clock, wait, seed): (Clock, Duration, u64),
+    (clock, wait): (Clock, Duration),
+    (attempts, seed): (&Attempts, u64),
     block: &mut InputBlock,
     instruments: &InstrumentTable,
 ) -> bool {
-    let mut driver = Driver::new(connector, session, settings, clock, seed);
+    let mut driver = Driver::new(connector, session, settings, clock, seed).sharing(attempts, seed);
     let mut fresh = InputBlock::new(instruments, 1);
     let whole = async {
         while !driver.protocol().is_warm() {

@@ -106,7 +106,7 @@ impl Health {
                     }
                     continue;
                 }
-                EventRef::Timer => continue,
+                EventRef::Rules { .. } | EventRef::Timer => continue,
             };
             let ts = block.ts(index);
             if channel != "ohlc" {

@@ -207,13 +207,15 @@ async fn high_005_a_storm_keeps_to_the_venues_limits() {
     for refuses in [false, true] {
         let times = attempts(refuses, LinkSettings::default()).await;
         assert!(times.len() > 400, "it goes on: {}", times.len());
-        assert!(most_within(&times[3..], 60) <= 10, "{refuses}");
+        assert!(most_within(&times[5..], 60) <= 14, "{refuses}");
         assert!(most_within(&times, 600) <= 150, "{refuses}");
         assert!(times[2] - times[0] < Duration::from_secs(5), "the first ones are quick");
+        let longest = times.windows(2).map(|two| two[1] - two[0]).max();
+        assert!(longest <= Some(Duration::from_millis(4_500)), "{longest:?}");
     }
     let loose = LinkSettings { per_minute: 60, ..LinkSettings::default() };
     let times = attempts(true, loose.clone()).await;
-    assert!(most_within(&times[3..], 60) > 10, "the control");
+    assert!(most_within(&times[5..], 60) > 14, "the control");
     assert!(most_within(&times, 600) <= 150, "the window holds by itself");
     let looser = LinkSettings { window: 10_000, ..loose };
     assert!(most_within(&attempts(true, looser).await, 600) > 150, "the control");
@@ -249,7 +251,8 @@ async fn high_005_messages_beyond_the_limit_and_binary_ones_end_the_connection()
             let _ = socket.send(message).await;
             (socket, made)
         });
-        drive(&mut driver, 5).await;
+        // Before the next attempt, which nobody answers, is given up.
+        drive(&mut driver, 3).await;
         drop(peer);
         driver.link().last_loss.clone()
     };
