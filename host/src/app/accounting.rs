@@ -82,6 +82,7 @@ impl From<Spread> for Quantiles {
 }
 
 impl Accounting {
+    /// What a lane has used.
     #[must_use]
     pub fn of(report: &LaneReport) -> Self {
         let (usage, spreads, counters) = (report.usage, report.spreads, report.counters);
