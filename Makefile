@@ -72,12 +72,16 @@ lint: setup ## Check format, lints and, where it is installed, dependencies
 		$(CARGO) deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licenses and sources were not checked"; fi
 
-# How often `make crash` kills the program.
-KILLS ?= 200
+# How often `make crash` kills the program; it takes about half a second each.
+KILLS ?= 10000
+# How many images of a power cut it makes.
+IMAGES ?= 100000
 
 .PHONY: crash
-crash: host guests ## Kill a trading run KILLS times and verify every record
-	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) $(CARGO) test $(PROFILE) -p sandpaper-tests --test main high_004
+crash: host ## Kill a trading run KILLS times, fail every call, cut the power; prove every record
+	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) SANDPAPER_CRASH_IMAGES=$(IMAGES) SANDPAPER_CRASH_POINTS=1000000 \
+		$(CARGO) test $(PROFILE) -p sandpaper-tests --test main crash:: -- --nocapture --test-threads=1
+	SANDPAPER_FLIPS=1000000 $(CARGO) test $(PROFILE) -p sandpaper --lib b7_ -- --nocapture
 
 .PHONY: bench
 bench: host workloads market ## Measure native against sandboxed strategies
@@ -126,13 +130,17 @@ crowd: setup ## 1,000 WebSocket clients of the dashboard, a fifth of which do no
 	SANDPAPER_CLIENTS=1000 $(LONG_TESTS) -p sandpaper-tests crowd::
 	SANDPAPER_LOOKS=10000 $(LONG_TESTS) -p sandpaper crit_002
 
+.PHONY: fuzz-api
+fuzz-api: host guests setup-tests ## Fuzz the dashboard's API by its OpenAPI document, 50,000 requests or so
+	SANDPAPER_BUILT=1 SANDPAPER_EXAMPLES=1000 $(LONG_TESTS) -p sandpaper-tests schemathesis
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
 
 .PHONY: screenshots
 screenshots: host guests ## Look at every page of the dashboard in a headless Chromium
-	@scripts/screenshots $(URL)
+	@scripts/screenshots
 
 .PHONY: vendor
 vendor: ## Fetch and bundle the dashboard's libraries anew (developers; needs Node)

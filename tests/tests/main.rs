@@ -2,8 +2,10 @@
 //! here.
 #![forbid(unsafe_code)]
 
+mod browser;
 mod containment;
 mod corpus;
+mod crash;
 mod crowd;
 mod dashboard;
 mod exchange;
@@ -12,7 +14,9 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod operator;
 mod oracle;
+mod outage;
 mod program;
 mod record;
 mod recording;

@@ -41,7 +41,7 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("logs", Layer::Shell, &[]),
     ("notify", Layer::Shell, &[]),
     ("recorder", Layer::Shell, &["journal"]),
-    ("config", Layer::Shell, &["domain", "strategy"]),
+    ("config", Layer::Shell, &["domain", "strategy", "venue"]),
     (
         "dashboard",
         Layer::Shell,

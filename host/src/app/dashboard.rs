@@ -41,13 +41,13 @@ impl Dashboard {
         if !config.web.enabled {
             return Ok(None);
         }
-        // What is simulated is never shown as live, nor the other way round.
-        let mode = if config.feed.kind.name() == "sim" { "sim" } else { "live" };
+        let mode = super::result::mode(config);
         let wrong = |message: String| Failure::new(Exit::Config, message);
         let key = std::env::var(KEY_VARIABLE).ok().map(SecretString::from);
         let mut settings =
             Settings::of(&config.web, key).map_err(|error| wrong(error.to_string()))?;
         settings.shown = Arc::new(shown(config));
+        settings.runs = config.record.enabled.then(|| config.record.dir.clone().into());
         let hub = Arc::new(Hub::default());
         let server = Server::start(Arc::clone(&hub), settings).map_err(|error| {
             let in_use = matches!(error, StartError::InUse(_));

@@ -11,7 +11,6 @@ use crate::engine::LaneReport;
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
-use super::kraken::{KrakenSource, Plan};
 use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
@@ -20,6 +19,7 @@ use super::strategies::{self, Loaded, Selection};
 use super::strikes::{Marks, STRIKES_MAX, Strikes};
 use super::swap::SwapWatch;
 use super::trust::TrustWatch;
+use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt, setup};
 
 /// How often the simulator is asked for what has happened since.
@@ -74,13 +74,13 @@ pub fn run(
                 )
                 .await
             }
-            FeedKind::Kraken => {
+            FeedKind::Live(venue) => {
                 let plan = Plan {
                     symbols: wanted,
                     depths: setup::depths(&loaded, &symbols),
                     intervals: setup::candle_intervals(config, &loaded),
                 };
-                match KrakenSource::open(config, &plan, interrupt).await? {
+                match VenueSource::open(venue, config, &plan, interrupt).await? {
                     Some(source) => {
                         follow(
                             (config, &selection.files, marks.as_ref()),

@@ -12,11 +12,11 @@ use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Command, Engine, Verdict};
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Commanded, Decision, End, Ended, Inputs, Kind, Manifest, Outputs, PayloadError,
-    Record, Scanner, StrategyRecord, SwapRecord, VerdictRecord, decode,
+    ChainHead, Commanded, Decision, End, Ended, HEAD_LEN, Inputs, Kind, Manifest, Outputs,
+    PayloadError, Record, Scanner, StrategyRecord, SwapRecord, VerdictRecord, decode,
 };
 use crate::lockfile::{self, Approved, Candidate, LimitOverride, Lock, Sha256, Wasi};
-use crate::recorder::segments;
+use crate::recorder::{segment_name, segments};
 
 use super::given::{Runtimes, given};
 use super::modules::Kept;
@@ -89,7 +89,7 @@ fn walk(
         return Err(damaged("there is no record of a run".into()));
     }
     let (mut scanner, mut replay) = (Scanner::default(), None);
-    let (mut damage, mut torn) = (None, None);
+    let (mut damage, mut torn, mut left) = (None, None, 0);
     for (index, path) in paths.iter().enumerate() {
         let bytes = std::fs::read(path)?;
         let mut records = Vec::new();
@@ -107,7 +107,10 @@ fn walk(
         }
         match end {
             Ok(End::Clean | End::Sealed) => {}
-            Ok(End::Torn(what)) => torn = Some(what.to_string()),
+            Ok(End::Torn(what)) => {
+                left = bytes.len().saturating_sub(what.offset);
+                torn = Some(what.to_string());
+            }
             Err(what) => {
                 damage = Some(what.to_string());
                 break;
@@ -116,11 +119,12 @@ fn walk(
     }
     let replay = replay.ok_or_else(|| damaged(damage.clone().unwrap_or("it is empty".into())))?;
     let mut findings = replay.findings;
-    if damage.is_none() && torn.is_some() && replay.ended {
-        // Nothing is written after the end, so this is no crash's trace.
+    if damage.is_none() && replay.ended && left > HEAD_LEN {
+        // Only the word that it is durable follows the end: this is no crash's trace.
         damage = torn.take();
     }
-    if damage.is_none() && !replay.ended && scanner.sealed() {
+    let next = folder.join(segment_name(paths.len() as u64 + 1));
+    if damage.is_none() && !replay.ended && scanner.sealed() && !next.exists() {
         damage = Some("the last segment is sealed, and the one that follows is missing".into());
     }
     findings.sort_by_key(|finding| finding.record);
@@ -233,7 +237,7 @@ impl Replay {
     fn take(&mut self, record: &Record) -> Result<(), Failure> {
         let done = match record.kind {
             Kind::Manifest => Err("a second manifest".to_owned()),
-            Kind::Sealed => Ok(()),
+            Kind::Sealed | Kind::Synced => Ok(()),
             _ if self.ended => Err("a record after the end".to_owned()),
             Kind::Inputs => self.inputs(record)?,
             Kind::Command => self.command(record)?,

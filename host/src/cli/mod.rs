@@ -36,7 +36,7 @@ Exit codes:
 /// Paper trading for strategies that nobody has to trust
 ///
 /// A strategy is a .wasm module. It can compute and ask, and can reach nothing
-/// else. Allow its hash, run it on a simulated or recorded market, and see what
+/// else. Allow its hash, run it on a live, recorded or simulated market, and see what
 /// it did.
 #[derive(Debug, Parser)]
 #[command(name = "sandpaper", version, max_term_width = 100, after_long_help = EXIT_HELP)]
@@ -229,7 +229,7 @@ pub struct RunArgs {
 /// Where prices come from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FeedArgs {
-    /// Use this market: sim or kraken
+    /// Use this market: sim, or a venue such as kraken
     #[arg(long, value_name = "KIND")]
     pub feed: Option<String>,
     /// Find the venue at this address, such as ws://127.0.0.1:9000

@@ -11,8 +11,10 @@ use crate::app::logs::RunLogs;
 use crate::app::notify::Notifier;
 use crate::app::operator;
 use crate::app::record::RunRecord;
+use crate::app::result::RunResults;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
+use crate::app::venue::address;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{FeedKind, LogFormat};
@@ -41,10 +43,13 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let settings = &config.sha256()[..12];
     let simulated = config.feed.kind == FeedKind::Sim;
-    if simulated {
-        tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
-    } else {
-        tracing::info!("live market of {}, settings {settings}", config.feed.url);
+    match config.feed.kind {
+        FeedKind::Sim => {
+            tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
+        }
+        FeedKind::Live(venue) => {
+            tracing::info!("live market of {}, settings {settings}", address(venue, config));
+        }
     }
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
@@ -54,6 +59,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         false => None,
     };
     let mut usage = config.record.enabled.then(|| UsageFile::new(config, &session));
+    let mut results =
+        record.as_ref().map(|record| RunResults::new(config, record.path().to_owned(), &session));
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
@@ -76,6 +83,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     if let Some(recorder) = &mut recorder {
         watchers.push(recorder);
+    }
+    if let Some(results) = &mut results {
+        watchers.push(results);
     }
     if let Some(logs) = &mut logs {
         watchers.push(logs);

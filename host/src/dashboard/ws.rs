@@ -158,7 +158,7 @@ impl Kind {
     /// The least time between two messages of it.
     fn pace(&self) -> Duration {
         Duration::from_millis(match self {
-            Self::Events | Self::Fills(_) => 100,
+            Self::Events | Self::Fills(_) => 50,
             Self::Market | Self::Book(_) => 250,
             Self::Feed => 1_000,
             _ => 500,

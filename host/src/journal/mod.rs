@@ -18,7 +18,8 @@
 //! CRC refuses stale bytes of another segment; the chain, the first half of
 //! BLAKE3 over the chain before and the record, refuses whatever was swapped,
 //! repeated or left out. `synced up to` is the last sequence number that was
-//! durable when the record was written.
+//! durable when the record was written. A bad record that a later one calls durable
+//! is damage; without such a word it was never wholly written, as a crash leaves it.
 
 mod payload;
 mod record;

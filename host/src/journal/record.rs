@@ -34,11 +34,14 @@ pub enum Kind {
     Swap = 7,
     /// the wall clock stopped a strategy
     Verdict = 8,
+    /// nothing but the head, which says what is durable: written behind a sync, so
+    /// that a bad record before it is known for damage
+    Synced = 9,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        const ALL: [Kind; 8] = [
+        const ALL: [Kind; 9] = [
             Kind::Manifest,
             Kind::Inputs,
             Kind::Outputs,
@@ -47,6 +50,7 @@ impl Kind {
             Kind::Command,
             Kind::Swap,
             Kind::Verdict,
+            Kind::Synced,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == number)
     }
@@ -141,6 +145,11 @@ impl<'a> Framed<'a> {
     /// Its sequence number.
     pub(super) fn seq(&self) -> u64 {
         u64_at(self.body, 4)
+    }
+
+    /// The last record that was durable when this one was written.
+    pub(super) fn synced_upto(&self) -> u64 {
+        u64_at(self.body, 28)
     }
 
     /// True when it follows a record with that chain.

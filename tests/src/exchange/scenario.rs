@@ -113,6 +113,8 @@ pub struct Scenario {
     pub oracle: Oracle,
     /// the host's driver
     pub driver: Driver<Network, Session>,
+    /// who else takes what comes
+    pub sink: Option<Box<dyn FnMut(&InputBlock)>>,
     block: InputBlock,
 }
 
@@ -163,6 +165,7 @@ impl Scenario {
             driver: Driver::new(network.clone(), session, settings, clock, seed),
             oracle: Oracle::new(&table, depth as usize, sabotage),
             block: InputBlock::new(&table, 1),
+            sink: None,
             exchange,
             network,
         }
@@ -182,6 +185,9 @@ impl Scenario {
                     () = self.driver.next(&mut self.block) => {}
                 }
                 self.oracle.take(&self.block, &self.exchange.state());
+                if let Some(sink) = &mut self.sink {
+                    sink(&self.block);
+                }
                 while self.driver.protocol_mut().poll_notice().is_some() {}
             }
             let now = self.exchange.now();

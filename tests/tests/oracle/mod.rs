@@ -111,6 +111,8 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "more-leverage",
         "front-of-the-queue",
         "cost-share",
+        "old-trades",
+        "twice-told",
     ];
     let sessions: Vec<Session> = (1..=40).map(|seed| Session::run(seed, 150)).collect();
     let stream: String = sessions.iter().map(|session| session.stream.as_str()).collect();

@@ -4,6 +4,7 @@
 mod bypass;
 mod clients;
 mod limits;
+mod untrusted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -328,7 +328,7 @@ proptest! {
     ) {
         let config = EngineConfig { latency, ..EngineConfig::default() };
         let report = &run_lanes(&config, &[seed], &block(&steps))[0];
-        let expected = usd("1000") + report.realized_pnl + report.unrealized_pnl.unwrap();
+        let expected = usd("1000") + report.realized_pnl.unwrap() + report.unrealized_pnl.unwrap();
         prop_assert_eq!(report.equity, Some(expected));
         prop_assert!(report.max_drawdown_pct >= 0.0);
         prop_assert!(report.roi_pct.unwrap().is_finite());
