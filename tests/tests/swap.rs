@@ -153,3 +153,34 @@ fn crit_001_what_is_denied_while_the_program_runs_is_ended() {
     assert_eq!(row(&report, "flow")["state"], "stopped", "{report}");
     folder.run(&["run", "--strategies", "mm", "--duration", "1s"]).expect(4);
 }
+
+#[test]
+fn what_a_run_uses_is_watched_from_another_process() {
+    let Some((folder, _)) = ready() else { return };
+    folder.run(&["list", "--watch"]).expect(2);
+    let mut run = Run::start(&folder);
+    run.wait_for("position");
+    let mut watch = folder
+        .command(&["list", "--watch", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(watch.stdout.take().expect("piped"));
+    let mut next = || {
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("a line");
+        serde_json::from_str::<Value>(&line).expect("JSON")
+    };
+    let (first, second) = (next(), next());
+    assert_eq!(first["schema"], "sandpaper.usage/1");
+    let used = |now: &Value, field: &str| row(now, "mm")["sandbox"][field].as_u64().expect(field);
+    assert!(used(&second, "fuel") > used(&first, "fuel"), "{first} {second}");
+    assert!(used(&second, "memory_peak_bytes") >= used(&second, "memory_bytes"));
+    assert!(used(&second, "host_calls") > 0);
+    assert!(row(&second, "mm")["sandbox"]["call_ns"]["p99"].as_u64() > Some(0));
+    let report = run.end();
+    assert!(used(&report, "fuel") >= used(&second, "fuel"));
+    // It ends with the run.
+    assert!(watch.wait().expect("ended").success());
+}

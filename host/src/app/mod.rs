@@ -1,5 +1,6 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod accounting;
 pub mod capture;
 pub mod console;
 pub mod dashboard;

@@ -182,17 +182,17 @@ impl Watch for RunRecord {
         Ok(())
     }
 
-    fn command(&mut self, seq: u64, ts: Ts, command: &Command) -> Result<(), Failure> {
-        (self.stepping, self.commanded) = (true, true);
-        self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command })
-    }
-
     /// The module's bytes and the swap are on the disk before it takes place.
     fn swap(&mut self, swap: &SwapRecord, module: &Loaded) -> Result<(), Failure> {
         self.stepping = true;
         Kept::of_run(&self.path).keep(module.approved.candidate())?;
         self.append(Kind::Swap, 0, swap.ts.0, swap)?;
         self.sync()
+    }
+
+    fn command(&mut self, seq: u64, ts: Ts, command: &Command) -> Result<(), Failure> {
+        (self.stepping, self.commanded) = (true, true);
+        self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command })
     }
 
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
@@ -204,8 +204,8 @@ impl Watch for RunRecord {
             self.append(Kind::Outputs, flags, engine.now().0, &outputs)?;
         }
         let judged = self.judged(engine)?;
-        let fills = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
-        let must = judged || fills || std::mem::take(&mut self.commanded);
+        let fills = judged || news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
+        let must = fills || std::mem::take(&mut self.commanded);
         if must || self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;
         }

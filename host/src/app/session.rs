@@ -95,20 +95,20 @@ pub trait Watch {
         Ok(())
     }
 
+    /// A module is about to take another one's place.
+    ///
+    /// # Errors
+    /// As above.
+    fn swap(&mut self, _swap: &SwapRecord, _module: &Loaded) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// The engine is about to take this command, at this place among the inputs and
     /// this time.
     ///
     /// # Errors
     /// As above.
     fn command(&mut self, _seq: u64, _ts: Ts, _command: &Command) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    /// A module is about to take another one's place.
-    ///
-    /// # Errors
-    /// As above.
-    fn swap(&mut self, _swap: &SwapRecord, _module: &Loaded) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -225,13 +225,6 @@ impl<'a> Session<'a> {
         self
     }
 
-    /// Takes commands from `requests`, between blocks.
-    #[must_use]
-    pub fn commanded(mut self, requests: Requests) -> Self {
-        self.requests = Some(requests);
-        self
-    }
-
     /// Who runs, as of now.
     #[must_use]
     pub fn identities(&self) -> &[Identity] {
@@ -270,6 +263,13 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes commands from `requests`, between blocks.
+    #[must_use]
+    pub fn commanded(mut self, requests: Requests) -> Self {
+        self.requests = Some(requests);
+        self
     }
 
     /// Halts what may run no longer.

@@ -273,23 +273,6 @@ impl Replay {
         Ok(Ok(()))
     }
 
-    fn command(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
-        self.settle(record.seq, &Outputs::default());
-        let Commanded { seq, ts, command } = match decode::<Commanded<Command>>(&record.payload) {
-            Ok(commanded) => commanded,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let next = self.engine.next_seq();
-        self.engine.command(ts, &command)?;
-        self.block.reset(self.engine.next_seq());
-        self.collect();
-        Ok(if seq == next {
-            Ok(())
-        } else {
-            Err(format!("a command has the number {seq}, and it is the {next}th input"))
-        })
-    }
-
     fn swap(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
         self.settle(record.seq, &Outputs::default());
         let swap: SwapRecord = match decode(&record.payload) {
@@ -300,9 +283,24 @@ impl Replay {
         let parameters = setup::parameters(&self.config, &swap.to.name);
         let replacement = replacement(module, swap.from, parameters);
         self.engine.swap(swap.ts, swap.lane, replacement)?;
-        self.block.reset(self.engine.next_seq());
         self.collect();
         Ok(Ok(()))
+    }
+
+    fn command(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
+        self.settle(record.seq, &Outputs::default());
+        let Commanded { seq, ts, command } = match decode::<Commanded<Command>>(&record.payload) {
+            Ok(commanded) => commanded,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let next = self.engine.next_seq();
+        self.engine.command(ts, &command)?;
+        self.collect();
+        Ok(if seq == next {
+            Ok(())
+        } else {
+            Err(format!("a command has the number {seq}, and it is the {next}th input"))
+        })
     }
 
     fn outputs(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {

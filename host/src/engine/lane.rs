@@ -376,8 +376,8 @@ impl Lane {
         };
         match told {
             Ok(()) => {
-                self.computed(place.ts, before);
                 self.verdicts.updates += 1;
+                self.computed(place.ts, before);
             }
             Err(fault) => self.fail(fault, place.ts, batch.outputs),
         }
