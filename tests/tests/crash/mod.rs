@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sandpaper_tests::Folder;
+use sandpaper_tests::{Folder, repository};
 use serde_json::Value;
 
 use kept::Kept;
@@ -192,10 +192,19 @@ fn take_run(folder: &Folder) -> Option<PathBuf> {
     let _ = std::fs::remove_dir_all(&taken);
     let run = runs.first().map(|run| std::fs::rename(run, &taken));
     let _ = std::fs::remove_dir_all(folder.path("runs"));
+    forgive(folder);
     run.map(|moved| {
         moved.expect("moved");
         taken
     })
+}
+
+/// Takes away what says in whose call the program was killed: here it is nobody's
+/// fault.
+fn forgive(folder: &Folder) {
+    let state = folder.path(".state");
+    let marks = if state.is_dir() { repository::files(&state, ".running") } else { Vec::new() };
+    marks.iter().for_each(|mark| std::fs::remove_file(mark).expect("removed"));
 }
 
 /// Everything that was shown is kept once, and the record proves it.

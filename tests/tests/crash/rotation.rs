@@ -88,6 +88,7 @@ fn high_002_b9_killed_while_logs_are_rotated_no_record_is_lost_or_kept_twice() {
             let traced = strace::run(folder, &[inject], &run);
             assert!(traced.code.is_none(), "{what}: it was killed");
             let shown = count(&shown_in(traced.stderr.lines()));
+            forgive(folder);
             // The next run packs what was left over.
             let next = session(folder, &["--duration", "100ms"]);
             let next = folder.run(&strs(&next)).expect(0);
