@@ -119,6 +119,7 @@ fn order(symbol: u16) -> OrderRequest {
         size: Size::Quote(20.0),
         kind: OrderKind::Market,
         time_in_force: TimeInForce::Ioc,
+        good_till_ns: None,
         post_only: false,
         reduce_only: false,
         stop_loss: None,
