@@ -84,7 +84,7 @@ crash: host ## Kill a trading run KILLS times, fail every call, cut the power; p
 	SANDPAPER_FLIPS=1000000 $(CARGO) test $(PROFILE) -p sandpaper --lib b7_ -- --nocapture
 
 .PHONY: bench
-bench: host workloads market ## Measure native against sandboxed strategies
+bench: host workloads market ## Measure the feed, and native against sandboxed strategies
 	@scripts/bench
 
 .PHONY: host

@@ -238,8 +238,17 @@ impl Browser {
 
     /// Types a key on the page.
     pub fn key(&mut self, key: &str) {
+        let number = match key {
+            "Escape" => Some(27),
+            "Enter" => Some(13),
+            _ => None,
+        };
         for kind in ["keyDown", "keyUp"] {
             let mut params = json!({ "type": kind, "key": key });
+            // What the browser itself does with a key goes by its old number.
+            if let Some(number) = number {
+                params["windowsVirtualKeyCode"] = json!(number);
+            }
             if kind == "keyDown" && key.chars().count() == 1 {
                 params["text"] = json!(key);
             }

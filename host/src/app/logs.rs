@@ -185,6 +185,12 @@ impl RunLogs {
         let lane = engine.lane(one.lane);
         let stream = StreamName::Strategy(lane.name.to_owned());
         let mut fields = self.identity(one.lane, &lane);
+        if let LaneOutput::Swapped { to, refused: None, .. } = &one.body
+            && let Some(identity) = self.identities.get_mut(usize::from(one.lane))
+        {
+            identity.sha256.clone_from(to);
+            fields = self.identity(one.lane, &lane);
+        }
         let (kind, level, own) = describe(&lane, &one.body);
         fields.extend(own);
         if let (Some(state), LaneOutput::Fill { .. }) = (state, &one.body) {
@@ -197,7 +203,8 @@ impl RunLogs {
             self.write(&stream, one.ts, ("round-trip", "info"), fields)?;
         }
         // It writes no more, so its file is closed; a last line opens it again.
-        if let (LaneOutput::Fault(_), Some(logs)) = (&one.body, &mut self.logs) {
+        let over = matches!(one.body, LaneOutput::Fault(_) | LaneOutput::Halted { .. });
+        if let (true, Some(logs)) = (over, &mut self.logs) {
             logs.close(&stream).map_err(|error| failure(&error))?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod accounting;
 pub mod capture;
 pub mod console;
 pub mod dashboard;
@@ -9,6 +10,7 @@ pub mod interrupt;
 pub mod latency;
 pub mod live;
 pub mod logs;
+pub mod modules;
 pub mod notify;
 pub mod operator;
 pub mod record;
@@ -17,6 +19,8 @@ pub mod result;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod strikes;
+pub mod swap;
 pub mod trust;
 pub mod venue;
 pub mod verify;

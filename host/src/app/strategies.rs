@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use crate::cli::Exit;
 use crate::config::{Config, StrategiesConfig};
 use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder, Verdict};
-use crate::sandbox::{Guest, LoadError, Module};
-use crate::strategy::{Descriptor, Strategy as _};
+use crate::sandbox::{LoadError, Module};
+use crate::strategy::{Descriptor, Strategy};
 
 use super::Failure;
 use super::given::{self, Runtimes};
@@ -26,9 +26,11 @@ pub struct Loaded {
     /// the file
     pub path: PathBuf,
     /// its instance
-    pub guest: Guest,
+    pub guest: Box<dyn Strategy>,
     /// what it says of itself
     pub descriptor: Descriptor,
+    /// its bytes, and what they were granted
+    pub approved: Approved,
 }
 
 /// What the command line asks for beside the configuration.
@@ -224,7 +226,8 @@ pub fn compile(
     let sha256 = module.sha256().to_string();
     tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
     let unsigned = approved.is_unsigned();
-    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor })
+    let guest = Box::new(guest);
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved })
 }
 
 /// Adds a module; a name that is taken gets a number, which only files named

@@ -132,7 +132,7 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
-    List,
+    List(ListArgs),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -302,6 +302,14 @@ pub struct ImportArgs {
     /// Keep this many levels of each book snapshot; all when left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub depth: Option<u32>,
+}
+
+/// What `list` takes.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Show every second what the strategies of the run beside use
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// What `check` takes.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
+use crate::app::accounting::Accounting;
 use crate::app::console::{Console, report_table};
 use crate::app::replay::{Identity, replay as replay_tapes};
 use crate::app::strategies::Selection;
@@ -16,7 +17,6 @@ use crate::output;
 use crate::portfolio::{AssetTotals, Summary, Totals};
 
 use super::Context;
-use super::accounting::Accounting;
 
 /// One strategy's result as scripts read it; amounts are decimal text.
 #[derive(Clone, Debug, Serialize)]

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::app::accounting::UsageFile;
 use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
 use crate::app::dashboard::{Dashboard, open_browser};
@@ -57,6 +58,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         true => Some(RunRecord::create(config, &selection, &session)?),
         false => None,
     };
+    let mut usage = config.record.enabled.then(|| UsageFile::new(config, &session));
     let mut results =
         record.as_ref().map(|record| RunResults::new(config, record.path().to_owned(), &session));
     let mut logs = match config.log_files.enabled {
@@ -87,6 +89,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     if let Some(logs) = &mut logs {
         watchers.push(logs);
+    }
+    if let Some(usage) = &mut usage {
+        watchers.push(usage);
     }
     watchers.push(&mut console);
     if let Some(notifier) = &mut notifier {

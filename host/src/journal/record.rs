@@ -30,6 +30,10 @@ pub enum Kind {
     Sealed = 5,
     /// a command that the engine is about to take
     Command = 6,
+    /// a module is about to take another one's place
+    Swap = 7,
+    /// the wall clock stopped a strategy
+    Verdict = 8,
     /// nothing but the head, which says what is durable: written behind a sync, so
     /// that a bad record before it is known for damage
     Synced = 9,
@@ -37,13 +41,15 @@ pub enum Kind {
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        const ALL: [Kind; 7] = [
+        const ALL: [Kind; 9] = [
             Kind::Manifest,
             Kind::Inputs,
             Kind::Outputs,
             Kind::Ended,
             Kind::Sealed,
             Kind::Command,
+            Kind::Swap,
+            Kind::Verdict,
             Kind::Synced,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == number)

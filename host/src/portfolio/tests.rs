@@ -48,6 +48,7 @@ fn a_state_is_the_same_after_it_was_written_and_read() {
     read.check().unwrap();
 }
 
+#[allow(clippy::type_complexity, reason = "a fill's fields, in the order of the tables")]
 /// Fills of XRP/BTC and BTC/USD in an account in USD that starts with a bitcoin.
 fn two_quotes() -> (Account, impl FnMut(u64, u16, Action, i64, &str, &str) -> Fill) {
     let table = InstrumentTable::new(vec![

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from '../vendor/ui.mjs';
 import * as f from './format.mjs';
+import { connection } from './net.mjs';
 import { csv, sorted } from './sort.mjs';
 import { run } from './store.mjs';
 
@@ -123,7 +124,7 @@ export function useRequest(ask, deps, every = 0) {
       (error) => live && setState((at) => ({ data: at.data, error: error.message })),
     );
     load();
-    const timer = every > 0 ? setInterval(() => !document.hidden && load(), every) : null;
+    const timer = every > 0 ? setInterval(() => !document.hidden && connection.value.state === 'open' && load(), every) : null;
     return () => { live = false; clearInterval(timer); };
   }, deps);
   return state;

@@ -103,6 +103,9 @@ impl Connect for Network {
     }
 }
 
+/// Takes what the driver gives.
+pub type Sink = Box<dyn FnMut(&InputBlock)>;
+
 /// A driver on the exchange, with the oracle behind it.
 pub struct Scenario {
     /// the exchange
@@ -114,7 +117,7 @@ pub struct Scenario {
     /// the host's driver
     pub driver: Driver<Network, Session>,
     /// who else takes what comes
-    pub sink: Option<Box<dyn FnMut(&InputBlock)>>,
+    pub sink: Option<Sink>,
     block: InputBlock,
 }
 

@@ -19,7 +19,7 @@ fn command(browser: &mut Browser, label: &str, reason: &str) {
     browser.command("Input.insertText", &json!({ "text": reason }));
     browser.until("a reason is enough", &format!("!{confirm}.disabled"));
     browser.value(&format!("{confirm}.click()"));
-    browser.until("the command to be taken", "document.querySelector('dialog:modal') === null");
+    browser.until("the command to be taken", "document.querySelector('dialog') === null");
 }
 
 fn status(browser: &mut Browser, status: &str) {
@@ -37,7 +37,7 @@ fn an_administrator_commands_a_strategy_with_a_reason() {
     browser.value("document.querySelector('.head .controls button').click()");
     browser.until("the confirmation", "document.querySelector('dialog:modal')");
     browser.key("Escape");
-    browser.until("it to be gone", "document.querySelector('dialog:modal') === null");
+    browser.until("it to be gone", "document.querySelector('dialog') === null");
     status(&mut browser, "running");
     command(&mut browser, "Pause", "looks at the news");
     status(&mut browser, "paused");

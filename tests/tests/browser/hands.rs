@@ -9,7 +9,9 @@ use super::{NAMES, logged_in, quiet};
 fn the_keyboard_reaches_pages_rows_and_charts() {
     let Some((_host, mut browser)) = logged_in() else { return };
     for (keys, hash) in [(["g", "m"], "#/m"), (["g", "f"], "#/feed"), (["g", "o"], "#/")] {
-        keys.map(|key| browser.key(key));
+        for key in keys {
+            browser.key(key);
+        }
         browser.until(hash, &format!("location.hash === '{hash}'"));
     }
     browser.key("?");

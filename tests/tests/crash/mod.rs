@@ -183,15 +183,19 @@ fn runs(folder: &Folder) -> Vec<PathBuf> {
     runs
 }
 
-/// The one run in the folder, which is taken out of `runs` for the next.
+/// The one run in the folder, which is taken out of it, so that the next one makes
+/// the same calls as the first.
 fn take_run(folder: &Folder) -> Option<PathBuf> {
     let runs = runs(folder);
     assert!(runs.len() <= 1, "{runs:?}");
-    let run = runs.into_iter().next()?;
     let taken = folder.path("taken");
     let _ = std::fs::remove_dir_all(&taken);
-    std::fs::rename(&run, &taken).expect("moved");
-    Some(taken)
+    let run = runs.first().map(|run| std::fs::rename(run, &taken));
+    let _ = std::fs::remove_dir_all(folder.path("runs"));
+    run.map(|moved| {
+        moved.expect("moved");
+        taken
+    })
 }
 
 /// Everything that was shown is kept once, and the record proves it.

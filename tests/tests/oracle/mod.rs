@@ -112,7 +112,6 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "front-of-the-queue",
         "cost-share",
         "old-trades",
-        "twice-told",
     ];
     let sessions: Vec<Session> = (1..=40).map(|seed| Session::run(seed, 150)).collect();
     let stream: String = sessions.iter().map(|session| session.stream.as_str()).collect();

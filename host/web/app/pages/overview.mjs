@@ -67,6 +67,15 @@ function columns(charted, toggle, ranks) {
   ];
 }
 
+/** A curve has a point where it changed: each goes on to where the newest ends. */
+function upToNow(curves) {
+  const newest = Math.max(...Object.values(curves).map((points) => points.at(-1)?.[0] ?? 0));
+  return Object.fromEntries(Object.entries(curves).map(([name, points]) => {
+    const last = points.at(-1);
+    return [name, last && last[0] < newest ? [...points, [newest, last[1], last[2]]] : points];
+  }));
+}
+
 /** The curves of the charted strategies, kept up to date. */
 function useCurves(names) {
   const [curves, setCurves] = useState({});
@@ -123,7 +132,7 @@ export function Overview({ route }) {
 }
 
 function Curves({ charted, names, order, hold, rebased, logarithmic, choose }) {
-  const points = useCurves([...charted, ...hold]);
+  const points = upToNow(useCurves([...charted, ...hold]));
   const curves = [
     ...charted.map((name) => ({ name, index: names.indexOf(name), points: points[name] ?? [] })),
     ...hold.filter((name) => points[name]?.length > 1).map((name) => ({ name, index: 0, dashed: true, points: points[name] })),

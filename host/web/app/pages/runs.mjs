@@ -58,7 +58,7 @@ export function Runs() {
   const toggle = (id) => setChosen((at) => (at.includes(id) ? at.filter((other) => other !== id) : [...at, id].slice(-6)));
   const columns = [
     { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" name="compare" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
-    { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <${Chip} status="running" title="This run" />` : ''}` },
+    { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <small class="muted">this run</small>` : ''}` },
     ...keys.map((key) => ({ key, text: rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
   ];
   return html`<h1>Runs</h1>
