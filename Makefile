@@ -48,10 +48,8 @@ soak-feed: setup host ## Run 10,000 seeded days of faults against the feed; SAND
 	SANDPAPER_SCENARIOS=$${SANDPAPER_SCENARIOS:-10000} $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- exchange::
 
 .PHONY: fuzz
-fuzz: ## Fuzz the feed for a minute a target; needs cargo-fuzz and the nightly toolchain
-	for target in kraken_message kraken_book; do \
-		cargo +nightly fuzz run $$target -- -max_total_time=60 -timeout=5 -rss_limit_mb=1024 || exit 1; \
-	done
+fuzz: setup ## Fuzz the feed, 60 s a target (SECONDS=600): frames, and faults against the oracle
+	@scripts/fuzz $(or $(SECONDS),60)
 
 .PHONY: test
 test: setup setup-tests host guests workloads wasi-guest language-guests market ## Run every test
@@ -62,8 +60,9 @@ check: ## Run exactly what CI runs
 	@.ci/run
 
 .PHONY: prove
-prove: setup ## Drive accounts against the model of the rules, 100,000 sequences
+prove: setup ## Accounts against the model of the rules, the engine against its oracle, at length
 	PROPTEST_CASES=100000 $(CARGO) test $(PROFILE) -p sandpaper --lib -- portfolio::
+	SANDPAPER_ORACLE_ORDERS=1000000 $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- oracle:: --nocapture
 
 .PHONY: lint
 lint: setup ## Check format, lints and, where it is installed, dependencies
@@ -73,15 +72,19 @@ lint: setup ## Check format, lints and, where it is installed, dependencies
 		$(CARGO) deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licenses and sources were not checked"; fi
 
-# How often `make crash` kills the program.
-KILLS ?= 200
+# How often `make crash` kills the program; it takes about half a second each.
+KILLS ?= 10000
+# How many images of a power cut it makes.
+IMAGES ?= 100000
 
 .PHONY: crash
-crash: host guests ## Kill a trading run KILLS times and verify every record
-	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) $(CARGO) test $(PROFILE) -p sandpaper-tests --test main high_004
+crash: host ## Kill a trading run KILLS times, fail every call, cut the power; prove every record
+	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) SANDPAPER_CRASH_IMAGES=$(IMAGES) SANDPAPER_CRASH_POINTS=1000000 \
+		$(CARGO) test $(PROFILE) -p sandpaper-tests --test main crash:: -- --nocapture --test-threads=1
+	SANDPAPER_FLIPS=1000000 $(CARGO) test $(PROFILE) -p sandpaper --lib b7_ -- --nocapture
 
 .PHONY: bench
-bench: host workloads market ## Measure native against sandboxed strategies
+bench: host workloads market ## Measure the feed, and native against sandboxed strategies
 	@scripts/bench
 
 .PHONY: host
@@ -122,13 +125,22 @@ containment: host ## Hostile strategies at length: 1,000 replays, 10,000 loads, 
 	SANDPAPER_REPLAYS=1000 SANDPAPER_LOADS=10000 $(LONG_TESTS) -p sandpaper-tests corpus::
 	SANDPAPER_SMITH=5000 $(LONG_TESTS) -p sandpaper smith_tests
 
+.PHONY: crowd
+crowd: setup ## 1,000 WebSocket clients of the dashboard, a fifth of which do not read
+	SANDPAPER_CLIENTS=1000 $(LONG_TESTS) -p sandpaper-tests crowd::
+	SANDPAPER_LOOKS=10000 $(LONG_TESTS) -p sandpaper crit_002
+
+.PHONY: fuzz-api
+fuzz-api: host guests setup-tests ## Fuzz the dashboard's API by its OpenAPI document, 50,000 requests or so
+	SANDPAPER_BUILT=1 SANDPAPER_EXAMPLES=1000 $(LONG_TESTS) -p sandpaper-tests schemathesis
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
 
 .PHONY: screenshots
 screenshots: host guests ## Look at every page of the dashboard in a headless Chromium
-	@scripts/screenshots $(URL)
+	@scripts/screenshots
 
 .PHONY: vendor
 vendor: ## Fetch and bundle the dashboard's libraries anew (developers; needs Node)

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts, decimal};
+use crate::domain::{InstrumentTable, Money, Price, Qty, Rules, Side, SymbolId, Ts, decimal};
 use crate::words::{self, Header};
 
 /// Whether and how a venue trades a symbol, and whether its data can be used.
@@ -137,6 +137,14 @@ pub enum EventRef<'a> {
         symbol: SymbolId,
         /// to what
         status: TradingStatus,
+    },
+    /// a venue changed the increments and minimums of a symbol: orders behind
+    /// this event are checked against them
+    Rules {
+        /// whose
+        symbol: SymbolId,
+        /// what holds from now on
+        rules: Rules,
     },
 }
 
@@ -303,6 +311,17 @@ impl InputBlock {
         self.begin(Header::new(words::STATUS, status as u8, symbol, 0, 0), ts, ts);
     }
 
+    /// Appends new rules of a symbol. A smallest cost that no account could pay
+    /// stays one.
+    pub fn push_rules(&mut self, ts: Ts, symbol: SymbolId, rules: &Rules) {
+        let flags = if rules.short_allowed { words::SHORT_ALLOWED } else { 0 };
+        self.begin(Header::new(words::RULES, flags, symbol, 0, 0), ts, ts);
+        self.plain(rules.price_increment.0 as u64);
+        self.plain(rules.qty_increment.0 as u64);
+        self.plain(rules.qty_min.0 as u64);
+        self.plain(i64::try_from(rules.cost_min.0).unwrap_or(i64::MAX) as u64);
+    }
+
     /// Appends events that are already exact words, as a tape holds them.
     ///
     /// # Errors
@@ -367,6 +386,7 @@ impl InputBlock {
                 let words = [header, ts, interval, open_ts, o, h, l, c, qty(volume), vwap];
                 self.words.extend_from_slice(&words);
             }
+            (words::RULES, plain) => self.words.extend_from_slice(plain),
             _ => {
                 let (bare, levels) = event.split_at(words::BARE_WORDS);
                 self.words.extend_from_slice(bare);
@@ -429,6 +449,12 @@ fn check_range(header: Header, event: &[u64], ts_exchange: i64) -> Result<(), St
             }
             [o, h, l, c].into_iter().try_for_each(price).and_then(|()| qty(volume))
         }
+        (words::RULES, &[price_increment, qty_increment, qty_min, cost_min]) => {
+            price(price_increment).and_then(|()| price(qty_increment))?;
+            qty(qty_min)?;
+            i64::try_from(cost_min).map_err(|_| "its smallest cost is negative".to_owned())?;
+            Ok(())
+        }
         (_, levels) => {
             levels.chunks_exact(2).try_for_each(|l| price(l[0]).and_then(|()| qty(l[1])))
         }
@@ -471,6 +497,16 @@ fn decode(event: &[u64]) -> EventRef<'_> {
             symbol,
             status: TradingStatus::from_u8(header.flags()).unwrap_or(TradingStatus::Stale),
         },
+        words::RULES => EventRef::Rules {
+            symbol,
+            rules: Rules {
+                price_increment: Price(event[2] as i64),
+                qty_increment: Qty(event[3] as i64),
+                qty_min: Qty(event[4] as i64),
+                cost_min: Money(i128::from(event[5] as i64)),
+                short_allowed: header.flags() & words::SHORT_ALLOWED != 0,
+            },
+        },
         _ => EventRef::Timer,
     }
 }
@@ -479,6 +515,35 @@ fn decode(event: &[u64]) -> EventRef<'_> {
 mod tests {
     use super::*;
     use crate::domain::Instrument;
+
+    #[test]
+    fn rules_come_back_as_they_went_in_and_impossible_ones_are_refused() {
+        let table = InstrumentTable::new(vec![Instrument::plain("X/USD", 2, 2)]);
+        let rules = Rules {
+            price_increment: Price(5),
+            qty_increment: Qty(10),
+            qty_min: Qty(20),
+            cost_min: Money(500_000_000),
+            short_allowed: false,
+        };
+        let mut block = InputBlock::new(&table, 1);
+        block.push_rules(Ts(3), SymbolId(0), &rules);
+        let read = |block: &InputBlock| match block.get(0) {
+            EventRef::Rules { symbol, rules } => Some((symbol, rules)),
+            _ => None,
+        };
+        assert_eq!(read(&block), Some((SymbolId(0), rules)));
+        let mut copy = InputBlock::new(&table, 1);
+        copy.extend_exact(block.exact_words(), &[3]).unwrap();
+        assert_eq!(read(&copy), Some((SymbolId(0), rules)));
+        assert_eq!(copy.words(0), block.words(0));
+        let mut plain = copy.exact_words().to_vec();
+        for (word, wrong) in [(2, 0), (3, 0), (4, u64::MAX), (5, u64::MAX)] {
+            let sound = std::mem::replace(&mut plain[word], wrong);
+            assert!(InputBlock::new(&table, 1).extend_exact(&plain, &[3]).is_err(), "word {word}");
+            plain[word] = sound;
+        }
+    }
 
     #[test]
     fn events_that_the_engine_cannot_count_with_are_refused_whole() {

@@ -3,7 +3,7 @@
 //! The core (`domain`, `words`, `input`, `market`, `strategy`, `risk`,
 //! `execution`, `portfolio`, `engine`, `venue`) is synchronous and
 //! deterministic: it knows no clock, no I/O and no random numbers. The shell
-//! (`feed`, `sandbox`, `lockfile`, `config`, `dashboard`, `app`, `commands`, `cli`) feeds it
+//! (`feed`, `sandbox`, `lockfile`, `config`, `dashboard`, `notify`, `app`, `commands`, `cli`) feeds it
 //! and shows what it says. `ARCHITECTURE.md` has the map.
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod journal;
 pub mod lockfile;
 pub mod logs;
 pub mod market;
+pub mod notify;
 pub mod output;
 pub mod portfolio;
 pub mod recorder;

@@ -1,8 +1,14 @@
 //! Pre-trade checks: pure predicates that give a reason.
 //!
 //! An order passes them in this order, and the first that fails is the reason
-//! told: the market's state, the netting rule, the minimums, the bracket, then
-//! cash or leverage for what it would really cost.
+//! told: the rate of orders, the market's state, the netting rule, the minimums,
+//! the bracket, then cash or leverage for what it would really cost.
+//!
+//! [`watch`] holds the limits that act by themselves, as prices move.
+
+pub mod watch;
+
+pub use watch::{Breach, Watch};
 
 use crate::domain::{Action, Instrument, Money, Price, Qty, Rate, RejectReason, Rounding};
 use crate::input::TradingStatus;
@@ -26,6 +32,26 @@ pub struct RiskConfig {
     pub max_order: Option<Money>,
     /// the most that a position may be worth after an order that opens
     pub max_position: Option<Money>,
+    /// the most orders in any sixty seconds
+    pub max_orders_per_minute: Option<u32>,
+    /// the most that the equity may fall within a UTC day
+    pub max_daily_loss: Option<Money>,
+    /// the most that the equity may fall from its peak, as a ratio of the peak
+    pub max_drawdown: Option<Rate>,
+    /// the least equity that carries shorts, as a ratio of what they are worth
+    pub maintenance_margin: Option<Rate>,
+    /// fee on what a liquidation trades, on top of the taker's
+    pub liquidation_fee: Rate,
+}
+
+impl RiskConfig {
+    /// True when prices alone can make a limit act.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.max_daily_loss.is_some()
+            || self.max_drawdown.is_some()
+            || self.maintenance_margin.is_some()
+    }
 }
 
 /// What the leverage of shorts is a multiple of.
@@ -178,4 +204,21 @@ pub fn check_leverage(
 ) -> Result<(), RejectReason> {
     let limit = base.times(leverage, Rounding::Floor);
     if shorts + added <= limit { Ok(()) } else { Err(RejectReason::LeverageExceeded) }
+}
+
+/// The equity carries the shorts: it is at least the maintenance margin's part of
+/// what they are worth.
+///
+/// # Errors
+/// [`RejectReason::RiskLimit`].
+pub fn check_margin(
+    limits: &RiskConfig,
+    equity: Option<Money>,
+    shorts: Option<Money>,
+) -> Result<(), RejectReason> {
+    let Some(rate) = limits.maintenance_margin else { return Ok(()) };
+    match (equity, shorts) {
+        (Some(equity), Some(shorts)) if equity >= shorts.times(rate, Rounding::Ceil) => Ok(()),
+        _ => Err(RejectReason::RiskLimit),
+    }
 }

@@ -16,11 +16,16 @@ pub const CANDLE: u8 = 3;
 pub const TIMER: u8 = 4;
 /// A trading status's kind number.
 pub const STATUS: u8 = 5;
+/// The kind number of a venue's new increments and minimums. They are for the
+/// engine: strategies get none.
+pub const RULES: u8 = 6;
 
 /// Trade flag: the taker sold.
 pub const TAKER_SOLD: u8 = 1;
 /// Book flag: replaces the whole book.
 pub const SNAPSHOT: u8 = 1;
+/// Rules flag: it may be sold short.
+pub const SHORT_ALLOWED: u8 = 1;
 /// Candle flag: history from before the start.
 pub const WARM_UP: u8 = 1;
 /// Candle flag: no trade fell into it.
@@ -30,6 +35,8 @@ pub const EMPTY: u8 = 2;
 pub const TRADE_WORDS: usize = 5;
 /// Words of a candle.
 pub const CANDLE_WORDS: usize = 10;
+/// Words of rules.
+pub const RULES_WORDS: usize = 6;
 /// Words of a timer and of a status.
 pub const BARE_WORDS: usize = 2;
 /// The most levels a side that one book event can carry.
@@ -107,6 +114,7 @@ impl Header {
             TRADE => Some(TRADE_WORDS),
             BOOK => Some(BARE_WORDS + 2 * (self.count_a() + self.count_b())),
             CANDLE => Some(CANDLE_WORDS),
+            RULES => Some(RULES_WORDS),
             TIMER | STATUS => Some(BARE_WORDS),
             _ => None,
         }

@@ -12,12 +12,12 @@ use sandpaper_tests::{Folder, repository};
 use serde_json::Value;
 
 /// An exchange on a thread of its own, until it is dropped; its address.
-struct Venue {
-    url: String,
+pub struct Venue {
+    pub url: String,
     _runtime: tokio::runtime::Runtime,
 }
 
-fn venue() -> Venue {
+pub fn venue() -> Venue {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -2,8 +2,11 @@
 //! here.
 #![forbid(unsafe_code)]
 
+mod browser;
 mod containment;
 mod corpus;
+mod crash;
+mod crowd;
 mod dashboard;
 mod exchange;
 mod execution;
@@ -11,9 +14,13 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod operator;
+mod oracle;
+mod outage;
 mod program;
 mod record;
 mod recording;
+mod swap;
 mod tidy;
 mod trust;
 mod wasi;

@@ -216,5 +216,32 @@ fn check_runs_a_strategy_on_a_synthetic_market() {
         .filter(|finding| finding["ok"] == true)
         .filter_map(|finding| finding["code"].as_str())
         .collect();
-    assert_eq!(codes, ["file", "world", "describe", "events", "fuel", "determinism"]);
+    assert_eq!(codes, ["file", "lock", "world", "describe", "events", "fuel", "determinism"]);
+    assert_eq!(checked["data"][0]["lock"], "unknown");
+    let detail = |code: &str| {
+        let findings = checked["data"][0]["findings"].as_array().expect("findings");
+        let found = findings.iter().find(|finding| finding["code"] == code).expect(code);
+        found["detail"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(detail("fuel").contains("p50") && detail("fuel").contains("p99"), "{}", detail("fuel"));
+    assert!(detail("determinism").contains("the same chain"), "{}", detail("determinism"));
+
+    // What the lock file says counts, and a budget that is too small is named.
+    let verdict = |arguments: &[&str], code: i32| {
+        let mut all = vec!["check", module, "--json"];
+        all.extend(arguments);
+        let finished = folder.run(&all).expect(code);
+        let checked: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+        checked["data"][0].clone()
+    };
+    let small = verdict(&["--set", "sandbox.fuel_per_event=1000"], 7);
+    assert_eq!(small["verdict"], "runs, but misbehaves", "{small}");
+    folder.run(&["allow", module, "--yes", "--name", "flow"]).expect(0);
+    assert_eq!(verdict(&[], 0)["verdict"], "runs");
+    folder.run(&["deny", "flow", "--reason", "loses"]).expect(0);
+    let denied = verdict(&[], 7);
+    assert_eq!(
+        (&denied["lock"], &denied["verdict"]),
+        (&"revoked".into(), &"may not run: it was denied".into())
+    );
 }

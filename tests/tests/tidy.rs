@@ -39,12 +39,23 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
     ("sandbox", Layer::Shell, &["domain", "input", "lockfile", "strategy", "words"]),
     ("feed", Layer::Shell, &["domain", "input", "venue", "words"]),
     ("logs", Layer::Shell, &[]),
+    ("notify", Layer::Shell, &[]),
     ("recorder", Layer::Shell, &["journal"]),
-    ("config", Layer::Shell, &["domain", "strategy"]),
+    ("config", Layer::Shell, &["domain", "strategy", "venue"]),
     (
         "dashboard",
         Layer::Shell,
-        &["config", "domain", "engine", "input", "market", "output", "portfolio"],
+        &[
+            "config",
+            "domain",
+            "engine",
+            "feed",
+            "input",
+            "market",
+            "output",
+            "portfolio",
+            "strategy",
+        ],
     ),
     ("cli", Layer::Shell, &["config"]),
     ("output", Layer::Shell, &["cli", "domain"]),
@@ -84,13 +95,14 @@ const LINES_MAX: usize = 600;
 
 /// Requirements that must be shown by a test of their name.
 const REQUIREMENTS: &[&str] = &[
-    "CRIT-001", "CRIT-003", "CRIT-004", "HIGH-001", "HIGH-002", "HIGH-003", "HIGH-004", "HIGH-005",
-    "HIGH-006", "HIGH-007", "HIGH-008", "MED-001", "MED-002", "MED-003", "MED-004", "MED-005",
-    "MED-006", "MED-007", "MED-008", "MED-011", "MED-012", "LOW-001", "LOW-002", "LOW-003",
-    "LOW-004", "LOW-005", "LOW-007", "LOW-008", "X-INIT", "X-EXEC", "X-BOUND", "X-ASYNC",
-    "X-IMPORT", "X-MULTI", "X-EXC", "X-VER", "ADD-01", "ADD-02", "ADD-03", "ADD-04", "ADD-05",
-    "ADD-06", "ADD-07", "ADD-08", "ADD-09", "ADD-10", "ADD-11", "ADD-12", "ADD-13", "ADD-15",
-    "ADD-16", "ADD-17", "ADD-18", "ADD-19", "ADD-20", "ADD-21", "ADD-22",
+    "CRIT-001", "CRIT-002", "CRIT-003", "CRIT-004", "HIGH-001", "HIGH-002", "HIGH-003", "HIGH-004",
+    "HIGH-005", "HIGH-006", "HIGH-007", "HIGH-008", "MED-001", "MED-002", "MED-003", "MED-004",
+    "MED-005", "MED-006", "MED-007", "MED-008", "MED-009", "MED-010", "MED-011", "MED-012",
+    "LOW-001", "LOW-002", "LOW-003", "LOW-004", "LOW-005", "LOW-006", "LOW-007", "LOW-008",
+    "LOW-009", "X-INIT", "X-EXEC", "X-BOUND", "X-ASYNC", "X-IMPORT", "X-MULTI", "X-EXC", "X-VER",
+    "ADD-01", "ADD-02", "ADD-03", "ADD-04", "ADD-05", "ADD-06", "ADD-07", "ADD-08", "ADD-09",
+    "ADD-10", "ADD-11", "ADD-12", "ADD-13", "ADD-15", "ADD-16", "ADD-17", "ADD-18", "ADD-19",
+    "ADD-20", "ADD-21", "ADD-22",
 ];
 
 /// This file names what it forbids.

@@ -158,6 +158,13 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
             let of = order.map_or("all orders".into(), |order| format!("order {}", order.0));
             (LogLevel::Debug, format!("{of}: {} on its way", what.name()))
         }
+        LaneOutput::Charge(charge) => {
+            let instrument = instruments.at(charge.symbol);
+            let (kind, amount) = (charge.kind.name(), charge.amount);
+            let text =
+                format!("{kind} charge of {amount} {} on {}", instrument.quote, instrument.symbol);
+            (LogLevel::Debug, text)
+        }
         LaneOutput::Dropped { orders } => (
             LogLevel::Warn,
             format!(
@@ -173,11 +180,35 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
             let reason = output::printable(reason, TEXT_CHARS_MAX);
             (LogLevel::Warn, format!("operator: {}, {reason}", action.name()))
         }
+        LaneOutput::Restarting { attempt, until } => {
+            let until = jiff::Timestamp::from_nanosecond(until.0.into());
+            let until = until.map(|until| until.to_string()).unwrap_or_default();
+            (LogLevel::Warn, format!("restart {attempt} at its first event from {until} on"))
+        }
+        LaneOutput::Restarted { attempt, state } => {
+            let state = if *state { "with its saved state" } else { "without a saved state" };
+            (LogLevel::Warn, format!("restart {attempt}: it runs again, {state}"))
+        }
+        LaneOutput::Swapped { from, to, version, refused, .. } => {
+            let (from, to) = (short(from), short(to));
+            match refused {
+                None => (LogLevel::Warn, format!("module {from} became {to}, version {version}")),
+                Some(why) => {
+                    let why = output::printable(why, TEXT_CHARS_MAX);
+                    (LogLevel::Error, format!("module {from} stays, not {to}: {why}"))
+                }
+            }
+        }
         LaneOutput::Halted { reason } => {
             (LogLevel::Error, format!("halted, {}", output::printable(reason, TEXT_CHARS_MAX)))
         }
         LaneOutput::Log { level, text } => (*level, output::printable(text, TEXT_CHARS_MAX)),
     }
+}
+
+/// The first digits of a hash.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 fn fill_sentence(
@@ -258,6 +289,9 @@ pub fn report_table(identities: &[Identity], reports: &[LaneReport]) -> Table {
         ("fees", Align::Right),
         ("rejected", Align::Right),
         ("fuel/event", Align::Right),
+        ("p99", Align::Right),
+        ("memory", Align::Right),
+        ("call p99", Align::Right),
     ]);
     let mut rows: Vec<(&Identity, &LaneReport)> = identities.iter().zip(reports).collect();
     rows.sort_by(|a, b| {
@@ -278,6 +312,7 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         LaneState::Paused => "paused".to_owned(),
         LaneState::Halted(_) => "halted".to_owned(),
         LaneState::Quarantined(fault) => format!("quarantined: {}", fault.kind.name()),
+        LaneState::Restarting { fault, .. } => format!("restarting: {}", fault.kind.name()),
     };
     let known = |amount: Option<Money>, show: fn(Money) -> String| {
         amount.map_or_else(|| "–".to_owned(), show)
@@ -297,8 +332,11 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         format!("{:.2}%", report.max_drawdown_pct),
         report.metrics.sharpe.map_or_else(|| "–".to_owned(), |sharpe| format!("{sharpe:.2}")),
         output::percent(report.metrics.buy_and_hold_pct),
-        output::money_short(statistics.fees),
+        known(statistics.known(statistics.fees), output::money_short),
         output::count(report.counters.rejected),
         output::count(report.usage.fuel.checked_div(report.counters.events).unwrap_or(0)),
+        output::count(report.spreads.fuel_per_event.p99),
+        output::bytes(report.usage.memory_peak_bytes),
+        format!("{:.1} µs", report.spreads.call_ns.p99 as f64 / 1e3),
     ]
 }

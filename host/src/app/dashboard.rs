@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::cli::Exit;
 use crate::config::{Config, dotted};
-use crate::dashboard::model::{Parameter, Setting};
-use crate::dashboard::{Builder, Facts, Hub, Server, Settings, StartError, Who};
+use crate::dashboard::hub::State;
+use crate::dashboard::model::{Parameter, Run, Setting};
+use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
 use crate::engine::{Engine, Output};
+use crate::feed::live::Health;
 use crate::feed::tape::CONTRACT;
 use crate::strategy::LogLevel;
 
 use super::Failure;
 use super::console::sentence;
+use super::operator::Line;
 use super::replay::Identity;
 use super::session::Watch;
 
@@ -38,14 +42,15 @@ impl Dashboard {
         if !config.web.enabled {
             return Ok(None);
         }
-        // What is simulated is never shown as live, nor the other way round.
-        let mode = if config.feed.kind.name() == "sim" { "sim" } else { "live" };
+        let mode = super::result::mode(config);
         let wrong = |message: String| Failure::new(Exit::Config, message);
         let key = std::env::var(KEY_VARIABLE).ok().map(SecretString::from);
         let mut settings =
             Settings::of(&config.web, key).map_err(|error| wrong(error.to_string()))?;
         settings.shown = Arc::new(shown(config));
+        settings.runs = config.record.enabled.then(|| config.record.dir.clone().into());
         let hub = Arc::new(Hub::default());
+        hub.publish(starting(run, mode));
         let server = Server::start(Arc::clone(&hub), settings).map_err(|error| {
             let in_use = matches!(error, StartError::InUse(_));
             let failure = wrong(format!("the dashboard cannot be served: {error}"));
@@ -72,7 +77,13 @@ impl Dashboard {
             (name.clone(), strategy.params.iter().map(one).collect())
         });
         let parameters = parameters.collect();
-        Ok(Some(Self { server, builder: Builder::new(hub, facts), parameters }))
+        let desk = Desk::open(hub)?;
+        Ok(Some(Self { server, builder: Builder::new(desk, facts), parameters }))
+    }
+
+    /// Lets administrators command the run through `line`.
+    pub fn operated_by(&self, line: Line) {
+        self.server.app().operated_by(Arc::new(line));
     }
 
     /// The address that logs a browser in, once.
@@ -82,6 +93,19 @@ impl Dashboard {
     pub fn login_url(&self) -> Result<String, Failure> {
         Ok(self.server.app().login_url()?)
     }
+}
+
+/// What is shown until the engine has begun.
+fn starting(run: &str, mode: &str) -> State {
+    let run = Run {
+        run: run.to_owned(),
+        mode: mode.to_owned(),
+        paper: true,
+        state: "starting".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        ..Run::default()
+    };
+    State { run, ..State::default() }
 }
 
 fn text(value: &crate::strategy::Value) -> String {
@@ -129,6 +153,11 @@ impl Watch for Dashboard {
                 .unwrap_or_default(),
         });
         self.builder.start(engine, who.collect());
+        Ok(())
+    }
+
+    fn feed(&mut self, health: watch::Receiver<Health>) -> Result<(), Failure> {
+        self.builder.follow(health);
         Ok(())
     }
 

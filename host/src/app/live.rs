@@ -1,5 +1,7 @@
 //! A run on a market as it goes: the simulated one, or a venue's.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::Exit;
@@ -9,12 +11,15 @@ use crate::engine::LaneReport;
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
-use super::kraken::{KrakenSource, Plan};
+use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
 use super::strategies::{self, Loaded, Selection};
+use super::strikes::{Marks, STRIKES_MAX, Strikes};
+use super::swap::SwapWatch;
 use super::trust::TrustWatch;
+use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt, setup};
 
 /// How often the simulator is asked for what has happened since.
@@ -42,8 +47,15 @@ pub fn run(
     selection: &Selection,
     interrupt: &Interrupt,
     watchers: Vec<&mut dyn Watch>,
+    requests: Requests,
 ) -> Result<Ran, Failure> {
-    let loaded = strategies::load(config, selection)?;
+    let strikes = Strikes::open(config)?;
+    for sha256 in strikes.collect()? {
+        tracing::error!("the program died while it called the module with SHA-256 {sha256}");
+    }
+    let loaded = without_strikes(strategies::load(config, selection)?, &strikes)?;
+    let marks = strikes.marks(&mark_name()?)?;
+    let loaded = marked(loaded, marks.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
     let wanted = setup::union(config, &symbols);
@@ -51,17 +63,35 @@ pub fn run(
         match config.feed.kind {
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
-                follow(config, loaded, symbols, source, interrupt, watchers).await
+                follow(
+                    (config, &selection.files, marks.as_ref()),
+                    loaded,
+                    symbols,
+                    source,
+                    interrupt,
+                    watchers,
+                    requests,
+                )
+                .await
             }
-            FeedKind::Kraken => {
+            FeedKind::Live(venue) => {
                 let plan = Plan {
                     symbols: wanted,
                     depths: setup::depths(&loaded, &symbols),
                     intervals: setup::candle_intervals(config, &loaded),
                 };
-                match KrakenSource::open(config, &plan, interrupt).await? {
+                match VenueSource::open(venue, config, &plan, interrupt).await? {
                     Some(source) => {
-                        follow(config, loaded, symbols, source, interrupt, watchers).await
+                        follow(
+                            (config, &selection.files, marks.as_ref()),
+                            loaded,
+                            symbols,
+                            source,
+                            interrupt,
+                            watchers,
+                            requests,
+                        )
+                        .await
                     }
                     None => Ok(Ran {
                         identities: identities(&loaded),
@@ -78,17 +108,55 @@ pub fn run(
     ran
 }
 
+/// Leaves out modules in whose calls the program has died too often.
+fn without_strikes(loaded: Vec<Loaded>, strikes: &Strikes) -> Result<Vec<Loaded>, Failure> {
+    let (run, struck): (Vec<_>, Vec<_>) =
+        loaded.into_iter().partition(|one| strikes.of(&one.sha256) < STRIKES_MAX);
+    for one in &struck {
+        let Loaded { name, sha256, .. } = one;
+        tracing::error!(
+            "'{name}' does not run: the program died {STRIKES_MAX} times while it called it; to try again: sandpaper allow sha256:{sha256} --name {name}"
+        );
+    }
+    match (run.is_empty(), struck.first()) {
+        (true, Some(one)) => {
+            let message = format!("'{}' does not run, and there is no other", one.name);
+            Err(Failure::new(Exit::NotAllowed, message))
+        }
+        _ => Ok(run),
+    }
+}
+
+/// The same modules, marked while they are called.
+fn marked(loaded: Vec<Loaded>, marks: Option<&Arc<Marks>>) -> Result<Vec<Loaded>, Failure> {
+    let Some(marks) = marks else { return Ok(loaded) };
+    let mark = |one: Loaded| Ok(Loaded { guest: marks.on(one.guest, &one.sha256)?, ..one });
+    loaded.into_iter().map(mark).collect()
+}
+
+/// A name that no other process has.
+fn mark_name() -> Result<String, Failure> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(Exit::Runtime, format!("no random numbers: {error}")))?;
+    Ok(format!("{:016x}", u64::from_le_bytes(random)))
+}
+
 /// Starts the engine on a source and follows it to the end.
 async fn follow(
-    config: &Config,
+    (config, files, marks): (&Config, &[PathBuf], Option<&Arc<Marks>>),
     loaded: Vec<Loaded>,
     symbols: Symbols,
     mut source: impl Source,
     interrupt: &Interrupt,
-    watchers: Vec<&mut dyn Watch>,
+    mut watchers: Vec<&mut dyn Watch>,
+    requests: Requests,
 ) -> Result<Ran, Failure> {
     let intervals = setup::candle_intervals(config, &loaded);
     let identities = identities(&loaded);
+    for watcher in &mut watchers {
+        watcher.modules(&loaded)?;
+    }
     let (instruments, start) = (source.instruments().clone(), source.start());
     let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
     let trust = TrustWatch::new(
@@ -96,12 +164,15 @@ async fn follow(
         strategies::read_lock(config)?,
         &identities,
     );
-    let mut session = Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust));
+    let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
+    let mut session =
+        Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
     session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);
     session.step(&warm_up)?;
     session.follow(&mut source, interrupt).await?;
+    let identities = session.identities().to_vec();
     let engine = session.finish()?;
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
     Ok(Ran { identities, reports: engine.reports(), events: engine.events(), span })

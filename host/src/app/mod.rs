@@ -1,20 +1,28 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod accounting;
 pub mod capture;
 pub mod console;
 pub mod dashboard;
 pub mod failure;
+pub mod given;
 pub mod interrupt;
-pub mod kraken;
 pub mod latency;
 pub mod live;
 pub mod logs;
+pub mod modules;
+pub mod notify;
+pub mod operator;
 pub mod record;
 pub mod replay;
+pub mod result;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod strikes;
+pub mod swap;
 pub mod trust;
+pub mod venue;
 pub mod verify;
 
 pub use failure::Failure;

@@ -10,20 +10,22 @@ use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::engine::{Engine, LaneOutput, Output};
+use crate::domain::Ts;
+use crate::engine::{Command, Engine, LaneOutput, Output, Verdict};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    StrategyRecord, encode,
+    ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
+    SwapRecord, VerdictRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::Failure;
+use super::modules::Kept;
 use super::replay::Identity;
 use super::session::Watch;
-use super::strategies::Selection;
+use super::strategies::{Loaded, Selection};
 
 /// The longest that inputs without a fill wait for the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -35,8 +37,12 @@ pub struct RunRecord {
     path: PathBuf,
     manifest: Manifest,
     lengths: Vec<u64>,
+    /// verdicts of the wall clock that are in the record, by lane
+    verdicts: Vec<usize>,
     /// the engine has been given inputs since its last news
     stepping: bool,
+    /// somebody waits to hear that a command was taken
+    commanded: bool,
     synced: Instant,
 }
 
@@ -67,7 +73,7 @@ impl RunRecord {
             config: config.to_toml(),
             config_sha256: config.sha256(),
             seed: config.run.seed,
-            start: crate::domain::Ts::default(),
+            start: Ts::default(),
             instruments: Vec::new(),
             strategies: Vec::new(),
             files: selection.files.iter().map(|file| file.display().to_string()).collect(),
@@ -78,7 +84,9 @@ impl RunRecord {
             path,
             manifest,
             lengths: Vec::new(),
+            verdicts: Vec::new(),
             stepping: false,
+            commanded: false,
             synced: Instant::now(),
         })
     }
@@ -124,17 +132,38 @@ impl RunRecord {
     }
 }
 
+impl RunRecord {
+    /// Keeps new verdicts of the wall clock; true when there were any.
+    fn judged(&mut self, engine: &Engine) -> Result<bool, Failure> {
+        let mut judged = false;
+        self.verdicts.resize(engine.chains().count(), 0);
+        for lane in 0..self.verdicts.len() {
+            let number = u16::try_from(lane).unwrap_or(u16::MAX);
+            let all = engine.verdicts(number);
+            for verdict in &all[self.verdicts[lane].min(all.len())..] {
+                let Verdict { events, updates, faults, stopping } = *verdict;
+                let record = VerdictRecord { lane: number, events, updates, faults, stopping };
+                self.append(Kind::Verdict, 0, engine.now().0, &record)?;
+                judged = true;
+            }
+            self.verdicts[lane] = all.len();
+        }
+        Ok(judged)
+    }
+}
+
 impl Watch for RunRecord {
+    fn modules(&mut self, modules: &[Loaded]) -> Result<(), Failure> {
+        let kept = Kept::of_run(&self.path);
+        modules.iter().try_for_each(|module| kept.keep(module.approved.candidate()))
+    }
+
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
         let mut manifest = self.manifest.clone();
         manifest.start = engine.now();
         manifest.instruments = engine.instruments().iter().map(|(_, i)| i.clone()).collect();
-        let strategy = |(lane, identity): (u16, &Identity)| StrategyRecord {
-            name: identity.name.clone(),
-            version: engine.lane(lane).version.to_owned(),
-            sha256: identity.sha256.clone(),
-            unsigned: identity.unsigned,
-        };
+        let strategy =
+            |(lane, identity): (u16, &Identity)| identity.record(engine.lane(lane).version);
         manifest.strategies = (0..).zip(identities).map(strategy).collect();
         self.append(Kind::Manifest, 0, engine.now().0, &manifest)?;
         self.sync()?;
@@ -153,6 +182,19 @@ impl Watch for RunRecord {
         Ok(())
     }
 
+    /// The module's bytes and the swap are on the disk before it takes place.
+    fn swap(&mut self, swap: &SwapRecord, module: &Loaded) -> Result<(), Failure> {
+        self.stepping = true;
+        Kept::of_run(&self.path).keep(module.approved.candidate())?;
+        self.append(Kind::Swap, 0, swap.ts.0, swap)?;
+        self.sync()
+    }
+
+    fn command(&mut self, seq: u64, ts: Ts, command: &Command) -> Result<(), Failure> {
+        (self.stepping, self.commanded) = (true, true);
+        self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command })
+    }
+
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
         let flags = if self.stepping { 0 } else { Record::LAST };
         self.stepping = false;
@@ -161,8 +203,10 @@ impl Watch for RunRecord {
         if outputs != Outputs::default() {
             self.append(Kind::Outputs, flags, engine.now().0, &outputs)?;
         }
-        let fills = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
-        if fills || self.synced.elapsed() >= SYNC_EVERY {
+        let judged = self.judged(engine)?;
+        let fills = judged || news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
+        let must = fills || std::mem::take(&mut self.commanded);
+        if must || self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;
         }
         Ok(())
@@ -176,7 +220,7 @@ impl Watch for RunRecord {
 }
 
 /// What the record keeps of an engine's news.
-pub(super) fn decisions(news: &[Output]) -> Vec<(u16, crate::domain::Ts, Decision)> {
+pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
     let decision = |one: &Output| {
         let decision = match &one.body {
             LaneOutput::Fill { fill, reason, position, .. } => {
@@ -189,6 +233,11 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, crate::domain::Ts, Decisio
             LaneOutput::Canceled { order, symbol, leaves } => {
                 Decision::Canceled { order: *order, symbol: *symbol, leaves: *leaves }
             }
+            LaneOutput::Charge(charge) => Decision::Charge {
+                symbol: charge.symbol,
+                amount: charge.amount,
+                kind: charge.kind.name().to_owned(),
+            },
             LaneOutput::Dropped { orders } => Decision::Dropped { orders: *orders },
             LaneOutput::Fault(fault) => Decision::Fault { kind: fault.kind.name().to_owned() },
             // Which lines are kept of a flood depends on how often they are taken.

@@ -5,15 +5,25 @@
 //! the engine steps; then the watchers see what came of it, in their order. The
 //! first of them keeps the record, so that nothing is shown before it is kept.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Engine, Output};
+use crate::engine::{Command, CommandAction, Engine, LaneOutput, Output, Replacement};
 use crate::feed::live::Health;
 use crate::input::InputBlock;
+use crate::journal::SwapRecord;
+use crate::strategy::Value;
 
+use super::operator::{Request, Requests};
 use super::replay::Identity;
+use super::strategies::Loaded;
 use super::{Failure, Interrupt};
+
+/// How often the watchers are asked while nothing happens.
+const IDLE: Duration = Duration::from_millis(250);
 
 /// Whether a source has more to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +62,14 @@ pub trait Source {
 
 /// What a run tells of itself as it goes. An error ends the run.
 pub trait Watch {
+    /// These modules will run. Called once, first of all.
+    ///
+    /// # Errors
+    /// Whatever keeps it from watching.
+    fn modules(&mut self, _modules: &[Loaded]) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// The engine is started.
     ///
     /// # Errors
@@ -77,6 +95,23 @@ pub trait Watch {
         Ok(())
     }
 
+    /// A module is about to take another one's place.
+    ///
+    /// # Errors
+    /// As above.
+    fn swap(&mut self, _swap: &SwapRecord, _module: &Loaded) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The engine is about to take this command, at this place among the inputs and
+    /// this time.
+    ///
+    /// # Errors
+    /// As above.
+    fn command(&mut self, _seq: u64, _ts: Ts, _command: &Command) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// The engine has taken them, and this came of it. Also called without
     /// inputs, when time has passed.
     ///
@@ -98,14 +133,64 @@ pub trait Warden {
     /// Those that may run no longer at this wall time, by name, with the reason.
     /// Asked before every block; it decides itself how often it looks.
     fn look(&mut self, now: Timestamp) -> Vec<(String, String)>;
+
+    /// New builds that are allowed in the place of what runs under their names, ready
+    /// to run. Asked before every block, and never waits.
+    fn builds(&mut self) -> Vec<Build> {
+        Vec::new()
+    }
+
+    /// A new build now runs under this name, or could not take over.
+    fn exchanged(&mut self, _name: &str, _sha256: &str, _done: bool) {}
+}
+
+/// A new build of a strategy, ready to run.
+pub struct Build {
+    /// its code
+    pub module: Loaded,
+    /// what the configuration says of its parameters
+    pub parameters: Vec<(String, Value)>,
+}
+
+/// A module that takes the place of the one with hash `from`.
+#[must_use]
+pub fn replacement(module: Loaded, from: String, parameters: Vec<(String, Value)>) -> Replacement {
+    Replacement {
+        strategy: module.guest,
+        descriptor: module.descriptor,
+        parameters,
+        from,
+        to: module.sha256,
+    }
+}
+
+/// What a session turns to next.
+enum Turn {
+    Command(Request),
+    Inputs(Flow),
+    Idle,
+}
+
+/// The next request; never, where nobody can command.
+async fn asked(requests: &mut Option<Requests>) -> Request {
+    match requests {
+        Some(open) => match open.recv().await {
+            Some(request) => request,
+            // All who could have asked are gone.
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
 }
 
 /// A started engine with its watchers, the keeper of the record first.
 pub struct Session<'a> {
     /// the engine
     pub engine: Engine,
+    identities: Vec<Identity>,
     watchers: Vec<&'a mut dyn Watch>,
     warden: Option<Box<dyn Warden>>,
+    requests: Option<Requests>,
     news: Vec<Output>,
 }
 
@@ -119,28 +204,86 @@ impl<'a> Session<'a> {
         identities: &[Identity],
         watchers: Vec<&'a mut dyn Watch>,
     ) -> Result<Self, Failure> {
-        let mut session = Self { engine, watchers, warden: None, news: Vec::new() };
+        let mut session = Self {
+            engine,
+            identities: identities.to_vec(),
+            watchers,
+            warden: None,
+            requests: None,
+            news: Vec::new(),
+        };
         for watcher in &mut session.watchers {
             watcher.started(&session.engine, identities)?;
         }
         Ok(session)
     }
 
-    /// Lets `warden` end strategies between blocks.
+    /// Lets `warden` end and exchange strategies between blocks.
     #[must_use]
     pub fn guarded(mut self, warden: Box<dyn Warden>) -> Self {
         self.warden = Some(warden);
         self
     }
 
-    /// Halts what may run no longer.
-    fn enforce(&mut self) {
-        let Some(warden) = &mut self.warden else { return };
-        for (name, why) in warden.look(Timestamp::now()) {
-            if self.engine.halt(&name, &why) {
-                tracing::error!(strategy = name, "halted: {why}");
+    /// Who runs, as of now.
+    #[must_use]
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities
+    }
+
+    /// Exchanges what has a new build. The record has it first: both hashes, and the
+    /// bytes.
+    fn exchange(&mut self) -> Result<(), Failure> {
+        let builds = self.warden.as_mut().map(|warden| warden.builds()).unwrap_or_default();
+        for Build { module, parameters } in builds {
+            let lane = self.identities.iter().position(|known| known.name == module.name);
+            let Some(lane) = lane else { continue };
+            let from = self.identities[lane].sha256.clone();
+            let swap = SwapRecord {
+                lane: u16::try_from(lane).unwrap_or(u16::MAX),
+                ts: self.engine.now(),
+                from: from.clone(),
+                to: Identity::of(&module).record(&module.descriptor.version),
+            };
+            for watcher in &mut self.watchers {
+                watcher.swap(&swap, &module)?;
+            }
+            let (name, to) = (module.name.clone(), module.sha256.clone());
+            let identity = Identity::of(&module);
+            self.engine.swap(swap.ts, swap.lane, replacement(module, from, parameters))?;
+            self.publish()?;
+            let done =
+                |one: &Output| matches!(&one.body, LaneOutput::Swapped { refused: None, .. });
+            let done = self.news.iter().any(done);
+            if done {
+                self.identities[lane] = identity;
+            }
+            if let Some(warden) = &mut self.warden {
+                warden.exchanged(&name, &to, done);
             }
         }
+        Ok(())
+    }
+
+    /// Takes commands from `requests`, between blocks.
+    #[must_use]
+    pub fn commanded(mut self, requests: Requests) -> Self {
+        self.requests = Some(requests);
+        self
+    }
+
+    /// Halts what may run no longer.
+    ///
+    /// # Errors
+    /// Those of [`Session::command`].
+    fn enforce(&mut self) -> Result<(), Failure> {
+        let Some(warden) = &mut self.warden else { return Ok(()) };
+        for (name, reason) in warden.look(Timestamp::now()) {
+            let Some(lane) = self.engine.find(&name) else { continue };
+            tracing::error!(strategy = name, "halted: {reason}");
+            self.command(&Command { lane: Some(lane), action: CommandAction::Revoke, reason })?;
+        }
+        Ok(())
     }
 
     /// Tells the watchers where the state of the source's connection shows.
@@ -179,17 +322,31 @@ impl<'a> Session<'a> {
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let mut block = InputBlock::new(source.instruments(), self.engine.next_seq());
+        let mut idle = interval(IDLE);
+        idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.engine.is_running() && !interrupt.is_asked() {
+            self.enforce()?;
+            self.exchange()?;
+            self.take_waiting()?;
             block.reset(self.engine.next_seq());
-            let flow = tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 () = interrupt.asked() => break,
-                flow = source.next(&mut block) => flow?,
+                request = asked(&mut self.requests) => Turn::Command(request),
+                flow = source.next(&mut block) => Turn::Inputs(flow?),
+                _ = idle.tick() => Turn::Idle,
             };
-            self.enforce();
-            self.step(&block)?;
-            if flow == Flow::End {
-                break;
+            // A source that was left while it waited may have given something before;
+            // and who watches is asked also where nothing came.
+            if block.is_empty() {
+                self.publish()?;
+            } else {
+                self.step(&block)?;
+            }
+            match turn {
+                Turn::Command(request) => self.carry_out(request)?,
+                Turn::Inputs(Flow::End) => break,
+                Turn::Inputs(Flow::More) | Turn::Idle => {}
             }
         }
         if interrupt.is_asked() {
@@ -199,6 +356,39 @@ impl<'a> Session<'a> {
             tracing::error!("every strategy has failed: the run ends");
         }
         Ok(())
+    }
+
+    /// Carries out what was asked for meanwhile.
+    fn take_waiting(&mut self) -> Result<(), Failure> {
+        while let Some(request) = self.requests.as_mut().and_then(|all| all.try_recv().ok()) {
+            self.carry_out(request)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, request: Request) -> Result<(), Failure> {
+        let (action, reason) = (request.command.action.name(), &request.command.reason);
+        let lane =
+            request.command.lane.filter(|lane| usize::from(*lane) < self.engine.chains().count());
+        let who = lane.map_or("all strategies", |lane| self.engine.lane(lane).name);
+        tracing::warn!("the operator commands {action} for {who}: {reason}");
+        self.command(&request.command)?;
+        request.taken();
+        Ok(())
+    }
+
+    /// Gives the engine a command at its own time, and the watchers what comes of
+    /// it.
+    ///
+    /// # Errors
+    /// A broken invariant, or a watcher that cannot go on.
+    pub fn command(&mut self, command: &Command) -> Result<(), Failure> {
+        let (seq, ts) = (self.engine.next_seq(), self.engine.now());
+        for watcher in &mut self.watchers {
+            watcher.command(seq, ts, command)?;
+        }
+        self.engine.command(ts, command)?;
+        self.publish()
     }
 
     /// Ends the run and gives back the engine.

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use crate::cli::Exit;
 use crate::config::{self, Config, ExecutionModel};
 use crate::domain::{InstrumentTable, Money, Ts};
-use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
-use crate::execution::{ExecutionConfig, Model};
+use crate::engine::{Engine, EngineBuilder, EngineConfig, FaultPolicy, LaneSpec};
+use crate::execution::{ExecutionConfig, Model, Schedule};
+use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
 use crate::risk::{OnHalt, RiskConfig, ShortBase};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
+use super::given;
 use super::latency::latencies;
-use super::strategies::{Loaded, effects};
+use super::strategies::Loaded;
 
 /// What each loaded module will trade, in its order.
 pub type Symbols = Vec<Vec<String>>;
@@ -138,7 +140,7 @@ pub fn engine(
         builder.add(LaneSpec {
             parameters: parameters(config, &one.name),
             name: one.name,
-            strategy: Box::new(one.guest),
+            strategy: one.guest,
             descriptor: one.descriptor,
             symbols,
             account,
@@ -169,6 +171,13 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
                 ExecutionModel::Instant => Model::Instant,
             },
             fee: execution.fee_rate,
+            maker: execution.maker_fee_rate.unwrap_or(execution.fee_rate),
+            schedule: match execution.fee_schedule {
+                config::FeeSchedule::Flat => Schedule::Flat,
+                config::FeeSchedule::Kraken => Schedule::Kraken,
+            },
+            volume: execution.fee_volume,
+            book_slippage: execution.book_slippage_rate,
             slippage: execution.slippage_rate,
             max_trade_age_ns: i64::try_from(execution.max_trade_age.as_nanos()).unwrap_or(i64::MAX),
             max_short_leverage: execution.max_short_leverage,
@@ -185,10 +194,16 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
             },
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
+            max_orders_per_minute: config.risk.max_orders_per_minute,
+            max_daily_loss: config.risk.max_daily_loss,
+            max_drawdown: config.risk.max_drawdown,
+            maintenance_margin: config.risk.maintenance_margin,
+            liquidation_fee: config.risk.liquidation_fee_rate,
         },
-        effects: effects(config),
+        effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
+        on_fault: fault_policy(config),
         terms: Terms {
             short_open: execution.short_open_fee,
             short_rollover: execution.short_rollover_fee,
@@ -198,7 +213,23 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
     })
 }
 
-fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {
+fn fault_policy(config: &Config) -> FaultPolicy {
+    let sandbox = &config.sandbox;
+    let ns = |span: std::time::Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+    FaultPolicy {
+        restarts: match sandbox.on_fault {
+            config::OnFault::Quarantine => 0,
+            config::OnFault::Restart => sandbox.restarts,
+        },
+        backoff_ns: ns(sandbox.restart_after),
+        save_every_ns: ns(sandbox.save_every),
+        flatten: sandbox.fault_positions == config::OnHalt::Flatten,
+    }
+}
+
+/// What the configuration says of a strategy's parameters.
+#[must_use]
+pub fn parameters(config: &Config, name: &str) -> Vec<(String, Value)> {
     let params = config.strategy.get(name).map(|s| &s.params);
     params.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
 }

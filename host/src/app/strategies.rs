@@ -7,15 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cli::Exit;
-use crate::config::{Config, Determinism as ConfigDeterminism, ModuleProfile, StrategiesConfig};
-use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder, Verdict, Wasi};
-use crate::sandbox::{
-    Caps, DeadlineLimits, Determinism, FuelLimits, Guest, Limits, LoadError, Module, Runtime,
-    RuntimeOptions, VetLimits, Vetting,
-};
-use crate::strategy::{Descriptor, EffectLimits, Strategy as _};
+use crate::config::{Config, StrategiesConfig};
+use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder, Verdict};
+use crate::sandbox::{LoadError, Module};
+use crate::strategy::{Descriptor, Strategy};
 
 use super::Failure;
+use super::given::{self, Runtimes};
 
 /// A module that will run.
 pub struct Loaded {
@@ -28,9 +26,11 @@ pub struct Loaded {
     /// the file
     pub path: PathBuf,
     /// its instance
-    pub guest: Guest,
+    pub guest: Box<dyn Strategy>,
     /// what it says of itself
     pub descriptor: Descriptor,
+    /// its bytes, and what they were granted
+    pub approved: Approved,
 }
 
 /// What the command line asks for beside the configuration.
@@ -40,77 +40,6 @@ pub struct Selection {
     pub files: Vec<PathBuf>,
     /// bypass the lock file
     pub unsigned: bool,
-}
-
-/// The sandbox's limits as configured.
-#[must_use]
-pub fn limits(config: &Config) -> Limits {
-    let sandbox = &config.sandbox;
-    let ms = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let mut defaults = Limits::default();
-    if sandbox.profile == ModuleProfile::Interpreter {
-        // CPython comes as more than a hundred modules that share one memory.
-        (defaults.instances, defaults.tables) = (256, 64);
-    }
-    Limits {
-        fuel: FuelLimits {
-            instantiate: sandbox.fuel_describe,
-            describe: sandbox.fuel_describe,
-            start: sandbox.fuel_start,
-            event: sandbox.fuel_per_event,
-            on_order: sandbox.fuel_per_event,
-            stop: sandbox.fuel_per_call,
-            save: sandbox.fuel_per_call,
-            load: sandbox.fuel_per_call,
-        },
-        deadline: DeadlineLimits {
-            call_ms: ms(sandbox.deadline),
-            event_ms: ms(sandbox.deadline_per_event),
-        },
-        memory_bytes: sandbox.memory.0,
-        table_elements: sandbox.table_elements,
-        hostcall_bytes: size(sandbox.hostcall_bytes.0),
-        state_bytes: size(sandbox.state.0),
-        effects: effects(config),
-        ..defaults
-    }
-}
-
-/// How much one event may cause, as configured.
-#[must_use]
-pub fn effects(config: &Config) -> EffectLimits {
-    let sandbox = &config.sandbox;
-    let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
-    EffectLimits {
-        intents: sandbox.orders_per_event,
-        log_lines: sandbox.log_lines,
-        log_bytes: small(sandbox.log_bytes.0),
-        indicators: sandbox.indicators,
-        text_bytes: small(sandbox.text_bytes.0),
-    }
-}
-
-/// A runtime as configured.
-///
-/// # Errors
-/// When this machine cannot run one.
-pub fn runtime(config: &Config) -> Result<Runtime, Failure> {
-    let determinism = match config.sandbox.determinism {
-        ConfigDeterminism::Native => Determinism::SameArch,
-        ConfigDeterminism::CrossArch => Determinism::CrossArch,
-    };
-    let stack_bytes = usize::try_from(config.sandbox.stack.0).unwrap_or(usize::MAX);
-    let runtime = Runtime::new(RuntimeOptions { determinism, stack_bytes })
-        .map_err(|error| Failure::new(Exit::Runtime, error.to_string()))?;
-    let sandbox = &config.sandbox;
-    let limits = VetLimits {
-        memory_bytes: sandbox.compile_memory.0,
-        cpu_s: sandbox.compile_cpu_s.into(),
-        wall_ms: u64::try_from(sandbox.compile_wall.as_millis()).unwrap_or(u64::MAX),
-    };
-    let state = private_folder(config)?.map(Arc::new);
-    Ok(runtime.vetted(Vetting::of_this_program(limits, state)))
 }
 
 /// The folder of this installation's private state; none where the system names
@@ -134,16 +63,6 @@ pub fn private_folder(config: &Config) -> Result<Option<PrivateFolder>, Failure>
         let message = format!("the folder of private state cannot be used: {error}");
         Failure::new(Exit::Runtime, message).hint("name another: --set strategies.state=DIR")
     })
-}
-
-/// The caps on a file before it is compiled, as configured.
-#[must_use]
-pub fn caps(config: &Config) -> Caps {
-    let caps = match config.sandbox.profile {
-        ModuleProfile::Native => Caps::native(),
-        ModuleProfile::Interpreter => Caps::interpreter(),
-    };
-    Caps { file_bytes: config.sandbox.module_size.0, ..caps }
 }
 
 /// Reads the lock file; a missing one allows nothing.
@@ -189,12 +108,12 @@ pub fn lock_source(config: &Config) -> Result<LockSource, Failure> {
 /// nothing has, or nothing left to run.
 pub fn load(config: &Config, selection: &Selection) -> Result<Vec<Loaded>, Failure> {
     let lock = read_lock(config)?;
-    let runtime = runtime(config)?;
+    let mut runtimes = Runtimes::new(config)?;
     let mut loaded: Vec<Loaded> = Vec::new();
     let mut refused: Option<Failure> = None;
     for (path, named) in paths(config, selection)? {
         let result = approve(config, selection, &lock, &path, named)
-            .and_then(|found| found.map(|a| compile(config, &runtime, a)).transpose());
+            .and_then(|found| found.map(|a| compile(config, &mut runtimes, a)).transpose());
         match result {
             Ok(None) => {}
             Ok(Some(one)) => add(&mut loaded, one)?,
@@ -240,7 +159,7 @@ fn approve(
     path: &Path,
     named: bool,
 ) -> Result<Option<(String, Approved)>, Failure> {
-    let cap = config.sandbox.module_size.0;
+    let cap = given::file_bytes_max(config, lock);
     let read = if named { lockfile::read_named } else { lockfile::read_candidate };
     let candidate: Candidate =
         read(path, cap).map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
@@ -259,8 +178,8 @@ fn approve(
             return Err(Failure::new(Exit::NotAllowed, message.unwrap_or_default()));
         }
         // Bypassing the lock grants nothing: WASI needs an entry all the same.
-        let wasi = lock.wasi(&candidate.sha256());
-        let approved = Approved::unsigned(candidate, wasi);
+        let (wasi, limits) = (lock.wasi(&candidate.sha256()), lock.limits(&candidate.sha256()));
+        let approved = Approved::unsigned(candidate, wasi).limited(limits);
         return Ok(wanted(&stem).then_some((stem, approved)));
     }
     match lock.approve(candidate, Timestamp::now()) {
@@ -274,37 +193,41 @@ fn approve(
     }
 }
 
-/// Loads one file's bytes without asking the lock, to look at it, with as much
-/// of WASI as it has been granted.
+/// Loads one file's bytes without asking the lock, to look at it.
 ///
 /// # Errors
 /// What keeps it from running.
-pub fn load_one(config: &Config, candidate: Candidate, wasi: Wasi) -> Result<Loaded, Failure> {
-    let name = candidate.stem();
-    let approved = Approved::unsigned(candidate, wasi);
-    compile(config, &runtime(config)?, (name, approved))
+pub fn load_one(config: &Config, approved: Approved) -> Result<Loaded, Failure> {
+    let name = approved.candidate().stem();
+    compile(config, &mut Runtimes::new(config)?, (name, approved))
 }
 
-fn compile(
+/// Compiles approved bytes, makes an instance and asks it what it is.
+///
+/// # Errors
+/// What keeps it from running.
+pub fn compile(
     config: &Config,
-    runtime: &Runtime,
+    runtimes: &mut Runtimes,
     (name, approved): (String, Approved),
 ) -> Result<Loaded, Failure> {
     let path = approved.candidate().path().to_owned();
     let shown = path.display();
-    let module = Module::load(runtime, &approved, &caps(config)).map_err(|error: LoadError| {
+    let given = given::given(config, &approved.limits());
+    let runtime = runtimes.of(&given)?;
+    let module = Module::load(&runtime, &approved, &given.caps).map_err(|error: LoadError| {
         Failure::new(Exit::Incompatible, format!("{shown}: {error}"))
     })?;
-    let limits = limits(config).with(approved.limits());
     let faulty = |fault| Failure::new(Exit::Incompatible, format!("{shown}: {fault}"));
-    let mut guest = module.instantiate(limits).map_err(faulty)?;
+    let mut guest = module.instantiate(given.limits).map_err(faulty)?;
     let descriptor = guest.describe().map_err(faulty)?;
     crate::engine::check_descriptor(&descriptor)
         .map_err(|what| Failure::new(Exit::Incompatible, format!("{shown}: {what}")))?;
     let sha256 = module.sha256().to_string();
     tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
     let unsigned = approved.is_unsigned();
-    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor })
+    let guest = Box::new(guest);
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved })
 }
 
 /// Adds a module; a name that is taken gets a number, which only files named

@@ -9,16 +9,20 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::Engine;
+use crate::engine::{Command, Engine, Verdict};
 use crate::input::InputBlock;
 use crate::journal::{
-    ChainHead, Decision, End, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    Scanner, decode,
+    ChainHead, Commanded, Decision, End, Ended, HEAD_LEN, Inputs, Kind, Manifest, Outputs,
+    PayloadError, Record, Scanner, StrategyRecord, SwapRecord, VerdictRecord, decode,
 };
-use crate::recorder::segments;
+use crate::lockfile::{self, Approved, Candidate, LimitOverride, Lock, Sha256, Wasi};
+use crate::recorder::{segment_name, segments};
 
+use super::given::{Runtimes, given};
+use super::modules::Kept;
 use super::record::{decisions, grown};
-use super::strategies::{self, Loaded, Selection};
+use super::session::replacement;
+use super::strategies::{self, Loaded};
 use super::{Failure, setup};
 
 /// Something that is not as it should be.
@@ -85,7 +89,7 @@ fn walk(
         return Err(damaged("there is no record of a run".into()));
     }
     let (mut scanner, mut replay) = (Scanner::default(), None);
-    let (mut damage, mut torn) = (None, None);
+    let (mut damage, mut torn, mut left) = (None, None, 0);
     for (index, path) in paths.iter().enumerate() {
         let bytes = std::fs::read(path)?;
         let mut records = Vec::new();
@@ -94,14 +98,19 @@ fn walk(
             match &mut replay {
                 None => {
                     let manifest = manifest(&record).map_err(|e| damaged(e.to_string()))?;
-                    replay = Some(Replay::open(config, manifest, wasm, strict)?);
+                    let mut opened = Replay::open(config, folder, manifest, wasm, strict)?;
+                    verdicts(&paths)?.into_iter().for_each(|one| opened.foretell(one));
+                    replay = Some(opened);
                 }
                 Some(replay) => replay.take(&record)?,
             }
         }
         match end {
             Ok(End::Clean | End::Sealed) => {}
-            Ok(End::Torn(what)) => torn = Some(what.to_string()),
+            Ok(End::Torn(what)) => {
+                left = bytes.len().saturating_sub(what.offset);
+                torn = Some(what.to_string());
+            }
             Err(what) => {
                 damage = Some(what.to_string());
                 break;
@@ -110,11 +119,12 @@ fn walk(
     }
     let replay = replay.ok_or_else(|| damaged(damage.clone().unwrap_or("it is empty".into())))?;
     let mut findings = replay.findings;
-    if damage.is_none() && torn.is_some() && replay.ended {
-        // Nothing is written after the end, so this is no crash's trace.
+    if damage.is_none() && replay.ended && left > HEAD_LEN {
+        // Only the word that it is durable follows the end: this is no crash's trace.
         damage = torn.take();
     }
-    if damage.is_none() && !replay.ended && scanner.sealed() {
+    let next = folder.join(segment_name(paths.len() as u64 + 1));
+    if damage.is_none() && !replay.ended && scanner.sealed() && !next.exists() {
         damage = Some("the last segment is sealed, and the one that follows is missing".into());
     }
     findings.sort_by_key(|finding| finding.record);
@@ -130,6 +140,26 @@ fn walk(
     })
 }
 
+/// All verdicts of the wall clock in a record: they must be known before the inputs
+/// during which they fell.
+fn verdicts(paths: &[PathBuf]) -> Result<Vec<VerdictRecord>, Failure> {
+    let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+    for (index, path) in paths.iter().enumerate() {
+        let bytes = std::fs::read(path)?;
+        let last = index + 1 == paths.len();
+        let end = scanner.segment(&bytes, last, |record| {
+            if record.kind == Kind::Verdict {
+                found.extend(decode::<VerdictRecord>(&record.payload));
+            }
+        });
+        // The walk that follows says what is wrong with it.
+        if end.is_err() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 fn manifest(record: &Record) -> Result<Manifest, PayloadError> {
     // Any other kind lacks a manifest's fields.
     decode(&record.payload)
@@ -138,6 +168,8 @@ fn manifest(record: &Record) -> Result<Manifest, PayloadError> {
 /// The run again, beside its record.
 struct Replay {
     manifest: Manifest,
+    config: Config,
+    modules: Modules,
     engine: Engine,
     block: InputBlock,
     lengths: Vec<u64>,
@@ -154,6 +186,7 @@ struct Replay {
 impl Replay {
     fn open(
         here: &Config,
+        folder: &Path,
         manifest: Manifest,
         wasm: &[PathBuf],
         strict: bool,
@@ -170,13 +203,20 @@ impl Replay {
             ..here.strategies.clone()
         };
         config.engine.strict = strict;
-        let loaded = modules(&config, &manifest, wasm)?;
+        let mut modules = Modules::open(&config, folder, &manifest, wasm)?;
+        let loaded = manifest
+            .strategies
+            .iter()
+            .map(|strategy| modules.load(&config, strategy))
+            .collect::<Result<Vec<_>, _>>()?;
         let instruments = InstrumentTable::new(manifest.instruments.clone());
         let symbols = setup::choose_symbols(&config, &loaded, &config.run.default_symbols);
         let block = InputBlock::new(&instruments, 1);
         let engine = setup::engine(&config, "run", instruments, loaded, symbols, manifest.start)?;
         Ok(Self {
             manifest,
+            config,
+            modules,
             engine,
             block,
             lengths: Vec::new(),
@@ -189,13 +229,22 @@ impl Replay {
         })
     }
 
+    fn foretell(&mut self, verdict: VerdictRecord) {
+        let VerdictRecord { lane, events, updates, faults, stopping } = verdict;
+        self.engine.foretell(lane, Verdict { events, updates, faults, stopping });
+    }
+
     fn take(&mut self, record: &Record) -> Result<(), Failure> {
         let done = match record.kind {
             Kind::Manifest => Err("a second manifest".to_owned()),
-            Kind::Sealed => Ok(()),
+            Kind::Sealed | Kind::Synced => Ok(()),
             _ if self.ended => Err("a record after the end".to_owned()),
             Kind::Inputs => self.inputs(record)?,
+            Kind::Command => self.command(record)?,
             Kind::Outputs => self.outputs(record)?,
+            Kind::Swap => self.swap(record)?,
+            // They were all told beforehand.
+            Kind::Verdict => Ok(()),
             Kind::Ended => self.end(record)?,
         };
         if let Err(what) = done {
@@ -222,6 +271,36 @@ impl Replay {
             self.collect();
         }
         Ok(Ok(()))
+    }
+
+    fn swap(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
+        self.settle(record.seq, &Outputs::default());
+        let swap: SwapRecord = match decode(&record.payload) {
+            Ok(swap) => swap,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let module = self.modules.load(&self.config, &swap.to)?;
+        let parameters = setup::parameters(&self.config, &swap.to.name);
+        let replacement = replacement(module, swap.from, parameters);
+        self.engine.swap(swap.ts, swap.lane, replacement)?;
+        self.collect();
+        Ok(Ok(()))
+    }
+
+    fn command(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
+        self.settle(record.seq, &Outputs::default());
+        let Commanded { seq, ts, command } = match decode::<Commanded<Command>>(&record.payload) {
+            Ok(commanded) => commanded,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let next = self.engine.next_seq();
+        self.engine.command(ts, &command)?;
+        self.collect();
+        Ok(if seq == next {
+            Ok(())
+        } else {
+            Err(format!("a command has the number {seq}, and it is the {next}th input"))
+        })
     }
 
     fn outputs(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
@@ -326,28 +405,78 @@ fn recorded_config(manifest: &Manifest) -> Result<Config, Failure> {
     Ok(Config::load(&Sources { text: Some(manifest.config.clone()), ..Sources::default() })?)
 }
 
-/// The modules of the run by their hashes, in its order and under its names.
-fn modules(config: &Config, manifest: &Manifest, wasm: &[PathBuf]) -> Result<Vec<Loaded>, Failure> {
-    let files = if wasm.is_empty() {
-        manifest.files.iter().map(PathBuf::from).collect()
-    } else {
-        wasm.to_vec()
-    };
-    let unsigned = manifest.strategies.iter().any(|strategy| strategy.unsigned);
-    let mut loaded = strategies::load(config, &Selection { files, unsigned })?;
-    let mut ordered = Vec::new();
-    for strategy in &manifest.strategies {
-        let place = loaded.iter().position(|one| one.sha256 == strategy.sha256);
-        let Some(place) = place else {
-            let message = format!(
-                "the module of '{}' with SHA-256 {} is not among those that may run here",
-                strategy.name, strategy.sha256
-            );
-            return Err(Failure::new(Exit::NotAllowed, message).hint("name it with --wasm FILE"));
-        };
-        let mut one = loaded.remove(place);
-        one.name.clone_from(&strategy.name);
-        ordered.push(one);
+/// The modules of a run, found by their hashes wherever they lie.
+struct Modules {
+    lock: Lock,
+    runtimes: Runtimes,
+    kept: Kept,
+    /// files that were named, here or when the run began, and the strategies folder's
+    paths: Vec<PathBuf>,
+    /// read and hashed, each once
+    read: Vec<Candidate>,
+}
+
+impl Modules {
+    fn open(
+        config: &Config,
+        folder: &Path,
+        manifest: &Manifest,
+        wasm: &[PathBuf],
+    ) -> Result<Self, Failure> {
+        let mut paths: Vec<PathBuf> = wasm.to_vec();
+        paths.extend(manifest.files.iter().map(PathBuf::from));
+        paths.extend(lockfile::scan(Path::new(&config.strategies.dir)).unwrap_or_default());
+        Ok(Self {
+            lock: strategies::read_lock(config)?,
+            runtimes: Runtimes::new(config)?,
+            kept: Kept::of_run(folder),
+            paths,
+            read: Vec::new(),
+        })
     }
-    Ok(ordered)
+
+    /// The bytes of this hash.
+    fn find(&mut self, sha256: &Sha256, cap: u64) -> Option<Candidate> {
+        if let Some(kept) = self.kept.find(sha256, cap) {
+            return Some(kept);
+        }
+        loop {
+            if let Some(known) = self.read.iter().find(|known| known.sha256() == *sha256) {
+                return Some(known.clone());
+            }
+            let path = self.paths.pop()?;
+            self.read.extend(lockfile::read_named(&path, cap));
+        }
+    }
+
+    /// A module that the record names, under the limits that it had. It must be
+    /// allowed, or have been, unless the run itself bypassed the lock file.
+    fn load(&mut self, config: &Config, strategy: &StrategyRecord) -> Result<Loaded, Failure> {
+        let (name, hash) = (&strategy.name, &strategy.sha256);
+        let refused = |what: &str| {
+            let message = format!("the module of '{name}' with SHA-256 {hash} {what}");
+            Failure::new(Exit::NotAllowed, message)
+        };
+        let sha256: Sha256 = hash.parse().map_err(|_| refused("has no hash"))?;
+        let own: LimitOverride = match strategy.limits.as_str() {
+            "" => LimitOverride::default(),
+            text => {
+                serde_json::from_str(text).map_err(|_| refused("has limits that cannot be read"))?
+            }
+        };
+        if self.lock.revoked().iter().any(|known| known.sha256 == sha256) {
+            return Err(refused("was denied, and is not run again, not even to prove a run"));
+        }
+        if !strategy.unsigned && !self.lock.was_allowed(&sha256) {
+            return Err(refused("is not among those that may run here")
+                .hint(format!("to allow it: sandpaper allow sha256:{hash} --name {name}")));
+        }
+        let cap = given(config, &own).caps.file_bytes;
+        let candidate = self
+            .find(&sha256, cap)
+            .ok_or_else(|| refused("is nowhere to be found").hint("name it with --wasm FILE"))?;
+        let wasi = if strategy.wasi { Wasi::Deterministic } else { Wasi::Refused };
+        let approved = Approved::unsigned(candidate, wasi).limited(own);
+        strategies::compile(config, &mut self.runtimes, (name.clone(), approved))
+    }
 }

@@ -36,7 +36,7 @@ Exit codes:
 /// Paper trading for strategies that nobody has to trust
 ///
 /// A strategy is a .wasm module. It can compute and ask, and can reach nothing
-/// else. Allow its hash, run it on a simulated or recorded market, and see what
+/// else. Allow its hash, run it on a live, recorded or simulated market, and see what
 /// it did.
 #[derive(Debug, Parser)]
 #[command(name = "sandpaper", version, max_term_width = 100, after_long_help = EXIT_HELP)]
@@ -132,7 +132,7 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
-    List,
+    List(ListArgs),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -229,7 +229,7 @@ pub struct RunArgs {
 /// Where prices come from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FeedArgs {
-    /// Use this market: sim or kraken
+    /// Use this market: sim, or a venue such as kraken
     #[arg(long, value_name = "KIND")]
     pub feed: Option<String>,
     /// Find the venue at this address, such as ws://127.0.0.1:9000
@@ -304,6 +304,14 @@ pub struct ImportArgs {
     pub depth: Option<u32>,
 }
 
+/// What `list` takes.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Show every second what the strategies of the run beside use
+    #[arg(long)]
+    pub watch: bool,
+}
+
 /// What `check` takes.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -343,6 +351,17 @@ pub struct AllowArgs {
     /// what it prints.
     #[arg(long, value_name = "GRANT")]
     pub wasi: Option<WasiGrant>,
+    /// Set a limit for it alone, such as fuel_per_event=20000000
+    ///
+    /// May be given several times.
+    /// Names are those of [sandbox] in config.toml, sizes with _bytes:
+    /// module_bytes, fuel_describe, fuel_start, fuel_per_event,
+    /// fuel_per_second, fuel_per_call, memory_bytes, table_elements,
+    /// stack_bytes, hostcall_bytes, deadline_ms, orders_per_event, log_lines,
+    /// log_bytes, indicators, text_bytes, state_bytes. profile=interpreter is
+    /// for a module that holds an interpreter, and raises what such a one needs.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub limit: Vec<String>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

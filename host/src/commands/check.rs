@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::app::strategies::{Loaded, caps, limits, load_one, read_lock, runtime};
+use crate::app::given::{Given, Runtimes, file_bytes_max, given};
+use crate::app::strategies::{Loaded, load_one, read_lock};
 use crate::app::{Failure, live, setup};
 use crate::cli::{CheckArgs, Exit};
 use crate::config::Config;
 use crate::engine::{LaneReport, LaneState};
 use crate::feed::sim::{SimSymbol, Simulator};
 use crate::input::InputBlock;
-use crate::lockfile::{self, Approved, Candidate, Wasi};
+use crate::lockfile::{self, Approved, Lock, Verdict};
 use crate::output;
 use crate::sandbox;
 
@@ -34,12 +36,15 @@ struct Checked {
     file: String,
     sha256: Option<String>,
     verdict: &'static str,
+    /// what the lock file says of it: allowed, unknown, revoked or expired
+    lock: Option<&'static str>,
     findings: Vec<Finding>,
 }
 
 /// Looks at one file; the first thing that is wrong ends it.
 struct Look<'a> {
     config: &'a Config,
+    lock: Option<&'static str>,
     findings: Vec<Finding>,
 }
 
@@ -85,66 +90,98 @@ fn text(checked: &Checked) -> String {
 }
 
 fn look(config: &Config, file: &Path) -> (Checked, Exit) {
-    let mut look = Look { config, findings: Vec::new() };
-    let (sha256, exit) = look.file(file);
-    let verdict = match exit {
-        Exit::Done => "would run, once it is allowed",
-        Exit::Findings => "runs, but misbehaves",
+    let mut look = Look { config, lock: None, findings: Vec::new() };
+    let (sha256, mut exit) = look.file(file);
+    let verdict = match (exit, look.lock) {
+        (Exit::Done, Some("allowed")) => "runs",
+        (Exit::Done, Some("revoked")) => "may not run: it was denied",
+        (Exit::Done, Some("expired")) => "may not run: its permission has expired",
+        (Exit::Done, _) => "would run, once it is allowed",
+        (Exit::Findings, _) => "runs, but misbehaves",
         _ => "cannot run",
     };
-    let checked =
-        Checked { file: file.display().to_string(), sha256, verdict, findings: look.findings };
+    if exit == Exit::Done && look.findings.iter().any(|finding| !finding.ok) {
+        exit = Exit::Findings;
+    }
+    let Look { lock, findings, .. } = look;
+    let checked = Checked { file: file.display().to_string(), sha256, verdict, lock, findings };
     (checked, exit)
 }
 
 impl Look<'_> {
     fn file(&mut self, file: &Path) -> (Option<String>, Exit) {
-        let candidate = match lockfile::read_named(file, self.config.sandbox.module_size.0) {
+        let lock = match read_lock(self.config) {
+            Ok(lock) => lock,
+            Err(failure) => {
+                self.note("lock", false, failure.message);
+                return (None, failure.exit);
+            }
+        };
+        let candidate = match lockfile::read_named(file, file_bytes_max(self.config, &lock)) {
             Ok(candidate) => candidate,
             Err(error) => {
                 self.note("file", false, error.to_string());
                 return (None, Exit::Incompatible);
             }
         };
-        let sha256 = candidate.sha256().to_string();
+        let sha256 = candidate.sha256();
+        let hash = Some(sha256.to_string());
         self.note("file", true, output::bytes(candidate.bytes().len() as u64));
-        let wasi = match read_lock(self.config) {
-            Ok(lock) => lock.wasi(&candidate.sha256()),
-            Err(failure) => {
-                self.note("lock", false, failure.message);
-                return (Some(sha256), failure.exit);
-            }
-        };
-        let runtime = match runtime(self.config) {
+        self.word(&lock, &sha256);
+        let (wasi, own) = (lock.wasi(&sha256), lock.limits(&sha256));
+        let given = given(self.config, &own);
+        let approved = Approved::unsigned(candidate, wasi).limited(own);
+        let runtime = match Runtimes::new(self.config).and_then(|mut all| all.of(&given)) {
             Ok(runtime) => runtime,
             Err(failure) => {
                 self.note("world", false, failure.message);
-                return (Some(sha256), failure.exit);
+                return (hash, failure.exit);
             }
         };
-        let approved = Approved::unsigned(candidate.clone(), wasi);
-        let inspection = sandbox::inspect_vetted(&runtime, &approved, &caps(self.config));
+        let inspection = sandbox::inspect_vetted(&runtime, &approved, &given.caps);
         let detail = inspection.problem.clone().unwrap_or_else(|| lockfile::WORLD.to_owned());
         if !self.note("world", inspection.loadable, detail) {
-            return (Some(sha256), Exit::Incompatible);
+            return (hash, Exit::Incompatible);
         }
-        match load_one(self.config, candidate.clone(), wasi) {
+        match load_one(self.config, approved.clone()) {
             Ok(loaded) => {
                 let descriptor = &loaded.descriptor;
                 let detail = format!("{} {}", descriptor.name, descriptor.version);
                 self.note("describe", true, detail);
-                (Some(sha256), self.behavior(loaded, candidate, wasi))
+                (hash, self.behavior(loaded, approved, &given))
             }
             Err(failure) => {
                 self.note("describe", false, failure.message);
-                (Some(sha256), Exit::Incompatible)
+                (hash, Exit::Incompatible)
             }
         }
     }
 
+    /// What the lock file says of it.
+    fn word(&mut self, lock: &Lock, sha256: &lockfile::Sha256) {
+        let (word, ok, detail) = match lock.lookup(sha256, Timestamp::now()) {
+            Verdict::Allowed(entry) => {
+                let until = entry.expires.map(|until| format!(" until {until}"));
+                ("allowed", true, format!("allowed as {}{}", entry.name, until.unwrap_or_default()))
+            }
+            Verdict::Unlisted => ("unknown", true, "nobody has allowed it yet".to_owned()),
+            Verdict::Revoked(revoked) => {
+                let why = output::printable(&revoked.reason, 200);
+                let why = if why.is_empty() { why } else { format!(": {why}") };
+                ("revoked", false, format!("denied at {}{why}", revoked.revoked_at))
+            }
+            Verdict::Expired(entry) => {
+                let until = entry.expires.map(|until| until.to_string()).unwrap_or_default();
+                ("expired", false, format!("allowed as {} until {until}", entry.name))
+            }
+        };
+        self.lock = Some(word);
+        self.note("lock", ok, detail);
+    }
+
     /// Runs it twice over the same synthetic market.
-    fn behavior(&mut self, loaded: Loaded, candidate: Candidate, wasi: Wasi) -> Exit {
-        let second = load_one(self.config, candidate, wasi);
+    fn behavior(&mut self, loaded: Loaded, approved: Approved, given: &Given) -> Exit {
+        let second = load_one(self.config, approved);
         let runs = [Ok(loaded), second].map(|loaded| loaded.and_then(|l| smoke(self.config, l)));
         let [first, second] = runs;
         let (first, second) = match (first, second) {
@@ -167,24 +204,31 @@ impl Look<'_> {
                 format!("{events} events, {orders}, {rejected} rejected"),
             );
         }
-        let fuel = self.fuel(&first);
+        let fuel = self.fuel(&first, given.limits.fuel.event);
         let same = first.chain == second.chain && first.usage == second.usage;
-        let detail = if same { "two runs gave the same chain" } else { "two runs differ" };
+        let detail = if same {
+            format!("two runs gave the same chain, {}, and used the same fuel", &first.chain[..16])
+        } else {
+            "two runs differ".to_owned()
+        };
         well = self.note("determinism", same, detail) && fuel && well;
         if well { Exit::Done } else { Exit::Findings }
     }
 
-    fn fuel(&mut self, report: &LaneReport) -> bool {
-        let budget = limits(self.config).fuel.event;
-        let most = report.usage.fuel_max_per_event;
-        let mean = report.usage.fuel.checked_div(report.counters.events).unwrap_or(0);
+    fn fuel(&mut self, report: &LaneReport, budget: u64) -> bool {
+        let fuel = report.spreads.fuel_per_event;
+        let share = |fuel: u64| 100.0 * fuel as f64 / budget as f64;
         let detail = format!(
-            "{} an event on average, {} at most, of {} allowed",
-            output::count(mean),
-            output::count(most),
+            "p50 {} ({:.2} %), p99 {} ({:.2} %), most {} ({:.2} %) of the {} that an event may use",
+            output::count(fuel.p50),
+            share(fuel.p50),
+            output::count(fuel.p99),
+            share(fuel.p99),
+            output::count(fuel.max),
+            share(fuel.max),
             output::count(budget)
         );
-        self.note("fuel", most <= budget, detail)
+        self.note("fuel", fuel.max <= budget, detail)
     }
 }
 

@@ -6,9 +6,10 @@ use std::process::Command;
 use serde::Serialize;
 
 use crate::app::Failure;
-use crate::app::strategies::{read_lock, runtime};
+use crate::app::given::{Runtimes, given};
+use crate::app::strategies::read_lock;
 use crate::cli::Exit;
-use crate::lockfile;
+use crate::lockfile::{self, LimitOverride};
 
 use super::Context;
 
@@ -27,7 +28,8 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, Failure> {
         detail: format!("valid, sha256 {}", &config.sha256()[..12]),
     }];
     findings.push(target());
-    findings.push(match runtime(config) {
+    let usual = given(config, &LimitOverride::default());
+    findings.push(match Runtimes::new(config).and_then(|mut all| all.of(&usual)) {
         Ok(_) => Finding {
             name: "sandbox",
             ok: true,

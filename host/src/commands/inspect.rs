@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::app::Failure;
-use crate::app::strategies::{caps, limits, read_lock, runtime};
+use crate::app::given::{Runtimes, file_bytes_max, given};
+use crate::app::strategies::read_lock;
 use crate::cli::{Exit, InspectArgs};
 use crate::lockfile::{self, Approved, Wasi};
 use crate::output;
@@ -25,17 +26,19 @@ struct Inspected {
 
 pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Failure> {
     let config = &context.config;
-    let candidate = lockfile::read_named(&args.file, config.sandbox.module_size.0)
+    let lock = read_lock(config)?;
+    let candidate = lockfile::read_named(&args.file, file_bytes_max(config, &lock))
         .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
-    let wasi = read_lock(config)?.wasi(&candidate.sha256());
-    let approved = Approved::unsigned(candidate, wasi);
-    let runtime = runtime(config)?;
-    let inspection = sandbox::inspect_vetted(&runtime, &approved, &caps(config));
+    let (wasi, own) = (lock.wasi(&candidate.sha256()), lock.limits(&candidate.sha256()));
+    let approved = Approved::unsigned(candidate, wasi).limited(own);
+    let given = given(config, &own);
+    let runtime = Runtimes::new(config)?.of(&given)?;
+    let inspection = sandbox::inspect_vetted(&runtime, &approved, &given.caps);
     // Asking runs the module's code, in the sandbox and for this once: looking
     // at a file must not need trust in it.
     let descriptor = inspection.loadable.then(|| {
-        let module = Module::load(&runtime, &approved, &caps(config)).ok()?;
-        module.instantiate(limits(config)).ok()?.describe().ok()
+        let module = Module::load(&runtime, &approved, &given.caps).ok()?;
+        module.instantiate(given.limits).ok()?.describe().ok()
     });
     let fits = inspection.loadable;
     let inspected = Inspected {

@@ -2,14 +2,19 @@
 
 use serde::Serialize;
 
+use crate::app::accounting::UsageFile;
 use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
 use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
+use crate::app::notify::Notifier;
+use crate::app::operator;
 use crate::app::record::RunRecord;
+use crate::app::result::RunResults;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
+use crate::app::venue::address;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{FeedKind, LogFormat};
@@ -38,10 +43,13 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let settings = &config.sha256()[..12];
     let simulated = config.feed.kind == FeedKind::Sim;
-    if simulated {
-        tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
-    } else {
-        tracing::info!("live market of {}, settings {settings}", config.feed.url);
+    match config.feed.kind {
+        FeedKind::Sim => {
+            tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
+        }
+        FeedKind::Live(venue) => {
+            tracing::info!("live market of {}, settings {settings}", address(venue, config));
+        }
     }
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
@@ -50,19 +58,25 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         true => Some(RunRecord::create(config, &selection, &session)?),
         false => None,
     };
+    let mut usage = config.record.enabled.then(|| UsageFile::new(config, &session));
+    let mut results =
+        record.as_ref().map(|record| RunResults::new(config, record.path().to_owned(), &session));
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
     };
     let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
     let mut dashboard = Dashboard::start(config, &session)?;
+    let (line, requests) = operator::line();
     if let Some(dashboard) = &dashboard {
+        dashboard.operated_by(line);
         let url = dashboard.login_url()?;
         context.output.note(&format!("dashboard: {url}"));
         if args.open {
             open_browser(&url);
         }
     }
+    let mut notifier = Notifier::open(config, &session)?;
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
     if let Some(record) = &mut record {
         watchers.push(record);
@@ -70,14 +84,23 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(recorder) = &mut recorder {
         watchers.push(recorder);
     }
+    if let Some(results) = &mut results {
+        watchers.push(results);
+    }
     if let Some(logs) = &mut logs {
         watchers.push(logs);
     }
+    if let Some(usage) = &mut usage {
+        watchers.push(usage);
+    }
     watchers.push(&mut console);
+    if let Some(notifier) = &mut notifier {
+        watchers.push(notifier);
+    }
     if let Some(dashboard) = &mut dashboard {
         watchers.push(dashboard);
     }
-    let ran = live::run(config, &selection, &interrupt, watchers)?;
+    let ran = live::run(config, &selection, &interrupt, watchers, requests)?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));

@@ -7,9 +7,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::Failure;
-use crate::app::strategies::{caps, limits, lock_source, read_lock, runtime};
+use crate::app::given::{Given, Runtimes, given};
+use crate::app::strategies::{lock_source, read_lock};
+use crate::app::strikes::Strikes;
 use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef, WasiGrant};
-use crate::lockfile::{self, Approved, Entry, LimitOverride, Lock, Sha256, Verdict, WORLD, Wasi};
+use crate::config::parse_size;
+use crate::lockfile::{
+    self, Approved, Entry, LimitOverride, Lock, Profile, Sha256, Verdict, WORLD, Wasi,
+};
 use crate::output;
 use crate::sandbox::{LoadError, Module};
 use crate::strategy::Strategy as _;
@@ -31,18 +36,22 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
     let mut lock = read_lock(&context.config)?;
     let now = Timestamp::now();
     let expires = expiry(args.expires.as_deref(), now)?;
+    let limits = own_limits(&args.limit)?;
     let mut changes = Vec::new();
     for target in &args.targets {
         let entry = match target {
-            ModuleRef::File(path) => from_file(context, args, path, now)?,
+            ModuleRef::File(path) => from_file(context, args, path, &limits, now)?,
             ModuleRef::Sha256(hash) => from_hash(args, &lock, Sha256::from(*hash), now)?,
         };
-        let entry = Entry { expires, note: args.note.clone().unwrap_or_default(), ..entry };
+        let note = args.note.clone().unwrap_or_default();
+        let own = (!limits.is_empty()).then_some(limits);
+        let entry = Entry { expires, note, limits: own, ..entry };
         let change = match (lock.lookup(&entry.sha256, now), lock.by_name(&entry.name)) {
             (Verdict::Allowed(known), _)
                 if known.name == entry.name
                     && known.note == entry.note
                     && known.expires == entry.expires
+                    && known.limits == entry.limits
                     && known.wasi == entry.wasi =>
             {
                 "unchanged"
@@ -51,6 +60,7 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
             _ => "allowed",
         };
         explain(context, &lock, &entry);
+        Strikes::open(&context.config)?.clear(&entry.sha256.to_string())?;
         changes.push(Change {
             name: entry.name.clone(),
             sha256: entry.sha256.to_string(),
@@ -84,30 +94,31 @@ fn from_file(
     context: &Context,
     args: &AllowArgs,
     path: &Path,
+    own: &LimitOverride,
     now: Timestamp,
 ) -> Result<Entry, Failure> {
     let config = &context.config;
-    let candidate = lockfile::read_named(path, config.sandbox.module_size.0)
+    let given = given(config, own);
+    let Given { limits, caps, .. } = &given;
+    let candidate = lockfile::read_named(path, caps.file_bytes)
         .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
     let (name, size) = (candidate.stem(), candidate.bytes().len() as u64);
-    let approved = Approved::unsigned(candidate, granted(args).unwrap_or_default());
+    let approved = Approved::unsigned(candidate, granted(args).unwrap_or_default()).limited(*own);
     let shown = path.display();
     let broken = |what: String, hint: String| {
         Failure::new(Exit::Incompatible, format!("{shown}: {what}")).hint(hint)
     };
     let look = || format!("see why: sandpaper inspect {shown}");
-    let module =
-        Module::load(&runtime(config)?, &approved, &caps(config)).map_err(|error| match error {
-            LoadError::WasiNotGranted(_) => broken(
-                error.to_string(),
-                format!(
-                    "to grant it one that is empty: sandpaper allow {shown} --wasi deterministic"
-                ),
-            ),
-            _ => broken(error.to_string(), look()),
-        })?;
+    let runtime = Runtimes::new(config)?.of(&given)?;
+    let module = Module::load(&runtime, &approved, caps).map_err(|error| match error {
+        LoadError::WasiNotGranted(_) => broken(
+            error.to_string(),
+            format!("to grant it one that is empty: sandpaper allow {shown} --wasi deterministic"),
+        ),
+        _ => broken(error.to_string(), look()),
+    })?;
     let described = module
-        .instantiate(limits(config))
+        .instantiate(*limits)
         .and_then(|mut guest| guest.describe())
         .map_err(|fault| broken(fault.to_string(), look()))?;
     tracing::debug!("{shown} says it is {} {}", described.name, described.version);
@@ -166,6 +177,35 @@ fn from_hash(
     })
 }
 
+/// Limits as `--limit NAME=VALUE` gives them: whole numbers, sizes such as 64MiB,
+/// and the profile.
+fn own_limits(given: &[String]) -> Result<LimitOverride, Failure> {
+    let mut limits = LimitOverride::default();
+    for text in given {
+        let wrong = |why: String| Failure::new(Exit::Usage, format!("--limit {text}: {why}"));
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| wrong("it has no form NAME=VALUE".into()))?;
+        if name == "profile" {
+            limits.profile = Some(match value {
+                "native" => Profile::Native,
+                "interpreter" => Profile::Interpreter,
+                _ => return Err(wrong("profiles are native and interpreter".into())),
+            });
+            continue;
+        }
+        let plain = value.replace('_', "").parse::<u64>().ok();
+        let size = || name.ends_with("_bytes").then(|| parse_size(value)).flatten();
+        let number = plain.or_else(size).ok_or_else(|| wrong("it is no number".into()))?;
+        if !limits.set(name, number) {
+            let known = LimitOverride::NUMBERS;
+            let near = known.iter().min_by_key(|k| strsim::damerau_levenshtein(k, name));
+            let near = near.map(|k| format!("; did you mean {k}?")).unwrap_or_default();
+            return Err(wrong(format!("there is no limit of this name{near}")));
+        }
+    }
+    Ok(limits)
+}
+
 fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
     let Some(text) = text else { return Ok(None) };
     let span = crate::config::parse_duration(text).and_then(|span| now.checked_add(span).ok());
@@ -207,10 +247,13 @@ fn explain(context: &Context, lock: &Lock, entry: &Entry) {
 }
 
 fn limits_text(limits: Option<LimitOverride>) -> String {
-    let LimitOverride { fuel_per_event, memory_bytes } = limits.unwrap_or_default();
-    let fuel = fuel_per_event.map(|fuel| format!("{} fuel an event", output::count(fuel)));
-    let memory = memory_bytes.map(|bytes| format!("{} of memory", output::bytes(bytes)));
-    let own: Vec<String> = fuel.into_iter().chain(memory).collect();
+    let limits = limits.unwrap_or_default();
+    let profile = limits.profile.map(|profile| match profile {
+        Profile::Native => "profile native".to_owned(),
+        Profile::Interpreter => "profile interpreter".to_owned(),
+    });
+    let number = |(name, value)| format!("{name} {}", output::count(value));
+    let own: Vec<String> = profile.into_iter().chain(limits.numbers().map(number)).collect();
     if own.is_empty() { "as configured".to_owned() } else { own.join(", ") }
 }
 

@@ -9,6 +9,7 @@
 //! range come from the same lines.
 
 mod error;
+mod feed_kind;
 mod json_schema;
 mod latency;
 mod schema;
@@ -24,17 +25,18 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 pub use error::{ConfigError, Problem};
+pub use feed_kind::FeedKind;
 pub use json_schema::json_schema;
 pub use latency::{Latency, parse_latency};
 pub use schema::{Effective, Key};
 pub use sections::{
-    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeedKind, FeedSourceConfig,
+    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeeSchedule, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    OnHalt, PortfolioConfig, RecordConfig, RiskConfig, RunConfig, SandboxConfig, ShortBase,
-    SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
+    NotifyConfig, NotifyRule, OnFault, OnHalt, PortfolioConfig, RecordConfig, RiskConfig,
+    RunConfig, SandboxConfig, ShortBase, SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
-pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration};
+pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration, parse_size};
 
 use schema::Reader;
 
@@ -65,6 +67,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// `[web]`
     pub web: WebConfig,
+    /// `[notify]`
+    pub notify: NotifyConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[log.files]`
@@ -91,6 +95,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         EngineConfig::KEYS,
         HistoryConfig::KEYS,
         WebConfig::KEYS,
+        NotifyConfig::KEYS,
         LogConfig::KEYS,
         LogFilesConfig::KEYS,
         RecordConfig::KEYS,
@@ -134,6 +139,7 @@ impl Config {
         let engine = EngineConfig::read(reader, &at("engine"));
         let history = HistoryConfig::read(reader, &at("history"));
         let web = WebConfig::read(reader, &at("web"));
+        let notify = NotifyConfig::read(reader, &at("notify"));
         let log = LogConfig::read(reader, &at("log"));
         let log_files = LogFilesConfig::read(reader, &at("log.files"));
         let record = RecordConfig::read(reader, &at("record"));
@@ -151,6 +157,7 @@ impl Config {
             engine: engine?,
             history: history?,
             web: web?,
+            notify: notify?,
             log: log?,
             log_files: log_files?,
             record: record?,

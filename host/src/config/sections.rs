@@ -3,21 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::feed_kind::FeedKind;
 use super::latency::Latency;
 use super::schema::section;
 use super::value::{ByteSize, Decimal, Interval, choice};
 use crate::domain::{Money, Rate, Ts};
 use crate::strategy::Value;
-
-choice! {
-    /// Where market data comes from.
-    pub enum FeedKind {
-        /// the seeded simulator
-        Sim = "sim",
-        /// Kraken's public channels
-        Kraken = "kraken",
-    }
-}
 
 choice! {
     /// How orders become fills.
@@ -26,6 +17,16 @@ choice! {
         Book = "book",
         /// a market order fills at once, whole, at the price that caused it
         Instant = "instant",
+    }
+}
+
+choice! {
+    /// Where fees come from.
+    pub enum FeeSchedule {
+        /// the rates that are given
+        Flat = "flat",
+        /// Kraken's schedule for spot, by the volume of thirty days
+        Kraken = "kraken",
     }
 }
 
@@ -46,6 +47,16 @@ choice! {
         Native = "native",
         /// as an interpreter with a script inside makes them
         Interpreter = "interpreter",
+    }
+}
+
+choice! {
+    /// What becomes of a strategy that fails.
+    pub enum OnFault {
+        /// it is not called again
+        Quarantine = "quarantine",
+        /// it is started again from its last saved state
+        Restart = "restart",
     }
 }
 
@@ -121,8 +132,11 @@ section! {
     pub struct FeedSourceConfig at "feed" {
         /// The source.
         kind: FeedKind = "sim",
-        /// Address of the venue.
-        url: String = "wss://ws.kraken.com/v2",
+        /// Address of the venue; "own" is the venue's own.
+        url: String = "own",
+        /// File with certificates in PEM that are trusted instead of those that
+        /// browsers trust, or "none".
+        ca_file: String = "none",
         /// Levels of each book: 10, 25, 100, 500 or 1000. A strategy that asks
         /// for more gets more.
         book_depth: u32 = 10 from "10" to "1000",
@@ -133,10 +147,10 @@ section! {
         /// A book that has not changed for so long is stale and is asked for
         /// anew.
         stale_after: Duration = "60s" from "5s" to "1h",
-        /// Attempts to connect in a minute, after the first three of an outage.
-        connects_per_minute: u32 = 10 from "1" to "15",
+        /// Attempts to connect in a minute, after the first five of an outage.
+        connects_per_minute: u32 = 14 from "1" to "15",
         /// Attempts to connect in any ten minutes.
-        connects_per_10m: u32 = 120 from "10" to "150",
+        connects_per_10m: u32 = 150 from "10" to "150",
     }
 }
 
@@ -194,6 +208,8 @@ section! {
         /// Fuel for each market event and each order update; a batch has this
         /// times its length.
         fuel_per_event: u64 = 5_000_000 from "1000" to "1000000000000",
+        /// Fuel for all events and order updates of one second of market time.
+        fuel_per_second: u64 = 5_000_000_000 from "1000" to "1000000000000000",
         /// Fuel to stop it, and to save or load its state.
         fuel_per_call: u64 = 50_000_000 from "1000" to "1000000000000",
         /// All memories of one strategy together.
@@ -230,6 +246,19 @@ section! {
         compile_cpu_s: u32 = 30 from "1" to "3600",
         /// How long it may take.
         compile_wall: Duration = "60s" from "1s" to "2h",
+        /// What becomes of a strategy that fails. With "restart" it is called with one
+        /// event at a time.
+        on_fault: OnFault = "quarantine",
+        /// Restarts of one strategy in a run; the fault after the last is a
+        /// quarantine.
+        restarts: u32 = 3 from "1" to "1000",
+        /// Market time from its first fault to its restart; doubles each time.
+        restart_after: Duration = "1s" to "1d",
+        /// Market time between two states that are saved for a restart.
+        save_every: Duration = "1m" from "1s" to "1d",
+        /// What becomes of open positions when a strategy fails. With "flatten" it is
+        /// called with one event at a time.
+        fault_positions: OnHalt = "hold",
         /// Where results must be the same.
         determinism: Determinism = "native",
     }
@@ -255,8 +284,15 @@ section! {
     pub struct ExecutionConfig at "execution" {
         /// The matcher.
         model: ExecutionModel = "book",
-        /// Fee of each fill, as a ratio of its amount.
+        /// Where fees come from: the rates below, or a venue's schedule by volume.
+        fee_schedule: FeeSchedule = "flat",
+        /// Fee of each fill that takes, as a ratio of its amount.
         fee_rate: Rate = 0.001 from "0" to "0.1",
+        /// Fee of each fill that waited. None: the same.
+        maker_fee_rate: Option<Rate> = none from "0" to "0.1",
+        /// Volume of thirty days, in US dollars, on top of what is traded here, for
+        /// the tier of a venue's schedule.
+        fee_volume: Money = "0" from "0" to "1000000000000",
         /// Charge on a short when it is opened or added to, as a ratio of what it
         /// fetches.
         short_open_fee: Rate = 0 from "0" to "0.1",
@@ -276,6 +312,9 @@ section! {
         /// Nanoseconds of computing for each unit of fuel, by which what a strategy
         /// asks for leaves later. More than 0 calls it with one event at a time.
         ns_per_fuel: Rate = 0 from "0" to "1000",
+        /// How much worse than the levels that it walks a market order fills, as a
+        /// ratio.
+        book_slippage_rate: Rate = 0 from "0" to "0.1",
         /// Most that a strategy may owe in shorts, as a multiple of its capital.
         max_short_leverage: Rate = 2 from "0" to "100",
         /// What that multiple is of.
@@ -292,6 +331,19 @@ section! {
         max_order: Option<Money> = none above "0" to "1000000000000",
         /// Most that a position may be worth after an order that opens.
         max_position: Option<Money> = none above "0" to "1000000000000",
+        /// Most orders in any sixty seconds of market time.
+        max_orders_per_minute: Option<u32> = none from "1" to "100000",
+        /// Most that the equity may fall within a UTC day, in the account currency;
+        /// beyond it the strategy is halted.
+        max_daily_loss: Option<Money> = none above "0" to "1000000000000",
+        /// Most that the equity may fall from its peak, as a ratio of the peak; beyond
+        /// it the strategy is halted.
+        max_drawdown: Option<Rate> = none above "0" to "1",
+        /// Least equity, as a ratio of what all shorts are worth; below it all shorts
+        /// are closed at the market.
+        maintenance_margin: Option<Rate> = none above "0" to "1",
+        /// Fee of such a close on top of the other, as a ratio of its amount.
+        liquidation_fee_rate: Rate = 0 from "0" to "0.1",
     }
 }
 
@@ -371,6 +423,42 @@ section! {
         connections: u32 = 2048 from "1" to "100000",
         /// WebSockets at once.
         websockets: u32 = 1024 from "1" to "100000",
+        /// Who did what, in JSON Lines with a chain of hashes. "none": nowhere.
+        audit_file: String = "logs/audit.jsonl",
+        /// It is put aside before it grows beyond this.
+        audit_rotate_size: ByteSize = "16MiB" from "1KiB" to "1GiB",
+        /// So many that were put aside are kept.
+        audit_keep: u32 = 100 to "100000",
+    }
+}
+
+choice! {
+    /// What a webhook is told.
+    pub enum NotifyRule {
+        /// a strategy failed
+        Trap = "trap",
+        /// there is no market data, and again when there is
+        FeedDown = "feed-down",
+        /// a strategy is far below its peak
+        Drawdown = "drawdown",
+        /// a strategy was halted, by the operator or a limit
+        Kill = "kill",
+    }
+}
+
+section! {
+    /// Notices to a webhook.
+    pub struct NotifyConfig at "notify" {
+        /// File with the webhook's address. "none": nobody is told.
+        webhook_url_file: String = "none",
+        /// What it is told.
+        on: Vec<NotifyRule> = ["trap", "feed-down", "drawdown", "kill"],
+        /// A fall from the peak by this part of it is told.
+        drawdown: Rate = 0.2 from "0.0001" to "1",
+        /// Market data must be missing for so long.
+        feed_down_after: Duration = "30s" to "1d",
+        /// The longest that one try takes.
+        timeout: Duration = "10s" from "1s" to "60s",
     }
 }
 

@@ -337,6 +337,16 @@ pub struct ByteSize(pub u64);
 const SIZE_UNITS: [(&str, u64); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
+/// A size with its unit, such as `64MiB`, in bytes.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
 impl Setting for ByteSize {
     fn kind() -> String {
         "a size such as \"64MiB\"".into()
@@ -345,11 +355,7 @@ impl Setting for ByteSize {
         if let Some(bytes) = value.as_integer() {
             return u64::try_from(bytes).ok().map(Self);
         }
-        let text = value.as_str()?.trim();
-        let digits = text.find(|c: char| !c.is_ascii_digit())?;
-        let (number, unit) = text.split_at(digits);
-        let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
-        number.parse::<u64>().ok()?.checked_mul(*factor).map(Self)
+        parse_size(value.as_str()?).map(Self)
     }
     fn to_toml(&self) -> Value {
         let (unit, factor) = SIZE_UNITS

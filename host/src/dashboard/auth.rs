@@ -21,7 +21,7 @@ const SESSIONS_MAX: usize = 1_000;
 const CODE_EVERY: Duration = Duration::from_secs(10);
 
 /// What somebody may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// everything
     Admin,
@@ -52,6 +52,21 @@ pub struct Principal {
     pub role: Role,
     /// the session, when they came by a cookie or its ticket
     pub session: Option<Hash>,
+}
+
+impl Principal {
+    /// How the audit log names the credential: a key as such, a session by the
+    /// beginning of its hash.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.session {
+            None => "key".into(),
+            Some(hash) => {
+                let start: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
+                format!("session {start}")
+            }
+        }
+    }
 }
 
 #[derive(Debug)]

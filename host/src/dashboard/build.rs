@@ -1,26 +1,38 @@
 //! From the engine to what is shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::Money;
+use tokio::sync::watch;
+
+use crate::domain::{Money, Rounding, decimal};
 use crate::engine::report::totals;
-use crate::engine::{Engine, LaneReport, LaneState};
+use crate::engine::{Engine, LaneReport};
+use crate::feed::live::Health;
 use crate::market::Candle;
 use crate::output::printable;
+use crate::portfolio::metrics::{Curve, Point as LedgerPoint};
+use crate::strategy::Spread;
 
-use super::hub::{Candles, Hub, LaneHistory, State};
+use super::desk::Desk;
+use super::hub::{Candles, Point, State};
 use super::model::{
-    Feed, FeedSymbol, Fuel, Indicator, Parameter, Position, Run, Sandbox, Strategy, StrategyDetail,
-    Symbol, Total,
+    Feed, FeedSymbol, Fuel, Indicator, Latency, Parameter, Position, Run, Sandbox, Strategy,
+    StrategyDetail, Symbol, Total,
 };
-use super::news::{Waiting, open_orders};
-use super::views::{book_and_tape, numbers, position, symbols};
+use super::news::Waiting;
+use super::views::{book_and_tape, curve, numbers, position, sparks, status, symbols};
 
 /// Least wall time between two states.
 const EVERY: Duration = Duration::from_millis(100);
+/// Making a state may take this part of the engine's time: with very many
+/// strategies they come less often.
+const SHARE: u32 = 20;
 /// Values of a sparkline.
 const SPARKS: usize = 60;
+/// The name of the row that is no strategy.
+const BENCHMARK: &str = "Buy & hold";
 /// Longest text of a strategy that is shown.
 pub(super) const TEXT_MAX: usize = 500;
 
@@ -59,74 +71,100 @@ pub struct Facts {
 #[derive(Debug, Default)]
 pub(super) struct LaneMemory {
     pub(super) waiting: Waiting,
-    pub(super) dropped_orders: u64,
-    sparks: std::collections::VecDeque<f64>,
-    spark_at: i64,
+    curve: Arc<Vec<Point>>,
+    /// what the ledger's curve was when `curve` was made of it: its length, the
+    /// width of its buckets, and its last one
+    curve_of: (usize, i64, Option<LedgerPoint>),
+}
+
+impl LaneMemory {
+    fn refresh_curve(&mut self, ledger: &Curve) {
+        let of = (ledger.points().len(), ledger.width(), ledger.points().last().copied());
+        if of != self.curve_of {
+            self.curve = Arc::new(curve(ledger));
+            self.curve_of = of;
+        }
+    }
 }
 
 /// Turns what the engine says into states and histories.
 #[derive(Debug)]
 pub struct Builder {
-    pub(super) hub: Arc<Hub>,
+    pub(super) desk: Desk,
     facts: Facts,
     pub(super) who: Vec<Who>,
     pub(super) lanes: Vec<LaneMemory>,
     started_ns: i64,
     starts: Vec<Option<i64>>,
     last: Option<(Instant, u64)>,
+    took: Duration,
     seq: u64,
     feed_state: &'static str,
     feed_since: i64,
+    health: Option<watch::Receiver<Health>>,
     candles: Vec<Candles>,
+    holding: Curve,
 }
 
 impl Builder {
-    /// A builder that publishes to `hub`.
+    /// A builder that leaves what it makes at `desk`.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, facts: Facts) -> Self {
+    pub fn new(desk: Desk, facts: Facts) -> Self {
         Self {
-            hub,
+            desk,
             facts,
             who: Vec::new(),
             lanes: Vec::new(),
             started_ns: 0,
             starts: Vec::new(),
             last: None,
+            took: Duration::ZERO,
             seq: 0,
             feed_state: "ok",
             feed_since: 0,
+            health: None,
             candles: Vec::new(),
+            holding: Curve::default(),
         }
     }
 
     /// The engine is started.
     pub fn start(&mut self, engine: &Engine, who: Vec<Who>) {
-        let mut history = self.hub.history();
-        history.lanes = who.iter().map(|one| LaneHistory::new(one.name.clone())).collect();
-        drop(history);
+        self.desk.begin(who.iter().map(|one| one.name.clone()).collect());
         self.lanes = who.iter().map(|_| LaneMemory::default()).collect();
         self.who = who;
         self.started_ns = engine.now().0;
         self.feed_since = engine.now().0;
         self.starts = vec![None; engine.instruments().len()];
-        self.publish(engine, "running");
+        let state = self.state(engine, "running");
+        self.desk.publish(state);
+    }
+
+    /// Shows how this connection to a venue is.
+    pub fn follow(&mut self, health: watch::Receiver<Health>) {
+        self.health = Some(health);
     }
 
     /// Publishes a state when the last is old enough.
     #[allow(clippy::disallowed_methods, reason = "how often people look is of the wall")]
     pub fn tick(&mut self, engine: &Engine) {
-        if self.last.is_none_or(|(at, _)| at.elapsed() >= EVERY) {
-            self.publish(engine, "running");
+        let every = EVERY.max(self.took * SHARE);
+        if self.last.is_none_or(|(at, _)| at.elapsed() >= every) {
+            let began = Instant::now();
+            let state = self.state(engine, "running");
+            self.desk.publish(state);
+            self.took = began.elapsed();
         }
     }
 
-    /// Publishes the last state.
+    /// Publishes the last state, and waits until everything is shown.
     pub fn finish(&mut self, engine: &Engine) {
-        self.publish(engine, "ended");
+        let state = self.state(engine, "ended");
+        self.desk.close(state);
     }
 
     #[allow(clippy::disallowed_methods, reason = "the wall's clock is shown beside the engine's")]
-    fn publish(&mut self, engine: &Engine, state: &str) {
+    fn state(&mut self, engine: &Engine, state: &str) -> State {
         let now = Instant::now();
         let events = engine.events();
         let rate = self.last.map_or(0.0, |(at, before)| {
@@ -146,16 +184,21 @@ impl Builder {
         let (books, tapes) =
             engine.instruments().iter().map(|(symbol, _)| book_and_tape(engine, symbol)).unzip();
         let candles = self.candles.clone();
-        self.hub.publish(State {
+        let curves = self.lanes.iter().map(|memory| Arc::clone(&memory.curve)).collect();
+        let (benchmark, benchmark_curve) = self.benchmark(engine, &market, &reports).unzip();
+        State {
             run,
             lanes,
             market,
             books,
             tapes,
             candles,
+            curves,
+            benchmark,
+            benchmark_curve: benchmark_curve.unwrap_or_default(),
             feed,
             ..State::default()
-        });
+        }
     }
 
     #[allow(clippy::too_many_arguments, reason = "one moment's parts, each made once")]
@@ -225,42 +268,72 @@ impl Builder {
             symbol: symbol.symbol.clone(),
             status: symbol.status.clone(),
             last_message_age_ms: None,
+            ages_ms: BTreeMap::new(),
             messages: None,
             gaps: None,
             checksum_failures: None,
         };
-        Feed {
+        let mut feed = Feed {
             kind: self.facts.mode.clone(),
             state: state.into(),
             since_ns: self.feed_since.to_string(),
             symbols: market.iter().map(symbol).collect(),
             ..Feed::default()
+        };
+        if let Some(health) = &self.health {
+            super::feed::fill(&mut feed, &health.borrow(), engine.now());
         }
+        feed
+    }
+
+    /// What equal amounts of all symbols, held since their first prices, would be
+    /// worth, without costs. Its drawdown is of the moments that were shown.
+    fn benchmark(
+        &mut self,
+        engine: &Engine,
+        market: &[Symbol],
+        reports: &[LaneReport],
+    ) -> Option<(Strategy, Arc<Vec<Point>>)> {
+        let changes: Option<Vec<f64>> = market.iter().map(|symbol| symbol.change_pct).collect();
+        let changes = changes.filter(|changes| !changes.is_empty())?;
+        let return_pct = changes.iter().sum::<f64>() / changes.len() as f64;
+        let start = reports.first()?.start_equity?;
+        let gain = start.to_f64() * return_pct / 100.0;
+        let gain = Money(decimal::from_f64(gain, Money::DECIMALS, Rounding::Floor)?);
+        let equity = start + gain;
+        self.holding.push(engine.now().0, equity);
+        let points = curve(&self.holding);
+        let text = |money: Money| Some(money.to_string());
+        let row = Strategy {
+            name: BENCHMARK.into(),
+            status: "running".into(),
+            currency: reports.first()?.currency.clone(),
+            start_equity: text(start),
+            equity: text(equity),
+            cash: Money::ZERO.to_string(),
+            pnl: text(gain),
+            return_pct: Some(return_pct),
+            max_drawdown_pct: points.iter().map(|point| point[2]).fold(0.0, f64::max),
+            drawdown_pct: points.last().map(|point| point[2]),
+            fees: Some(Money::ZERO.to_string()),
+            exposure_pct: Some(100.0),
+            sparkline: sparks(&points, SPARKS),
+            benchmark: true,
+            ..Strategy::default()
+        };
+        Some((row, Arc::new(points)))
     }
 
     fn lane(&mut self, engine: &Engine, number: usize, report: &LaneReport) -> StrategyDetail {
         let who = self.who.get(number).cloned().unwrap_or_default();
         let memory = &mut self.lanes[number];
         let equity = report.equity.map(Money::to_f64);
-        let now_ms = engine.now().0 / 1_000_000;
-        let mut orders_open = Vec::new();
-        if let Some(past) = self.hub.history().lanes.get_mut(number) {
-            orders_open = open_orders(past, &memory.waiting);
-            if let Some(equity) = equity {
-                past.equity.add(now_ms, equity, report.drawdown_pct.unwrap_or(0.0));
-            }
-        }
-        if let Some(equity) = equity.filter(|_| now_ms >= memory.spark_at) {
-            memory.spark_at = now_ms + 1_000;
-            memory.sparks.push_back(equity);
-            if memory.sparks.len() > SPARKS {
-                memory.sparks.pop_front();
-            }
-        }
+        let lane = engine.lane(u16::try_from(number).unwrap_or(u16::MAX));
+        memory.refresh_curve(&report.curve);
         let positions: Vec<(Position, Option<f64>)> = report
             .positions
             .iter()
-            .map(|(symbol, quantity, entry)| position(engine, &who.name, symbol, quantity, *entry))
+            .map(|(symbol, quantity, entry)| position(engine, lane, symbol, quantity, *entry))
             .collect();
         let exposure = positions
             .iter()
@@ -269,23 +342,13 @@ impl Builder {
             .try_fold(0.0, |sum, one| Some(sum + one?))
             .zip(equity.filter(|equity| *equity > 0.0))
             .map(|(exposure, equity)| 100.0 * exposure / equity);
-        let (status, status_detail) = match &report.state {
-            LaneState::Running => ("running", None),
-            LaneState::Paused => ("paused", None),
-            LaneState::Halted(why) => ("halted", Some(printable(why, TEXT_MAX))),
-            LaneState::Stopped => ("stopped", None),
-            LaneState::Quarantined(fault) => {
-                ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
-            }
-        };
-        let trapped = u64::from(status == "quarantined");
+        let (status, status_detail) = status(&report.state);
         let statistics = &report.statistics;
         let (usage, counters) = (report.usage, report.counters);
-        let version = engine.lane(u16::try_from(number).unwrap_or(u16::MAX)).version;
         let money = |amount: Option<Money>| amount.map(|m| m.to_string());
         StrategyDetail {
             row: Strategy {
-                version: printable(version, 64),
+                version: printable(lane.version, 64),
                 sha256: who.sha256.clone(),
                 wit: self.facts.wit.clone(),
                 trust: if who.unsigned { "unsigned" } else { "allowed" }.into(),
@@ -306,13 +369,13 @@ impl Builder {
                 fills: statistics.fill_count,
                 orders: counters.orders,
                 rejected: counters.rejected,
-                fees: statistics.fees.to_string(),
+                fees: money(statistics.known(statistics.fees)),
                 exposure_pct: exposure,
                 fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
                 fuel_limit: self.facts.fuel_limit,
-                latency_p99_us: None,
+                latency_p99_us: latency(&report.spreads.call_ns).map(|latency| latency.p99),
                 positions: positions.into_iter().map(|(position, _)| position).collect(),
-                sparkline: memory.sparks.iter().copied().collect(),
+                sparkline: sparks(&memory.curve, SPARKS),
                 benchmark: false,
                 name: who.name,
             },
@@ -327,38 +390,29 @@ impl Builder {
                 })
                 .collect(),
             chain: report.chain.clone(),
-            statistics: [
-                ("closed trades", Some(statistics.closed.to_string())),
-                ("wins", Some(statistics.wins.to_string())),
-                ("losses", Some(statistics.losses.to_string())),
-                ("gross profit", Some(statistics.gross_profit.to_string())),
-                ("gross loss", Some(statistics.gross_loss.to_string())),
-                ("net of closed trades", Some(statistics.net.to_string())),
-                ("best trade", money(statistics.best)),
-                ("worst trade", money(statistics.worst)),
-                ("fees", Some(statistics.fees.to_string())),
-                ("turnover", Some(statistics.turnover.to_string())),
-                ("realized", Some(report.realized_pnl.to_string())),
-                ("unrealized", money(report.unrealized_pnl)),
-                ("events", Some(counters.events.to_string())),
-            ]
-            .map(|(label, value)| (label.to_owned(), value))
-            .into(),
-            orders_open,
+            statistics: figures(report),
+            orders_open: memory.waiting.open(),
             sandbox: Sandbox {
                 fuel: Fuel {
                     total: usage.fuel.to_string(),
                     per_event_max: usage.fuel_max_per_event,
+                    per_event_p50: report.spreads.fuel_per_event.p50,
+                    per_event_p99: report.spreads.fuel_per_event.p99,
                     limit: self.facts.fuel_limit,
                 },
                 memory_bytes: usage.memory_bytes,
                 memory_limit: self.facts.memory_limit,
                 calls: usage.calls,
-                traps: trapped,
-                host_calls: None,
+                memory_peak_bytes: usage.memory_peak_bytes,
+                event_calls: usage.event_calls,
+                order_calls: usage.order_calls,
+                traps: usage.traps,
+                host_calls: Some(usage.host_calls),
+                log_lines: counters.log_lines,
+                log_bytes: counters.log_bytes,
                 logs_dropped: counters.logs_dropped,
-                dropped_orders: memory.dropped_orders,
-                latency_us: None,
+                dropped_orders: counters.dropped,
+                latency_us: latency(&report.spreads.call_ns),
                 imports: Vec::new(),
                 sha256: who.sha256,
                 size: None,
@@ -387,4 +441,54 @@ impl Builder {
             }
         }
     }
+}
+
+/// How long calls took, once there were any.
+fn latency(ns: &Spread) -> Option<Latency> {
+    let us = |ns: u64| ns as f64 / 1_000.0;
+    (ns.count > 0).then(|| Latency {
+        p50: us(ns.p50),
+        p90: us(ns.p90),
+        p99: us(ns.p99),
+        max: us(ns.max),
+    })
+}
+
+/// Further figures of a strategy by their label.
+fn figures(report: &LaneReport) -> BTreeMap<String, Option<String>> {
+    let (statistics, metrics) = (&report.statistics, &report.metrics);
+    let money = |amount: Option<Money>| amount.map(|m| m.to_string());
+    let sum = |sum: Money| money(statistics.known(sum));
+    let number = |number: Option<f64>| number.map(|number| format!("{number:.4}"));
+    [
+        ("closed trades", Some(statistics.closed.to_string())),
+        ("wins", Some(statistics.wins.to_string())),
+        ("losses", Some(statistics.losses.to_string())),
+        ("gross profit", sum(statistics.gross_profit)),
+        ("gross loss", sum(statistics.gross_loss)),
+        ("net of closed trades", sum(statistics.net)),
+        ("best trade", statistics.best.and_then(sum)),
+        ("worst trade", statistics.worst.and_then(sum)),
+        ("fees", sum(statistics.fees)),
+        ("charges on shorts", sum(statistics.carry)),
+        ("turnover", sum(statistics.turnover)),
+        ("realized", money(report.realized_pnl)),
+        ("unrealized", money(report.unrealized_pnl)),
+        ("events", Some(report.counters.events.to_string())),
+        ("buy and hold of its symbols, %", number(metrics.buy_and_hold_pct)),
+        ("yearly growth, %", number(metrics.cagr_pct)),
+        ("yearly volatility, %", number(metrics.volatility_pct)),
+        ("Sharpe ratio", number(metrics.sharpe)),
+        ("Sortino ratio", number(metrics.sortino)),
+        ("Calmar ratio", number(metrics.calmar)),
+        ("expectancy", number(metrics.expectancy)),
+        ("payoff", number(metrics.payoff)),
+        ("most wins in a row", Some(metrics.win_streak.to_string())),
+        ("most losses in a row", Some(metrics.loss_streak.to_string())),
+        ("system quality number", number(metrics.sqn)),
+        ("time with a position, %", number(metrics.exposure_pct)),
+        ("length of the largest drawdown, s", number(metrics.drawdown_s)),
+    ]
+    .map(|(label, value)| (label.to_owned(), value))
+    .into()
 }

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 
 use super::App;
+use super::answers::error;
 use super::hub;
 use super::model::StrategyDetail;
-use super::routes::error;
 
 /// How many trades of a strategy are given.
 const TRADES: usize = 100;
@@ -56,10 +56,8 @@ pub async fn strategy(State(app): State<Arc<App>>, Path(name): Path<String>) -> 
 }
 
 fn newest_trades(hub: &hub::Hub, name: &str) -> Vec<Value> {
-    let history = hub.history();
-    let Some(lane) = history.lane(name) else { return Vec::new() };
-    let (trades, _) = lane.trades.newest(TRADES);
-    trades.iter().map(|trade| json!(**trade)).collect()
+    let newest = hub.history().lane(name).map(|lane| lane.trades.newest(TRADES).0);
+    newest.unwrap_or_default().iter().map(|trade| json!(***trade)).collect()
 }
 
 /// The newest closed trades of every strategy.

@@ -18,8 +18,10 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 
+use super::answers::error;
+use super::audit::Entry;
 use super::auth::{Principal, Role};
-use super::routes::{error, page};
+use super::routes::page;
 use super::{App, assets};
 
 /// Addresses that a table of rates keeps; past it, strangers share one entry.
@@ -130,6 +132,25 @@ fn known_origin(app: &App, origin: &str, authority: &str) -> bool {
     rest.eq_ignore_ascii_case(authority) || app.settings.allowed_hosts.contains(&host_name(rest))
 }
 
+/// Whether the page that sent a request, if a page did, is one of ours. A browser
+/// names its origin where it matters; a script names none. A key is no excuse: a
+/// page elsewhere may have been given one.
+fn known_sender(app: &App, request: &Request, acts: bool, who: Option<&Principal>) -> bool {
+    let headers = request.headers();
+    let authority = single(headers, &header::HOST).unwrap_or("");
+    let named = headers.contains_key(header::ORIGIN);
+    if named && !single(headers, &header::ORIGIN).is_some_and(|o| known_origin(app, o, authority)) {
+        return false;
+    }
+    if !acts {
+        return true;
+    }
+    let cookie = who.is_none_or(|who| who.session.is_some());
+    let site = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    // A WebSocket by a cookie is a browser's, which always names its origin.
+    site && (named || !cookie || !headers.contains_key(header::UPGRADE))
+}
+
 /// Exactly one value of a header.
 fn single<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
@@ -209,7 +230,10 @@ fn check(
     request.extensions_mut().insert(Peer(address));
     let headers = request.headers();
     let host = single(headers, &header::HOST).map(host_name);
-    if !host.as_deref().is_some_and(|name| known_host(app, name)) {
+    // A request may name the host a second time, in its first line.
+    let other = request.uri().authority().map(|authority| host_name(authority.as_str()));
+    let known = |name: Option<&str>| name.is_some_and(|name| known_host(app, name));
+    if !known(host.as_deref()) || (other.is_some() && !known(other.as_deref())) {
         let text = "this host name is not one of web.allowed_hosts";
         return refuse(StatusCode::MISDIRECTED_REQUEST, "host", text);
     }
@@ -225,18 +249,8 @@ fn check(
     if who.is_none() && upgrade && !wrong {
         who = ticket(app, headers, now);
     }
-    let bearer = who.is_some_and(|who| who.session.is_none());
-    if (!reads || upgrade) && !bearer {
-        let same = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
-        let authority = single(headers, &header::HOST).unwrap_or("");
-        let known = match single(headers, &header::ORIGIN) {
-            Some(origin) => known_origin(app, origin, authority),
-            // No browser leaves it out; a ticket or a key stands for itself.
-            None => !upgrade && !headers.contains_key(header::ORIGIN),
-        };
-        if !same || !known {
-            return refuse(StatusCode::FORBIDDEN, "origin", "this origin is not allowed");
-        }
+    if !known_sender(app, request, !reads || upgrade, who.as_ref()) {
+        return refuse(StatusCode::FORBIDDEN, "origin", "this origin is not allowed");
     }
     let free = path == "/healthz" || assets::PUBLIC.contains(&path);
     let open = if reads { free } else { *method == Method::POST && path == "/api/v1/session" };
@@ -249,7 +263,12 @@ fn check(
             Role::Metrics => reads && ["/metrics", "/readyz", "/healthz"].contains(&path),
         };
         if !may {
+            let entry = Entry::by("refused", address, &who);
+            app.audit.note(&Entry { subject: Some(path), result: "role", ..entry });
             return refuse(StatusCode::FORBIDDEN, "role", "this credential may not do that");
+        }
+        if who.session.is_none() && app.first_use(who.role, address) {
+            app.audit.note(&Entry::by("key used", address, &who));
         }
         request.extensions_mut().insert(who);
         return Ok(());
@@ -262,7 +281,8 @@ fn check(
         if let Err(wait) = app.logins.take(address) {
             return Err(Box::new(too_many(wait)));
         }
-        tracing::warn!(target: "audit", address = %address, "a wrong key was shown");
+        let entry = Entry { address: Some(address), by: "key".into(), ..Entry::of("refused") };
+        app.audit.note(&Entry { subject: Some(path), result: "wrong key", ..entry });
     }
     if reads && path == "/" {
         return Err(Box::new(page(StatusCode::UNAUTHORIZED, "/login.html")));

@@ -1,23 +1,28 @@
-//! Between the engine's thread, which writes, and the server's, which read.
+//! What the server's threads read. One thread writes it, the desk's; the engine's
+//! never touches it.
 //!
 //! What changes all the time is published as a whole: readers hold one immutable
 //! [`State`] and can never see half of another. What must not be lost goes into
 //! bounded rings under running numbers, so that a reader notices what it missed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::model::{Book, Event, Feed, Fill, Order, Print, Run, StrategyDetail, Symbol, Trade};
+use super::model::{
+    Book, Event, Feed, Fill, Order, Print, Run, Strategy, StrategyDetail, Symbol, Total, Trade,
+};
+use super::ring::Ring;
 
 /// Events kept.
 const EVENTS_MAX: usize = 10_000;
 /// Log lines, fills, trades and orders kept of each strategy.
 const LANE_MAX: usize = 1_000;
-/// Points of an equity curve.
-const POINTS_MAX: usize = 2_000;
+
+/// A point of an equity curve: milliseconds, equity, drawdown in percent.
+pub type Point = [f64; 3];
 
 /// The candles of one symbol and interval: opened at in seconds, open, high,
 /// low, close, volume. The last one is not closed yet.
@@ -58,17 +63,37 @@ pub struct State {
     pub tapes: Vec<Vec<Print>>,
     /// all candles
     pub candles: Vec<Candles>,
+    /// each strategy's equity over time, shared from state to state while it is
+    /// the same
+    pub curves: Vec<Arc<Vec<Point>>>,
+    /// holding equal amounts of all symbols instead, once there are prices
+    pub benchmark: Option<Strategy>,
+    /// its equity over time
+    pub benchmark_curve: Arc<Vec<Point>>,
     /// the feed
     pub feed: Feed,
     /// texts that many readers want, made by the first
-    pub(super) texts: [OnceLock<Arc<str>>; 4],
+    pub texts: Texts,
 }
+
+/// What a state gives as text.
+#[derive(Debug, Default)]
+pub struct Texts([OnceLock<Arc<str>>; 4]);
 
 impl State {
     /// The strategy of that name.
     #[must_use]
     pub fn lane(&self, name: &str) -> Option<&StrategyDetail> {
         self.lanes.iter().find(|lane| lane.row.name == name)
+    }
+
+    /// The equity over time of the row of that name.
+    #[must_use]
+    pub fn curve(&self, name: &str) -> Option<&Arc<Vec<Point>>> {
+        if self.benchmark.as_ref().is_some_and(|row| row.name == name) {
+            return Some(&self.benchmark_curve);
+        }
+        self.curves.get(self.lanes.iter().position(|lane| lane.row.name == name)?)
     }
 
     /// The place of a symbol.
@@ -87,11 +112,13 @@ impl State {
         #[derive(Serialize)]
         struct All<'a> {
             seq: u64,
-            strategies: Vec<&'a super::model::Strategy>,
+            totals: &'a [Total],
+            strategies: Vec<&'a Strategy>,
         }
         self.text(1, || {
-            let strategies = self.lanes.iter().map(|lane| &lane.row).collect();
-            json(&All { seq: self.run.seq, strategies })
+            let rows = self.lanes.iter().map(|lane| &lane.row);
+            let strategies = rows.chain(&self.benchmark).collect();
+            json(&All { seq: self.run.seq, totals: &self.run.totals, strategies })
         })
     }
 
@@ -106,112 +133,13 @@ impl State {
     }
 
     fn text(&self, which: usize, make: impl FnOnce() -> String) -> Arc<str> {
-        Arc::clone(self.texts[which].get_or_init(|| make().into()))
+        Arc::clone(self.texts.0[which].get_or_init(|| make().into()))
     }
 }
 
 /// JSON of what is only text, numbers and lists, which cannot fail.
 pub fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into())
-}
-
-/// The newest of something, each under a running number from 1.
-#[derive(Debug)]
-pub struct Ring<T> {
-    items: VecDeque<Arc<T>>,
-    limit: usize,
-    next: u64,
-}
-
-impl<T> Ring<T> {
-    /// An empty one.
-    #[must_use]
-    pub fn new(limit: usize) -> Self {
-        Self { items: VecDeque::new(), limit, next: 1 }
-    }
-
-    /// The number that the next item gets.
-    #[must_use]
-    pub fn next(&self) -> u64 {
-        self.next
-    }
-
-    /// Appends; the oldest makes room.
-    pub fn push(&mut self, item: T) {
-        if self.items.len() >= self.limit {
-            self.items.pop_front();
-        }
-        self.items.push_back(Arc::new(item));
-        self.next += 1;
-    }
-
-    /// Those after number `after`, at most `limit` of them and the oldest first,
-    /// with the last one's number. None when some of them are gone.
-    #[must_use]
-    pub fn after(&self, after: u64, limit: usize) -> Option<(Vec<Arc<T>>, u64)> {
-        let first = self.next - self.items.len() as u64;
-        let skip = usize::try_from(after.saturating_add(1).checked_sub(first)?).ok()?;
-        let items: Vec<Arc<T>> = self.items.iter().skip(skip).take(limit).cloned().collect();
-        let last = after.min(self.next - 1) + items.len() as u64;
-        Some((items, last))
-    }
-
-    /// The oldest `n` that are kept, with the last one's number.
-    #[must_use]
-    pub fn oldest(&self, n: usize) -> (Vec<Arc<T>>, u64) {
-        let before = self.next - self.items.len() as u64 - 1;
-        let items: Vec<Arc<T>> = self.items.iter().take(n).cloned().collect();
-        let last = before + items.len() as u64;
-        (items, last)
-    }
-
-    /// The newest `n`, oldest of them first, with the last one's number.
-    #[must_use]
-    pub fn newest(&self, n: usize) -> (Vec<Arc<T>>, u64) {
-        let skip = self.items.len().saturating_sub(n);
-        (self.items.iter().skip(skip).cloned().collect(), self.next - 1)
-    }
-}
-
-/// An equity curve of bounded length: when it is full, every second point goes
-/// and from then on half as many are taken.
-#[derive(Debug)]
-pub struct Curve {
-    points: Vec<[f64; 3]>,
-    every_ms: i64,
-    next_ms: i64,
-}
-
-impl Default for Curve {
-    fn default() -> Self {
-        Self { points: Vec::new(), every_ms: 1_000, next_ms: i64::MIN }
-    }
-}
-
-impl Curve {
-    /// Takes a point when it is time: milliseconds, equity, drawdown in percent.
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds fit a double")]
-    pub fn add(&mut self, ts_ms: i64, equity: f64, drawdown_pct: f64) {
-        if ts_ms < self.next_ms {
-            return;
-        }
-        self.points.push([ts_ms as f64, equity, drawdown_pct]);
-        if self.points.len() > POINTS_MAX {
-            let mut even = false;
-            self.points.retain(|_| {
-                even = !even;
-                even
-            });
-            self.every_ms *= 2;
-        }
-        self.next_ms = ts_ms.saturating_add(self.every_ms);
-    }
-
-    /// The points after a time.
-    #[must_use]
-    pub fn after(&self, ts_ms: f64) -> &[[f64; 3]] {
-        &self.points[self.points.partition_point(|point| point[0] <= ts_ms)..]
-    }
 }
 
 /// What is kept of one strategy's past.
@@ -224,11 +152,9 @@ pub struct LaneHistory {
     /// fills
     pub fills: Ring<Fill>,
     /// orders by their number
-    pub orders: BTreeMap<u64, Order>,
+    pub orders: BTreeMap<u64, Arc<Order>>,
     /// log lines
     pub logs: Ring<Event>,
-    /// equity over time
-    pub equity: Curve,
 }
 
 impl LaneHistory {
@@ -241,13 +167,12 @@ impl LaneHistory {
             fills: Ring::new(LANE_MAX),
             orders: BTreeMap::new(),
             logs: Ring::new(LANE_MAX),
-            equity: Curve::default(),
         }
     }
 
     /// Notes what became of an order.
     pub fn order(&mut self, order: Order) {
-        self.orders.insert(order.order, order);
+        self.orders.insert(order.order, Arc::new(order));
         if self.orders.len() > LANE_MAX {
             self.orders.pop_first();
         }
@@ -271,7 +196,7 @@ impl History {
     }
 }
 
-/// Where the engine's thread leaves what the server's take.
+/// Where the server's threads find what the desk's left for them.
 #[derive(Debug)]
 pub struct Hub {
     state: watch::Sender<Arc<State>>,
@@ -303,43 +228,9 @@ impl Hub {
         self.state.subscribe()
     }
 
-    /// The past; held as short as it takes to copy references out of it.
+    /// The past. A reader copies references out of it and lets it go before it
+    /// makes text of them.
     pub fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ring_tells_when_something_was_missed() {
-        let mut ring = Ring::new(3);
-        for number in 1..=5 {
-            ring.push(number);
-        }
-        let items = |answer: Option<(Vec<Arc<i32>>, u64)>| {
-            answer.map(|(items, last)| (items.iter().map(|i| **i).collect::<Vec<_>>(), last))
-        };
-        assert_eq!(items(ring.after(2, 10)), Some((vec![3, 4, 5], 5)));
-        assert_eq!(items(ring.after(2, 2)), Some((vec![3, 4], 4)));
-        assert_eq!(items(ring.after(5, 10)), Some((vec![], 5)));
-        assert_eq!(items(ring.after(99, 10)), Some((vec![], 5)), "a number of another run");
-        assert_eq!(items(ring.after(1, 10)), None, "number 2 is gone");
-        assert_eq!(ring.newest(2).1, 5);
-    }
-
-    #[test]
-    fn a_curve_is_bounded_and_keeps_its_start() {
-        let mut curve = Curve::default();
-        for second in 0..100_000 {
-            curve.add(second * 1_000, 100.0, 0.0);
-        }
-        let points = curve.after(f64::NEG_INFINITY);
-        assert!(points.len() <= POINTS_MAX, "{}", points.len());
-        assert_eq!(points[0][0], 0.0);
-        assert!(points.windows(2).all(|pair| pair[0][0] < pair[1][0]));
-        assert_eq!(curve.after(1e15).len(), 0);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
@@ -17,12 +17,18 @@ use super::hub;
 
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
+type Counts = Family<Labels, Counter>;
 
 /// What Prometheus asks for.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     let text = render(&app).unwrap_or_default();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// A label's value: the encoder writes it between quotes as it is.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// A family whose value of each strategy is `value`, where it is known.
@@ -33,10 +39,54 @@ fn by_strategy(
     let family = Gauges::default();
     for lane in &state.lanes {
         if let Some(value) = value(lane) {
-            family.get_or_create(&vec![("strategy", lane.row.name.clone())]).set(value);
+            family.get_or_create(&vec![("strategy", escaped(&lane.row.name))]).set(value);
         }
     }
     family
+}
+
+/// What a live connection counts. Channels and kinds of errors are ours.
+fn feed(registry: &mut Registry, feed: &super::model::Feed) {
+    let Some(connected) = feed.connected else { return };
+    let by_symbol = Gauges::default();
+    let (gaps, failures, messages) = (Counts::default(), Counts::default(), Counts::default());
+    for symbol in &feed.symbols {
+        let labels = vec![("symbol", escaped(&symbol.symbol))];
+        for (family, count) in [
+            (&gaps, symbol.gaps),
+            (&failures, symbol.checksum_failures),
+            (&messages, symbol.messages),
+        ] {
+            family.get_or_create(&labels).inc_by(count.unwrap_or(0));
+        }
+        for (channel, age) in &symbol.ages_ms {
+            let labels = vec![("symbol", escaped(&symbol.symbol)), ("channel", channel.clone())];
+            by_symbol.get_or_create(&labels).set(*age as f64 / 1e3);
+        }
+    }
+    let errors = Counts::default();
+    for (kind, count) in &feed.errors {
+        errors.get_or_create(&vec![("kind", kind.clone())]).inc_by(*count);
+    }
+    let up = ConstGauge::new(i64::from(connected));
+    registry.register("feed_connected", "1 while the connection stands", up);
+    registry.register("feed_last_data_seconds", "Age of the latest data", by_symbol);
+    registry.register("feed_messages", "Events that reached the engine", messages);
+    registry.register("feed_trade_gaps", "Times that ids of trades skipped some", gaps);
+    registry.register("feed_checksum_failures", "Books that could not be trusted", failures);
+    registry.register("feed_refused", "Refused frames by what was wrong", errors);
+    for (name, help, count) in [
+        ("feed_connection_attempts", "Attempts to connect", feed.attempts),
+        ("feed_frames", "Frames that were read", feed.frames),
+        ("feed_trades_missed", "Trades that the gaps lack", feed.trades_missed),
+        ("feed_resubscriptions", "Channels that were asked for anew", feed.resubscriptions),
+    ] {
+        registry.register(name, help, ConstCounter::new(count.unwrap_or(0)));
+    }
+    if let Some(skew) = feed.skew_ms {
+        let help = "Our clock minus the venue's at the latest event";
+        registry.register("feed_skew_seconds", help, ConstGauge::new(skew / 1e3));
+    }
 }
 
 fn render(app: &App) -> Result<String, std::fmt::Error> {
@@ -75,6 +125,33 @@ fn render(app: &App) -> Result<String, std::fmt::Error> {
             by_strategy(&state, |l| Some(l.sandbox.memory_bytes as f64)),
         ),
         (
+            "memory_peak_bytes",
+            "The most linear memory",
+            by_strategy(&state, |l| Some(l.sandbox.memory_peak_bytes as f64)),
+        ),
+        ("calls", "Calls into it", by_strategy(&state, |l| Some(l.sandbox.calls as f64))),
+        ("traps", "Calls that failed", by_strategy(&state, |l| Some(l.sandbox.traps as f64))),
+        (
+            "host_calls",
+            "Its calls into the host",
+            by_strategy(&state, |l| l.sandbox.host_calls.map(|calls| calls as f64)),
+        ),
+        (
+            "call_p50_microseconds",
+            "Half of its calls took no longer",
+            by_strategy(&state, |l| l.sandbox.latency_us.as_ref().map(|us| us.p50)),
+        ),
+        (
+            "call_p99_microseconds",
+            "All but one in a hundred of its calls took no longer",
+            by_strategy(&state, |l| l.sandbox.latency_us.as_ref().map(|us| us.p99)),
+        ),
+        (
+            "log_lines",
+            "Lines of its log",
+            by_strategy(&state, |l| Some(l.sandbox.log_lines as f64)),
+        ),
+        (
             "quarantined",
             "1 when it failed",
             by_strategy(&state, |l| Some(f64::from(u8::from(l.row.status == "quarantined")))),
@@ -85,10 +162,11 @@ fn render(app: &App) -> Result<String, std::fmt::Error> {
     }
     let usable = Gauges::default();
     for symbol in &state.feed.symbols {
-        let labels = vec![("symbol", symbol.symbol.clone())];
+        let labels = vec![("symbol", escaped(&symbol.symbol))];
         usable.get_or_create(&labels).set(f64::from(u8::from(symbol.status != "stale")));
     }
     registry.register("feed_usable", "1 while its data is fresh and verified", usable);
+    feed(&mut registry, &state.feed);
     if let Some(errors) = state.feed.parse_errors {
         let help = "Messages of the venue that could not be read";
         registry.register("feed_parse_errors", help, ConstCounter::new(errors));

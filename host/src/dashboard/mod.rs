@@ -1,39 +1,60 @@
 //! The dashboard: pages, REST, WebSocket and metrics over HTTP.
 //!
-//! The engine's thread publishes immutable states and bounded histories into a
-//! [`Hub`]; a server on threads of its own answers from them. No reader can see half
-//! of a state, and none holds the engine for longer than it copies from a history. Every request
-//! passes one guard: without a credential there is no answer but a refusal, the
+//! The engine's thread leaves immutable states and notes of what happened at a
+//! [`Desk`], whose thread puts them into a [`Hub`]; a server on threads of its own
+//! answers from that. No reader can see half of a state, and none can make the
+//! engine wait. Every request passes one guard: without a credential there is no answer but a refusal, the
 //! files of the login page, and `/healthz`.
 
+pub mod answers;
 pub mod assets;
+pub mod audit;
 pub mod auth;
 pub mod build;
+pub mod desk;
 pub mod earlier;
+mod feed;
 pub mod guard;
 pub mod hub;
+mod lists;
+mod login;
 pub mod metrics;
 pub mod model;
 mod news;
+pub mod openapi;
+pub mod operate;
+pub mod ring;
 pub mod routes;
+pub mod runs;
 pub mod server;
 pub mod settings;
+#[cfg(test)]
+mod tests;
+pub mod tls;
 mod views;
 pub mod ws;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 pub use auth::{Auth, Role};
 pub use build::{Builder, Facts, Who};
+pub use desk::Desk;
 pub use hub::Hub;
+pub use operate::{Operator, Refused};
 pub use server::{Server, StartError};
 pub use settings::{Settings, SettingsError};
 
+use audit::Audit;
 use guard::Rates;
+
+/// Uses of keys that are remembered, so that each address is noted once.
+const USES_MAX: usize = 1_000;
 
 /// What the server counts of itself.
 #[derive(Debug, Default)]
@@ -73,6 +94,10 @@ pub struct App {
     pub logins: Rates,
     /// failed logins of all addresses
     pub all_logins: Rates,
+    /// who did what
+    pub audit: Audit,
+    operator: Mutex<Option<Arc<dyn Operator>>>,
+    uses: Mutex<BTreeSet<(Role, IpAddr)>>,
     /// counters
     pub counts: Counts,
     /// turns true when the program ends
@@ -84,7 +109,7 @@ pub struct App {
 impl App {
     /// With these settings, listening at `url`.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, settings: Settings, url: String) -> Self {
+    pub fn new(hub: Arc<Hub>, settings: Settings, audit: Audit, url: String) -> Self {
         let auth = Auth::new(&settings.keys, settings.session_idle, settings.session_max);
         let every = |count: u32, span: Duration| span / count.max(1);
         let minute = Duration::from_secs(60);
@@ -102,10 +127,29 @@ impl App {
             hub,
             auth,
             settings,
+            audit,
+            operator: Mutex::default(),
+            uses: Mutex::default(),
             counts: Counts::default(),
             ending: watch::Sender::new(false),
             url,
         }
+    }
+
+    /// From now on commands go this way.
+    pub fn operated_by(&self, operator: Arc<dyn Operator>) {
+        *self.operator.lock().unwrap_or_else(PoisonError::into_inner) = Some(operator);
+    }
+
+    /// The way to the engine, while there is one.
+    fn operator(&self) -> Option<Arc<dyn Operator>> {
+        self.operator.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a key of that role was not used from that address before.
+    fn first_use(&self, role: Role, address: IpAddr) -> bool {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.len() < USES_MAX && uses.insert((role, address))
     }
 
     /// The session cookie's name; `__Host-` binds it to this host under TLS.

@@ -95,7 +95,7 @@ pub struct Strategy {
     pub fills: u64,
     pub orders: u64,
     pub rejected: u64,
-    pub fees: String,
+    pub fees: Option<String>,
     pub exposure_pct: Option<f64>,
     pub fuel_per_event: u64,
     pub fuel_limit: u64,
@@ -252,10 +252,17 @@ pub struct Fill {
 pub struct Sandbox {
     pub fuel: Fuel,
     pub memory_bytes: u64,
+    pub memory_peak_bytes: u64,
     pub memory_limit: u64,
     pub calls: u64,
+    /// of these: batches of market events
+    pub event_calls: u64,
+    /// of these: order news
+    pub order_calls: u64,
     pub traps: u64,
     pub host_calls: Option<u64>,
+    pub log_lines: u64,
+    pub log_bytes: u64,
     pub logs_dropped: u64,
     pub dropped_orders: u64,
     pub latency_us: Option<Latency>,
@@ -271,6 +278,10 @@ pub struct Fuel {
     pub total: String,
     /// the most that an event used
     pub per_event_max: u64,
+    /// half of the events use no more
+    pub per_event_p50: u64,
+    /// all but one in a hundred use no more
+    pub per_event_p99: u64,
     /// the most that an event may use
     pub limit: u64,
 }
@@ -280,6 +291,7 @@ pub struct Fuel {
 #[allow(missing_docs, reason = "microseconds")]
 pub struct Latency {
     pub p50: f64,
+    pub p90: f64,
     pub p99: f64,
     pub max: f64,
 }
@@ -333,6 +345,27 @@ pub struct Feed {
     pub reconnects: Option<u64>,
     pub parse_errors: Option<u64>,
     pub outages: Vec<Outage>,
+    /// which venue, where the market is a live one
+    pub venue: Option<String>,
+    pub url: Option<String>,
+    pub connected: Option<bool>,
+    /// attempts to connect
+    pub attempts: Option<u64>,
+    /// why the last attempt or connection ended
+    pub last_loss: Option<String>,
+    /// frames that were read
+    pub frames: Option<u64>,
+    /// refused frames by what was wrong with them
+    pub errors: BTreeMap<String, u64>,
+    /// why the last of them was refused
+    pub last_refusal: Option<String>,
+    /// trades that the gaps lack
+    pub trades_missed: Option<u64>,
+    /// channels of a symbol that were asked for anew
+    pub resubscriptions: Option<u64>,
+    /// our clock minus the venue's at the latest event: a delay and the
+    /// difference of two clocks
+    pub skew_ms: Option<f64>,
 }
 
 /// How one symbol's data is doing.
@@ -342,6 +375,8 @@ pub struct FeedSymbol {
     pub symbol: String,
     pub status: String,
     pub last_message_age_ms: Option<u64>,
+    /// the same by channel: `book`, `trade`
+    pub ages_ms: BTreeMap<String, u64>,
     pub messages: Option<u64>,
     pub gaps: Option<u64>,
     pub checksum_failures: Option<u64>,
@@ -358,7 +393,7 @@ pub struct Outage {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[allow(missing_docs, reason = "each is what its name says, in the units of the module's head")]
 pub struct Event {
     pub seq: u64,

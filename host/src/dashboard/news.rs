@@ -1,4 +1,4 @@
-//! From a piece of the engine's news to the histories that are shown.
+//! From a piece of the engine's news to what is shown of it.
 
 use std::collections::BTreeMap;
 
@@ -7,159 +7,205 @@ use crate::engine::{Engine, LaneOutput, Output};
 use crate::output::printable;
 
 use super::build::{Builder, TEXT_MAX};
-use super::hub::LaneHistory;
+use super::desk::Note;
 use super::model::{Event, Fill, Order};
 use super::views::{amount_per_unit, trade};
 
-/// What was asked of each order that waits, and what is left of it. The engine
-/// bounds how many a strategy may have.
+/// Orders that wait: what was asked of each, what is left of it, and how it is
+/// shown. The engine bounds how many a strategy may have.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(BTreeMap<OrderId, (Qty, Qty)>);
+pub(super) struct Waiting(BTreeMap<OrderId, Waits>);
+
+#[derive(Debug)]
+struct Waits {
+    asked: Qty,
+    leaves: Qty,
+    shown: Option<Order>,
+}
 
 impl Waiting {
     /// An order waits with so much left; what was asked stays as it was.
     fn stands(&mut self, order: OrderId, leaves: Qty) -> (Qty, Qty) {
-        let slot = self.0.entry(order).or_insert((leaves, leaves));
-        slot.0 = Qty(slot.0.0.max(leaves.0));
-        slot.1 = leaves;
-        *slot
+        let slot = self.0.entry(order).or_insert(Waits { asked: leaves, leaves, shown: None });
+        slot.asked = Qty(slot.asked.0.max(leaves.0));
+        slot.leaves = leaves;
+        (slot.asked, slot.leaves)
     }
 
     /// A part of an order was filled: what was asked, and what is left. An order
     /// that never waited is as large as its fill.
-    fn filled(&mut self, order: OrderId, part: Qty) -> (Qty, Qty) {
-        let Some((asked, leaves)) = self.0.get_mut(&order) else { return (part, Qty::ZERO) };
-        *leaves = Qty((leaves.0 - part.0).max(0));
-        let now = (*asked, *leaves);
-        if leaves.is_zero() {
+    fn filled(&mut self, order: OrderId, part: Qty) -> (Qty, Qty, Option<Order>) {
+        let Some(slot) = self.0.get_mut(&order) else { return (part, Qty::ZERO, None) };
+        slot.leaves = Qty((slot.leaves.0 - part.0).max(0));
+        let now = (slot.asked, slot.leaves, slot.shown.clone());
+        if now.1.is_zero() {
             self.0.remove(&order);
         }
         now
     }
 
-    fn ended(&mut self, order: OrderId) {
-        self.0.remove(&order);
+    fn ended(&mut self, order: OrderId) -> Option<Order> {
+        self.0.remove(&order)?.shown
     }
 
-    pub(super) fn has(&self, order: u64) -> bool {
-        self.0.contains_key(&OrderId(order))
+    /// How an order that waits is shown.
+    fn shown(&self, order: OrderId) -> Option<Order> {
+        self.0.get(&order)?.shown.clone()
+    }
+
+    /// How an order that waits is shown from now on.
+    fn show(&mut self, order: &Order) {
+        if let Some(slot) = self.0.get_mut(&OrderId(order.order)) {
+            slot.shown = Some(order.clone());
+        }
+    }
+
+    /// Those that wait, oldest first.
+    pub(super) fn open(&self) -> Vec<Order> {
+        self.0.values().filter_map(|slot| slot.shown.clone()).collect()
     }
 }
 
 impl Builder {
-    /// Keeps one piece of news, with the sentence that people get.
+    /// Notes one piece of news, with the sentence that people get.
     pub fn news(&mut self, engine: &Engine, one: &Output, level: &str, text: &str) {
         let number = usize::from(one.lane);
         let lane = engine.lane(one.lane);
-        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get(number)) else {
+        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get_mut(number))
+        else {
             return;
         };
-        let mut history = self.hub.history();
-        let Some(past) = history.lanes.get_mut(number) else { return };
         let at = one.ts.0.to_string();
         let name = |symbol| lane.instruments.at(symbol).symbol.clone();
-        let (mut symbol, mut shown) = (None, None);
-        let kind = match &one.body {
+        let mut event = Event {
+            seq: 0,
+            ts_ns: at.clone(),
+            level: level.into(),
+            kind: kind(&one.body).into(),
+            strategy: Some(who.name.clone()),
+            symbol: None,
+            text: text.into(),
+            fill: None,
+        };
+        let (mut trade_ended, mut order_now) = (None, None);
+        match &one.body {
             LaneOutput::Fill { fill, reason, position, closed } => {
                 let instrument = lane.instruments.at(fill.symbol);
-                symbol = Some(instrument.symbol.clone());
+                event.symbol = Some(instrument.symbol.clone());
                 let view = fill_view(&who.name, instrument, fill, reason, *position);
-                if let Some(trip) = closed {
-                    past.trades.push(trade(instrument, trip, fill.cause, reason));
-                }
+                trade_ended =
+                    closed.as_ref().map(|trip| trade(instrument, trip, fill.cause, reason));
                 let stand = memory.waiting.filled(fill.order, fill.qty);
-                filled_order(past, instrument, &view, stand);
-                past.fills.push(view.clone());
-                shown = Some(view);
-                "fill"
+                order_now = Some(filled_order(instrument, &view, stand));
+                event.fill = Some(view);
             }
-            LaneOutput::Accepted { order, symbol: of, action, leaves, limit, stop } => {
-                let instrument = lane.instruments.at(*of);
-                symbol = Some(instrument.symbol.clone());
+            LaneOutput::Accepted { order, symbol, action, leaves, limit, stop } => {
+                let instrument = lane.instruments.at(*symbol);
+                event.symbol = Some(instrument.symbol.clone());
                 let (asked, leaves) = memory.waiting.stands(*order, *leaves);
                 let price = |price| instrument.price_text(price);
-                past.order(Order {
-                    symbol: symbol.clone(),
+                order_now = Some(Order {
+                    symbol: event.symbol.clone(),
                     action: Some(action.name().into()),
+                    kind: Some(order_kind(limit.is_some(), stop.is_some()).into()),
                     quantity: Some(instrument.qty_text(asked)),
                     filled: Some(instrument.qty_text(Qty(asked.0 - leaves.0))),
                     price: limit.or(*stop).map(price),
                     detail: stop.map(|stop| format!("waits for {}", price(stop))),
-                    ..Order::new(order.0, "working", at.clone())
+                    ..Order::new(order.0, "working", at)
                 });
-                "order"
             }
-            LaneOutput::Reject { order, symbol: of, reason, detail } => {
-                symbol = of.map(name);
-                past.order(Order {
-                    symbol: symbol.clone(),
+            LaneOutput::Reject { order, symbol, reason, detail } => {
+                event.symbol = symbol.map(name);
+                order_now = Some(Order {
+                    symbol: event.symbol.clone(),
                     reason: Some(reason.name().into()),
                     detail: Some(printable(detail, TEXT_MAX)),
-                    ..Order::new(order.0, "rejected", at.clone())
+                    ..Order::new(order.0, "rejected", at)
                 });
-                "reject"
             }
-            LaneOutput::Canceled { order, symbol: of, leaves }
-            | LaneOutput::Expired { order, symbol: of, leaves } => {
-                symbol = Some(name(*of));
-                memory.waiting.ended(*order);
-                let left = lane.instruments.at(*of).qty_text(*leaves);
-                let before = past.orders.get(&order.0).cloned();
+            LaneOutput::Canceled { order, symbol, leaves }
+            | LaneOutput::Expired { order, symbol, leaves } => {
+                event.symbol = Some(name(*symbol));
+                let left = lane.instruments.at(*symbol).qty_text(*leaves);
                 let expired = matches!(one.body, LaneOutput::Expired { .. });
                 let status = if expired { "expired" } else { "canceled" };
-                past.order(Order {
-                    symbol: symbol.clone(),
+                let before = memory.waiting.ended(*order);
+                order_now = Some(Order {
+                    symbol: event.symbol.clone(),
                     status: status.into(),
                     detail: Some(format!("{left} unfilled")),
                     ts_ns: at.clone(),
-                    ..before.unwrap_or_else(|| Order::new(order.0, status, at.clone()))
+                    ..before.unwrap_or_else(|| Order::new(order.0, status, at))
                 });
-                "order"
             }
-            LaneOutput::Sent { what, order, symbol: of, .. } => {
-                symbol = of.map(name);
+            LaneOutput::Sent { what, order, symbol, .. } => {
+                event.symbol = symbol.map(name);
                 if let Some(order) = order {
-                    let before = past.orders.get(&order.0).cloned();
-                    past.order(Order {
-                        symbol: symbol.clone(),
+                    let before = memory.waiting.shown(*order);
+                    order_now = Some(Order {
+                        symbol: event.symbol.clone(),
                         detail: Some(format!("{} on its way", what.name())),
                         ts_ns: at.clone(),
-                        ..before.unwrap_or_else(|| Order::new(order.0, "pending", at.clone()))
+                        ..before.unwrap_or_else(|| Order::new(order.0, "pending", at))
                     });
                 }
-                "order"
             }
-            LaneOutput::Dropped { orders } => {
-                memory.dropped_orders += u64::from(*orders);
-                "order"
+            LaneOutput::Charge(charge) => {
+                event.symbol = Some(name(charge.symbol));
             }
-            LaneOutput::Log { .. } => "log",
-            LaneOutput::Fault(_) => "fault",
-            LaneOutput::Command { .. } => "operator",
-            LaneOutput::Halted { .. } => "status",
-        };
-        let event = Event {
-            seq: history.events.next(),
-            ts_ns: at,
-            level: level.into(),
-            kind: kind.into(),
-            strategy: Some(who.name.clone()),
-            symbol,
-            text: text.into(),
-            fill: shown,
-        };
-        if kind == "log"
-            && let Some(past) = history.lanes.get_mut(number)
-        {
-            past.logs.push(event.clone());
+            LaneOutput::Swapped { to, refused: None, .. } => who.sha256.clone_from(to),
+            LaneOutput::Dropped { .. }
+            | LaneOutput::Log { .. }
+            | LaneOutput::Fault(_)
+            | LaneOutput::Command { .. }
+            | LaneOutput::Restarting { .. }
+            | LaneOutput::Restarted { .. }
+            | LaneOutput::Swapped { .. }
+            | LaneOutput::Halted { .. } => {}
         }
-        history.events.push(event);
+        if let Some(order) = &order_now {
+            memory.waiting.show(order);
+        }
+        let fill = event.fill.clone();
+        self.desk.note(Note {
+            lane: Some(number),
+            event,
+            fill,
+            trade: trade_ended,
+            order: order_now,
+        });
     }
 }
 
-/// Orders that wait, oldest first.
-pub(super) fn open_orders(past: &LaneHistory, waiting: &Waiting) -> Vec<Order> {
-    past.orders.values().filter(|order| waiting.has(order.order)).cloned().collect()
+/// What kind of event that is.
+fn kind(body: &LaneOutput) -> &'static str {
+    match body {
+        LaneOutput::Fill { .. } => "fill",
+        LaneOutput::Accepted { .. }
+        | LaneOutput::Canceled { .. }
+        | LaneOutput::Expired { .. }
+        | LaneOutput::Sent { .. }
+        | LaneOutput::Dropped { .. } => "order",
+        LaneOutput::Reject { .. } => "reject",
+        LaneOutput::Charge(_) => "charge",
+        LaneOutput::Log { .. } => "log",
+        LaneOutput::Fault(_) => "fault",
+        LaneOutput::Command { .. } => "operator",
+        LaneOutput::Restarting { .. }
+        | LaneOutput::Restarted { .. }
+        | LaneOutput::Swapped { .. }
+        | LaneOutput::Halted { .. } => "status",
+    }
+}
+
+/// The kind of an order that waits.
+fn order_kind(limit: bool, stop: bool) -> &'static str {
+    match (limit, stop) {
+        (true, true) => "stop-limit",
+        (false, true) => "stop",
+        _ => "limit",
+    }
 }
 
 fn fill_view(
@@ -192,23 +238,26 @@ fn fill_view(
     }
 }
 
-/// Notes where an order stands after a fill of it.
+/// Where an order stands after a fill of it.
 fn filled_order(
-    past: &mut LaneHistory,
     instrument: &Instrument,
     fill: &Fill,
-    (asked, leaves): (Qty, Qty),
-) {
+    (asked, leaves, before): (Qty, Qty, Option<Order>),
+) -> Order {
     let status = if leaves.is_zero() { "filled" } else { "partially-filled" };
-    past.order(Order {
+    let before = before.unwrap_or_else(|| Order::new(fill.order, status, fill.ts_ns.clone()));
+    Order {
         symbol: Some(fill.symbol.clone()),
         action: Some(fill.action.clone()),
         quantity: Some(instrument.qty_text(asked)),
         filled: Some(instrument.qty_text(Qty(asked.0 - leaves.0))),
-        price: Some(fill.price.clone()),
+        // What waits keeps the price that it asks for.
+        price: before.price.clone().filter(|_| !leaves.is_zero()).or(Some(fill.price.clone())),
+        status: status.into(),
         reason: Some(fill.reason.clone()),
-        ..Order::new(fill.order, status, fill.ts_ns.clone())
-    });
+        ts_ns: fill.ts_ns.clone(),
+        ..before
+    }
 }
 
 #[cfg(test)]
@@ -219,16 +268,22 @@ mod tests {
     fn an_order_that_waits_is_filled_only_when_nothing_is_left() {
         let mut waiting = Waiting::default();
         assert_eq!(waiting.stands(OrderId(1), Qty(10)), (Qty(10), Qty(10)));
-        assert_eq!(waiting.filled(OrderId(1), Qty(4)), (Qty(10), Qty(6)), "a part");
-        assert!(waiting.has(1));
+        waiting.show(&Order::new(1, "working", String::new()));
+        let filled = |waiting: &mut Waiting, order, part| {
+            let (asked, leaves, _) = waiting.filled(OrderId(order), Qty(part));
+            (asked, leaves)
+        };
+        assert_eq!(filled(&mut waiting, 1, 4), (Qty(10), Qty(6)), "a part");
+        assert_eq!(waiting.open().len(), 1);
         // The engine says again what is left, after a change of the price.
         assert_eq!(waiting.stands(OrderId(1), Qty(6)), (Qty(10), Qty(6)));
-        assert_eq!(waiting.filled(OrderId(1), Qty(6)), (Qty(10), Qty(0)), "the rest");
-        assert!(!waiting.has(1));
+        assert_eq!(filled(&mut waiting, 1, 6), (Qty(10), Qty(0)), "the rest");
+        assert!(waiting.open().is_empty());
         // One that never waited is as large as its fill.
-        assert_eq!(waiting.filled(OrderId(2), Qty(5)), (Qty(5), Qty(0)));
+        assert_eq!(filled(&mut waiting, 2, 5), (Qty(5), Qty(0)));
         waiting.stands(OrderId(3), Qty(7));
-        waiting.ended(OrderId(3));
-        assert!(!waiting.has(3), "canceled");
+        waiting.show(&Order::new(3, "working", String::new()));
+        assert!(waiting.ended(OrderId(3)).is_some());
+        assert!(waiting.open().is_empty(), "canceled");
     }
 }

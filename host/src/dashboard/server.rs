@@ -13,12 +13,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use super::audit::{Audit, AuditError};
 use super::guard::Peer;
 use super::routes::router;
 use super::{App, Hub, Settings};
@@ -30,6 +32,8 @@ const HEAD_MAX: Duration = Duration::from_secs(10);
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// The largest request head, and what is buffered of a connection.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes that wait in the kernel for a client, at most.
+const SEND_BYTES: usize = 128 * 1024;
 /// Header fields of a request.
 const HEADERS_MAX: usize = 64;
 /// How long the end may take.
@@ -44,6 +48,9 @@ pub enum StartError {
     /// Any other reason.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
+    /// Nobody could tell later who did what.
+    #[error("{0}")]
+    Audit(#[from] AuditError),
 }
 
 /// A dashboard that is served until this is dropped.
@@ -69,7 +76,8 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let app = Arc::new(App::new(hub, settings, format!("{scheme}://{address}")));
+        let audit = settings.audit.clone().map(Audit::open).transpose()?.unwrap_or_default();
+        let app = Arc::new(App::new(hub, settings, audit, format!("{scheme}://{address}")));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("dashboard")
@@ -126,7 +134,10 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
     };
     let router = router(&app);
     let permits = Arc::new(Semaphore::new(app.settings.connections));
-    let tls = app.settings.tls.clone().map(TlsAcceptor::from);
+    let tls = app.settings.tls.as_ref().map(|tls| {
+        tokio::spawn(Arc::clone(tls).follow());
+        TlsAcceptor::from(Arc::clone(&tls.config))
+    });
     let mut ending = app.ending.subscribe();
     loop {
         let accepted = tokio::select! {
@@ -147,6 +158,8 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
         };
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
         let _ = stream.set_nodelay(true);
+        // What the kernel would hold for a client that does not read.
+        let _ = set_socket_send_buffer_size(&stream, SEND_BYTES);
         let (router, tls) = (router.clone(), tls.clone());
         tokio::spawn(async move {
             let _permit = permit;
@@ -171,7 +184,8 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
     let _ = tokio::time::timeout(END_MAX, closed).await;
 }
 
-async fn connection<S>(stream: S, peer: SocketAddr, router: Router)
+/// Serves one connection to its end.
+pub(super) async fn connection<S>(stream: S, peer: SocketAddr, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -3,17 +3,17 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+use super::audit::Place;
 use super::auth::Role;
+use super::tls::Tls;
 use crate::config::WebConfig;
 
 /// What a key of the configuration says that names no file.
@@ -73,7 +73,7 @@ pub struct Settings {
     /// and in any case after so long
     pub session_max: Duration,
     /// certificate and key
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<Tls>>,
     /// requests a second and address
     pub rate_per_second: u32,
     /// requests at once
@@ -84,6 +84,10 @@ pub struct Settings {
     pub connections: usize,
     /// WebSockets at once
     pub websockets: usize,
+    /// where it is written down who did what
+    pub audit: Option<Place>,
+    /// where the results of runs are kept
+    pub runs: Option<PathBuf>,
     /// all settings, for the settings page
     pub shown: Arc<Vec<super::model::Setting>>,
 }
@@ -157,6 +161,12 @@ impl Settings {
             logins_per_minute: web.logins_per_minute,
             connections: web.connections as usize,
             websockets: web.websockets as usize,
+            audit: (web.audit_file != NONE).then(|| Place {
+                file: web.audit_file.clone().into(),
+                rotate: web.audit_rotate_size.0,
+                keep: web.audit_keep as usize,
+            }),
+            runs: None,
             shown: Arc::default(),
         })
     }
@@ -188,26 +198,14 @@ fn read_key(key: &'static str, file: &str) -> Result<String, SettingsError> {
     Ok(text.to_owned())
 }
 
-fn tls(web: &WebConfig) -> Result<Option<Arc<ServerConfig>>, SettingsError> {
+fn tls(web: &WebConfig) -> Result<Option<Arc<Tls>>, SettingsError> {
     let (cert, key) = (&web.tls_cert, &web.tls_key);
     if cert == NONE && key == NONE {
         return Ok(None);
     }
-    let wrong = |name: &'static str, file: &str, what: String| SettingsError::File {
-        key: name,
-        file: file.to_owned(),
-        what,
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
-        .map_err(|error| wrong("web.tls_cert", cert, error.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| wrong("web.tls_key", key, error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-        .map_err(|error| wrong("web.tls_cert", cert, error.to_string()))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(Arc::new(config)))
+    let opened = Tls::open(Path::new(cert), Path::new(key)).map_err(|wrong| {
+        let (key, file) = if wrong.key { ("web.tls_key", key) } else { ("web.tls_cert", cert) };
+        SettingsError::File { key, file: file.clone(), what: wrong.what }
+    })?;
+    Ok(Some(Arc::new(opened)))
 }

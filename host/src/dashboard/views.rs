@@ -2,13 +2,15 @@
 
 use crate::domain::decimal::{div_rounded, pow10};
 use crate::domain::{Cause, Instrument, Money, Price, Qty, Rounding, Side, SymbolId};
-use crate::engine::Engine;
+use crate::engine::{Engine, LaneRef, LaneState};
 use crate::input::TradingStatus;
 use crate::market::{Candle, CandleSeries, Market};
 use crate::output::printable;
 use crate::portfolio::RoundTrip;
+use crate::portfolio::metrics::Curve;
 
 use super::build::TEXT_MAX;
+use super::hub::Point;
 use super::model::{Book, Position, Print, Symbol, Trade};
 
 /// Levels of a book that are shown, a side.
@@ -65,15 +67,44 @@ pub(super) fn trade(
     }
 }
 
+/// A ledger's curve as it is drawn: each bucket's last equity, with the deepest
+/// fall that is sure to have been in it.
+pub(super) fn curve(of: &Curve) -> Vec<Point> {
+    let mut peak = f64::MIN;
+    let points = of.points().iter().map(|point| {
+        let (min, max, last) = (point.min.to_f64(), point.max.to_f64(), point.last.to_f64());
+        // Whether the lowest came before the highest is not known of one bucket.
+        let before = peak;
+        peak = peak.max(max);
+        let fall = |from: f64, to: f64| if from > 0.0 { 100.0 * (from - to) / from } else { 0.0 };
+        let deepest = fall(before, min).max(fall(peak, last)).max(0.0);
+        [(point.ts.0 / 1_000_000) as f64, last, deepest]
+    });
+    points.collect()
+}
+
+/// At most `n` values of a curve, evenly chosen, the newest always among them.
+pub(super) fn sparks(curve: &[Point], n: usize) -> Vec<f64> {
+    let step = curve.len().div_ceil(n).max(1);
+    let mut values: Vec<f64> = curve.iter().rev().step_by(step).map(|point| point[1]).collect();
+    values.reverse();
+    values
+}
+
 /// A position with what it is worth at its mark.
 pub(super) fn position(
     engine: &Engine,
-    strategy: &str,
+    lane: LaneRef<'_>,
     symbol: &str,
     quantity: &str,
     entry: f64,
 ) -> (Position, Option<f64>) {
     let found = engine.instruments().find(symbol);
+    let bracket = lane.instruments.find(symbol).map(|own| lane.brackets.get(own));
+    let level = |price: Option<Price>| {
+        let own = lane.instruments.find(symbol)?;
+        Some(lane.instruments.at(own).price_text(price?))
+    };
     let mark = found.and_then(|id| {
         let twice = engine.market().top(id).mark2();
         let instrument = engine.instruments().at(id);
@@ -82,17 +113,30 @@ pub(super) fn position(
     let decimals = found.map_or(2, |id| usize::from(engine.instruments().at(id).price_decimals));
     let qty: f64 = quantity.parse().unwrap_or(0.0);
     let view = Position {
-        strategy: strategy.to_owned(),
+        strategy: lane.name.to_owned(),
         symbol: symbol.to_owned(),
         quantity: quantity.trim_start_matches('-').to_owned(),
         side: if quantity.starts_with('-') { "short" } else { "long" }.into(),
         entry_price: format!("{entry:.decimals$}"),
         mark: mark.map(|mark| format!("{mark:.decimals$}")),
         unrealized: mark.map(|mark| format!("{:.8}", (mark - entry) * qty)),
-        stop: None,
-        target: None,
+        stop: level(bracket.and_then(|bracket| bracket.stop)),
+        target: level(bracket.and_then(|bracket| bracket.target)),
     };
     (view, mark.map(|mark| (mark * qty).abs()))
+}
+
+/// Where a strategy stands, with the particulars.
+pub(super) fn status(state: &LaneState) -> (&'static str, Option<String>) {
+    let text = |text: &str| Some(printable(text, TEXT_MAX));
+    match state {
+        LaneState::Running => ("running", None),
+        LaneState::Paused => ("paused", None),
+        LaneState::Halted(why) => ("halted", text(why)),
+        LaneState::Stopped => ("stopped", None),
+        LaneState::Quarantined(fault) => ("quarantined", text(&fault.to_string())),
+        LaneState::Restarting { fault, .. } => ("restarting", text(&format!("after {fault}"))),
+    }
 }
 
 pub(super) fn status_name(status: TradingStatus) -> &'static str {
@@ -155,4 +199,33 @@ pub(super) fn book_and_tape(engine: &Engine, symbol: SymbolId) -> (Book, Vec<Pri
         asks: book.asks().take(LEVELS).map(level).collect(),
     };
     (view, prints.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_shows_falls_between_its_points_and_sparks_end_at_now() {
+        let mut ledger = Curve::default();
+        let second = crate::domain::Ts::SECOND;
+        for (at, equity) in [(0, 100), (1, 120), (2, 60), (2, 110), (3, 115)] {
+            ledger.push(at * second, Money(equity * 100_000_000));
+        }
+        let points = curve(&ledger);
+        let rounded: Vec<[f64; 3]> =
+            points.iter().map(|p| [p[0], p[1], (p[2] * 100.0).round() / 100.0]).collect();
+        assert_eq!(
+            rounded,
+            [
+                [0.0, 100.0, 0.0],
+                [1_000.0, 120.0, 0.0],
+                [2_000.0, 110.0, 50.0],
+                [3_000.0, 115.0, 4.17]
+            ]
+        );
+        assert_eq!(sparks(&points, 2), [120.0, 115.0]);
+        assert_eq!(sparks(&points, 60).len(), 4);
+        assert!(sparks(&[], 60).is_empty());
+    }
 }

@@ -9,19 +9,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::{Instant, sleep_until};
 
 use super::App;
+use super::answers::error;
 use super::auth::Principal;
-use super::hub::{self, Ring, json as text_of};
-use super::routes::error;
+use super::hub::{self, json as text_of};
+use super::ring::Ring;
 
 /// The largest message of a client.
 const MESSAGE_MAX: usize = 16 * 1024;
@@ -59,7 +62,7 @@ fn open(app: &Arc<App>) -> Option<Open> {
 pub async fn upgrade(
     State(app): State<Arc<App>>,
     Extension(who): Extension<Principal>,
-    socket: WebSocketUpgrade,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     accept(app, who, socket, &[])
 }
@@ -68,7 +71,7 @@ pub async fn upgrade(
 pub async fn upgrade_earlier(
     State(app): State<Arc<App>>,
     Extension(who): Extension<Principal>,
-    socket: WebSocketUpgrade,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     accept(app, who, socket, &["run", "strategies", "market", "events"])
 }
@@ -76,9 +79,13 @@ pub async fn upgrade_earlier(
 fn accept(
     app: Arc<App>,
     who: Principal,
-    socket: WebSocketUpgrade,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     topics: &'static [&'static str],
 ) -> Response {
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(refused) => return error(refused.status(), "upgrade", &refused.body_text()),
+    };
     let Some(open) = open(&app) else {
         let text = "there are too many WebSockets";
         return error(StatusCode::SERVICE_UNAVAILABLE, "too-many", text);
@@ -138,7 +145,7 @@ impl Kind {
                 _ => None,
             },
             Some(("fills", name)) => lane(name).map(Self::Fills),
-            Some(("equity", name)) => lane(name).map(Self::Equity),
+            Some(("equity", name)) => state.curve(name).map(|_| Self::Equity(name.to_owned())),
             Some(("book", symbol)) => state.symbol(symbol).map(Self::Book),
             Some(("candles", rest)) => {
                 let (symbol, interval) = rest.rsplit_once(':')?;
@@ -148,14 +155,14 @@ impl Kind {
         }
     }
 
-    /// Every how many states it is sent.
-    fn pace(&self) -> u64 {
-        match self {
-            Self::Events | Self::Fills(_) => 1,
-            Self::Market | Self::Book(_) => 2,
-            Self::Feed => 10,
-            _ => 5,
-        }
+    /// The least time between two messages of it.
+    fn pace(&self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Events | Self::Fills(_) => 50,
+            Self::Market | Self::Book(_) => 250,
+            Self::Feed => 1_000,
+            _ => 500,
+        })
     }
 }
 
@@ -163,7 +170,10 @@ impl Kind {
 struct Topic {
     kind: Kind,
     seq: u64,
-    sent_at: u64,
+    /// the state that was sent last
+    sent: u64,
+    /// from when on the next may be sent
+    due: Instant,
     snap: bool,
     /// number of the last item of a lossless topic
     cursor: u64,
@@ -185,6 +195,17 @@ enum End {
     Shutdown,
     Revoked,
     Wrong(u16, &'static str),
+}
+
+/// How a client broke the protocol.
+fn broken(error: axum::Error) -> End {
+    use tokio_tungstenite::tungstenite::Error;
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Capacity(_)) => End::Wrong(1009, "too large"),
+        Some(Error::Utf8(_)) => End::Wrong(1007, "not UTF-8"),
+        Some(Error::Protocol(_)) => End::Wrong(1002, "not the protocol"),
+        _ => End::Gone,
+    }
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
@@ -259,29 +280,43 @@ impl Client {
         for topic in topics {
             self.subscribe(socket, topic, None).await?;
         }
-        self.push(socket).await?;
+        let mut next = self.push(socket).await?;
         loop {
+            // Without a time there is nothing to wait for, and this never comes.
+            let due = async move {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 message = socket.recv() => {
-                    let Some(Ok(message)) = message else { return Ok(()) };
+                    let message = match message {
+                        Some(Ok(message)) => message,
+                        Some(Err(error)) => return Err(broken(error)),
+                        None => return Ok(()),
+                    };
                     heard = Instant::now();
-                    self.receive(socket, message).await?;
+                    if self.receive(socket, message).await? {
+                        next = self.push(socket).await?;
+                    }
                 }
+                () = due => next = self.push(socket).await?,
                 changed = states.changed() => {
                     if changed.is_err() {
                         return Ok(());
                     }
                     states.borrow_and_update();
-                    self.push(socket).await?;
+                    next = self.push(socket).await?;
                 }
                 _ = revoked.changed() => {
-                    if !self.app.auth.holds(&self.who, Instant::now()) {
+                    if !self.app.auth.holds(&self.who, std::time::Instant::now()) {
                         return Err(End::Revoked);
                     }
                 }
                 _ = refill.tick() => self.tokens = INBOUND,
                 _ = ping.tick() => {
-                    if !self.app.auth.holds(&self.who, Instant::now()) {
+                    if !self.app.auth.holds(&self.who, std::time::Instant::now()) {
                         return Err(End::Revoked);
                     }
                     if !std::mem::take(&mut first) {
@@ -295,32 +330,33 @@ impl Client {
         }
     }
 
-    async fn receive(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    /// Does what a message asks for. True when that may be a topic's first one.
+    async fn receive(&mut self, socket: &mut WebSocket, message: Message) -> Result<bool, End> {
         self.tokens = self.tokens.checked_sub(1).ok_or(End::Wrong(1008, "too many messages"))?;
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(End::Wrong(1003, "text only")),
             Message::Close(_) => return Err(End::Gone),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Ping(_) | Message::Pong(_) => return Ok(false),
         };
         match serde_json::from_str(&text) {
-            Ok(Request::Ping) => send_text(socket, r#"{"t":"pong"}"#.to_owned()).await,
+            Ok(Request::Ping) => send_text(socket, r#"{"t":"pong"}"#.to_owned()).await?,
             Ok(Request::Sub { topics, since }) => {
                 for topic in &topics {
                     self.subscribe(socket, topic, since.get(topic).copied()).await?;
                 }
-                self.push(socket).await
+                return Ok(true);
             }
             Ok(Request::Unsub { topics }) => {
                 for topic in &topics {
                     self.topics.remove(topic);
                 }
-                Ok(())
             }
             Err(_) => {
-                send_text(socket, r#"{"t":"error","message":"not understood"}"#.to_owned()).await
+                send_text(socket, r#"{"t":"error","message":"not understood"}"#.to_owned()).await?;
             }
         }
+        Ok(false)
     }
 
     async fn subscribe(
@@ -340,7 +376,8 @@ impl Client {
         let topic_state = Topic {
             kind,
             seq: 0,
-            sent_at: 0,
+            sent: 0,
+            due: Instant::now(),
             snap: since.is_none(),
             cursor: since.unwrap_or(0),
             point: f64::NEG_INFINITY,
@@ -349,22 +386,26 @@ impl Client {
         Ok(())
     }
 
-    /// Sends of every topic what is due.
-    async fn push(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+    /// Sends of every topic what is due. Gives the time from when on more is.
+    async fn push(&mut self, socket: &mut WebSocket) -> Result<Option<Instant>, End> {
         let state = self.app.hub.state();
         let ended = state.run.state != "running";
+        let mut next: Option<Instant> = None;
         for (name, topic) in &mut self.topics {
-            let first = topic.seq == 0;
-            let due = state.run.seq >= topic.sent_at + topic.kind.pace();
-            if !first && !due && !ended || !first && state.run.seq == topic.sent_at {
+            if topic.seq > 0 && state.run.seq == topic.sent {
                 continue;
             }
-            topic.sent_at = state.run.seq;
+            if topic.seq > 0 && !ended && topic.due > Instant::now() {
+                next = Some(next.map_or(topic.due, |next| next.min(topic.due)));
+                continue;
+            }
+            topic.sent = state.run.seq;
+            topic.due = Instant::now() + topic.kind.pace();
             for message in messages(name, topic, &state, &self.app.hub) {
                 send_text(socket, message).await?;
             }
         }
-        Ok(())
+        Ok(next)
     }
 }
 
@@ -386,16 +427,12 @@ fn messages(name: &str, topic: &mut Topic, state: &hub::State, hub: &hub::Hub) -
                 .map(|candles| json!({ "candles": candles.newest(n) }).to_string().into())
         }
         Kind::Equity(lane) => {
-            let history = hub.history();
-            history.lane(lane).and_then(|lane| {
-                let points = lane.equity.after(topic.point);
-                if let Some(last) = points.last() {
-                    topic.point = last[0];
-                } else if topic.seq > 0 {
-                    return None;
-                }
-                Some(json!({ "points": points }).to_string().into())
-            })
+            let curve = state.curve(lane).map_or(&[][..], |curve| curve);
+            // The last one that was sent may have changed: it comes again.
+            let points = &curve[curve.partition_point(|point| point[0] < topic.point)..];
+            topic.point = points.last().map_or(topic.point, |point| point[0]);
+            (topic.seq == 0 || !points.is_empty())
+                .then(|| json!({ "points": points }).to_string().into())
         }
         Kind::Events => return lossless(name, topic, |hub| Some(&hub.events), hub),
         Kind::Fills(lane) => {
@@ -443,8 +480,8 @@ fn lossless<T: serde::Serialize>(
         topic.seq += 1;
         let kind = if topic.seq == 1 { "snap" } else { "upd" };
         let full = items.len() == ITEMS_MAX && topic.seq > 1;
-        let items: Vec<&T> = items.iter().map(|item| &**item).collect();
-        messages.push(frame(kind, name, topic.seq, &text_of(&items)));
+        let texts: Vec<&str> = items.iter().map(|item| item.json()).collect();
+        messages.push(frame(kind, name, topic.seq, &format!("[{}]", texts.join(","))));
         // A client that is far behind gets it in pieces that its socket takes.
         if !full || messages.len() >= 8 {
             return messages;

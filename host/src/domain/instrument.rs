@@ -32,6 +32,21 @@ pub struct Instrument {
     pub short_allowed: bool,
 }
 
+/// What a venue may change of an instrument while it trades. Its units stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// prices are multiples of this, in price units
+    pub price_increment: Price,
+    /// quantities are multiples of this, in quantity units
+    pub qty_increment: Qty,
+    /// smallest order, in quantity units
+    pub qty_min: Qty,
+    /// smallest order, in money of the quote asset
+    pub cost_min: Money,
+    /// whether it may be sold short
+    pub short_allowed: bool,
+}
+
 impl Instrument {
     /// The most decimals a price or a quantity may have together, so that the
     /// product of two `i64` always converts to money.
@@ -53,6 +68,31 @@ impl Instrument {
             qty_min: Qty(1),
             cost_min: Money::ZERO,
             short_allowed: true,
+        }
+    }
+
+    /// The venue's present rules.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            price_increment: self.price_increment,
+            qty_increment: self.qty_increment,
+            qty_min: self.qty_min,
+            cost_min: self.cost_min,
+            short_allowed: self.short_allowed,
+        }
+    }
+
+    /// The same instrument by other rules.
+    #[must_use]
+    pub fn with_rules(&self, rules: &Rules) -> Self {
+        Self {
+            price_increment: rules.price_increment,
+            qty_increment: rules.qty_increment,
+            qty_min: rules.qty_min,
+            cost_min: rules.cost_min,
+            short_allowed: rules.short_allowed,
+            ..self.clone()
         }
     }
 
@@ -99,6 +139,12 @@ impl Instrument {
     /// `price`; `None` when the price is not positive.
     #[must_use]
     pub fn affordable(&self, money: Money, price: Price) -> Option<Qty> {
+        self.affordable_units(money, price).map(|qty| self.round_qty(qty))
+    }
+
+    /// The same in quantity units, whatever the increment: for a part of an order.
+    #[must_use]
+    pub fn affordable_units(&self, money: Money, price: Price) -> Option<Qty> {
         if price.0 <= 0 || money.0 <= 0 {
             return (price.0 > 0).then_some(Qty::ZERO);
         }
@@ -110,8 +156,7 @@ impl Instrument {
             let factor = decimal::pow10(u32::from(decimals - Money::DECIMALS))?;
             (money.0.checked_mul(factor)?, i128::from(price.0))
         };
-        let qty = i64::try_from(numerator / divisor).ok()?;
-        Some(self.round_qty(Qty(qty)))
+        i64::try_from(numerator / divisor).ok().map(Qty)
     }
 
     /// Rounds a quantity down to its increment.
@@ -230,6 +275,17 @@ impl InstrumentTable {
     pub fn find(&self, name: &str) -> Option<SymbolId> {
         let index = self.0.iter().position(|i| i.symbol == name)?;
         u16::try_from(index).ok().map(SymbolId)
+    }
+
+    /// The same table with other rules of one symbol; without that symbol, as it
+    /// is.
+    #[must_use]
+    pub fn with_rules(&self, symbol: SymbolId, rules: &Rules) -> Self {
+        let mut table = self.0.to_vec();
+        if let Some(instrument) = table.get_mut(symbol.index()) {
+            *instrument = instrument.with_rules(rules);
+        }
+        Self::new(table)
     }
 
     /// All instruments in order.

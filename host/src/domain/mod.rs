@@ -11,7 +11,7 @@ pub mod order;
 pub mod units;
 
 pub use decimal::{DecimalError, Rounding};
-pub use instrument::{Instrument, InstrumentTable};
+pub use instrument::{Instrument, InstrumentTable, Rules};
 pub use money::{Money, Rate};
 pub use order::{Action, Cause, Fill, Liquidity, OrderStatus, RejectReason, Side, TimeInForce};
 pub use units::{OrderId, Price, Qty, SymbolId, Ts};

@@ -49,8 +49,12 @@ impl Lane {
         self.updates.push_back(self.with_fill(update, &fill));
         let position = self.account.qty(about.symbol);
         let closed = closed.map(Box::new);
+        let volume = self.account.in_currency(about.symbol, fill.amount);
         let body = LaneOutput::Fill { fill, reason: reason.to_owned(), position, closed };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
+        self.tell_charges(place, batch.outputs);
+        self.fees.on_fill(place.ts, volume);
+        self.set_fees(place.ts);
         Ok(())
     }
 

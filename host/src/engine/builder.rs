@@ -5,20 +5,25 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::{InstrumentTable, Rate, SymbolId, Ts};
-use crate::execution::{Brackets, Depleted, ExecutionConfig, LatencyConfig, Model, Orders};
+use crate::execution::{
+    Brackets, Depleted, ExecutionConfig, Fees, LatencyConfig, Model, Orders, Rates,
+};
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
-use crate::risk::RiskConfig;
+use crate::risk::{RiskConfig, Watch};
 use crate::strategy::{
-    Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Value,
+    Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Usage, Value,
 };
 
 use super::Engine;
 use super::chain::{Chain, Record, RecordKind};
+use super::faults::{FaultPolicy, Recovery};
 use super::flight::Flight;
-use super::lane::{Counters, Lane, LaneLimits, LaneState, Throttle};
+use super::lane::{Counters, Lane, LaneLimits, LaneState};
 use super::stream::{Class, ClassKey};
+use super::throttle::Throttle;
 use super::timeline::Timeline;
+use super::verdict::Verdicts;
 use super::view::{LaneView, account_info, instrument_info};
 
 /// What all lanes share.
@@ -46,6 +51,8 @@ pub struct EngineConfig {
     pub interval_ns: i64,
     /// one event a call: nothing to read ahead in
     pub strict: bool,
+    /// what becomes of strategies that fail
+    pub on_fault: FaultPolicy,
     /// charges on shorts and how accounts are measured
     pub terms: Terms,
 }
@@ -64,6 +71,7 @@ impl Default for EngineConfig {
             effects: EffectLimits::default(),
             interval_ns: 0,
             strict: false,
+            on_fault: FaultPolicy::default(),
             terms: Terms::default(),
         }
     }
@@ -132,7 +140,7 @@ pub struct EngineBuilder {
     config: EngineConfig,
     instruments: InstrumentTable,
     classes: Vec<Class>,
-    lanes: Vec<(Lane, StartInfo)>,
+    lanes: Vec<Lane>,
     latency: Arc<LatencyConfig>,
 }
 
@@ -157,7 +165,7 @@ impl EngineBuilder {
     /// # Errors
     /// Anything wrong with its name, symbols, parameters or account.
     pub fn add(&mut self, spec: LaneSpec) -> Result<(), BuildError> {
-        if self.lanes.iter().any(|(lane, _)| *lane.name == *spec.name) {
+        if self.lanes.iter().any(|lane| *lane.name == *spec.name) {
             return Err(BuildError::Duplicate(spec.name));
         }
         let number = u16::try_from(self.lanes.len()).map_err(|_| BuildError::TooMany)?;
@@ -167,7 +175,8 @@ impl EngineBuilder {
         let instruments: Vec<_> =
             symbols.iter().map(|&symbol| self.instruments.at(symbol).clone()).collect();
         let instruments = InstrumentTable::new(instruments);
-        let parameters = resolve(&spec)?;
+        let parameters = resolve(&spec.descriptor, &spec.parameters)
+            .map_err(|detail| BuildError::Parameter { strategy: spec.name.clone(), detail })?;
         let mut quotes: Vec<&str> = instruments.iter().map(|(_, i)| i.quote.as_str()).collect();
         quotes.sort_unstable();
         quotes.dedup();
@@ -188,6 +197,7 @@ impl EngineBuilder {
             account: account_info(&account, &instruments),
         };
         let wanted = self.classes[class].key.wants.iter().flatten();
+        let effects = spec.strategy.effect_limits().unwrap_or(self.config.effects);
         let mut intervals = self.config.candles.clone();
         intervals.extend(wanted.flat_map(|wants| wants.candles.iter()));
         let mut local = vec![None; self.instruments.len()];
@@ -195,7 +205,9 @@ impl EngineBuilder {
             local[symbol.index()] = Some(own);
         }
         // Where fuel is time, it must be the event's own.
-        let one_a_call = self.config.strict || self.latency.ns_per_fuel > Rate(0);
+        let one_a_call = self.config.strict
+            || self.latency.ns_per_fuel > Rate(0)
+            || self.config.on_fault.needs_place();
         let lane = Lane {
             number,
             name: spec.name.into(),
@@ -213,15 +225,21 @@ impl EngineBuilder {
             account,
             execution: self.config.execution,
             risk: self.config.risk,
+            watch: Watch::default(),
+            fees: Fees::new(
+                self.config.execution.schedule,
+                Rates { maker: self.config.execution.maker, taker: self.config.execution.fee },
+                self.config.execution.volume,
+            ),
             limits: LaneLimits {
-                intents_per_event: self.config.effects.intents,
+                intents_per_event: effects.intents,
                 events_per_call: if one_a_call { 1 } else { u32::MAX },
                 interval_ns: self.config.interval_ns,
             },
             chain: Chain::default(),
             state: LaneState::Running,
             counters: Counters::default(),
-            effects: Effects::new(self.config.effects),
+            effects: Effects::new(effects),
             updates: std::collections::VecDeque::new(),
             next_order: 1,
             next_fill: 1,
@@ -229,8 +247,12 @@ impl EngineBuilder {
             throttle: Throttle::default(),
             intervals: intervals.into(),
             logs_held: 0,
+            info,
+            past: Usage::default(),
+            recovery: Recovery::new(self.config.on_fault),
+            verdicts: Verdicts::default(),
         };
-        self.lanes.push((lane, info));
+        self.lanes.push(lane);
         Ok(())
     }
 
@@ -250,19 +272,7 @@ impl EngineBuilder {
 
     /// The class of a lane, shared with lanes that want exactly the same.
     fn class(&mut self, spec: &LaneSpec, symbols: &[SymbolId]) -> usize {
-        let mut subscriptions = Vec::new();
-        for subscription in &spec.descriptor.subscriptions {
-            let only = match &subscription.symbol {
-                None => None,
-                // A symbol that the operator did not give it is not delivered.
-                Some(name) => match self.instruments.find(name).filter(|s| symbols.contains(s)) {
-                    Some(symbol) => Some(symbol),
-                    None => continue,
-                },
-            };
-            subscriptions.push((only, subscription.channel));
-        }
-        let key = ClassKey::new(self.instruments.len(), symbols, &subscriptions);
+        let key = class_key(&self.instruments, symbols, &spec.descriptor);
         if let Some(index) = self.classes.iter().position(|class| class.key == key) {
             return index;
         }
@@ -297,9 +307,9 @@ impl EngineBuilder {
             next_seq: 1,
             events: 0,
         };
-        for (mut lane, mut info) in lanes {
-            info.ts_ns = now.0 as u64;
-            lane.start(&info, &engine.market, now, &mut engine.outputs);
+        for mut lane in lanes {
+            lane.info.ts_ns = now.0 as u64;
+            lane.start(&engine.market, now, &mut engine.outputs);
             engine.lanes.push(lane);
         }
         engine
@@ -307,18 +317,12 @@ impl EngineBuilder {
 }
 
 impl Lane {
-    fn start(
-        &mut self,
-        info: &StartInfo,
-        market: &Arc<Market>,
-        now: Ts,
-        outputs: &mut Vec<super::Output>,
-    ) {
+    fn start(&mut self, market: &Arc<Market>, now: Ts, outputs: &mut Vec<super::Output>) {
         let mut record = Record::new(RecordKind::Start, 0, 0).int(self.account.cash().0);
         for (_, instrument) in self.instruments.iter() {
             record = record.text(&instrument.symbol);
         }
-        for (name, value) in &info.parameters {
+        for (name, value) in &self.info.parameters {
             record = parameter(record.text(name), value);
         }
         if let Some(recording) = self.flight.recording() {
@@ -328,7 +332,7 @@ impl Lane {
         let view = Arc::new(LaneView::new(self, market, 0));
         // A strategy that starts has seen no market: it may not order yet.
         self.effects.begin(self.next_order, 0);
-        match self.strategy.start(info, view, &mut self.effects) {
+        match self.strategy.start(&self.info, view, &mut self.effects) {
             Ok(()) => self.publish(now, outputs),
             Err(fault) => self.quarantine(fault, now, outputs),
         }
@@ -394,23 +398,48 @@ pub fn check_descriptor(descriptor: &Descriptor) -> Result<(), String> {
     Ok(())
 }
 
+/// What a lane over `symbols` that describes itself so is called for.
+pub(super) fn class_key(
+    instruments: &InstrumentTable,
+    symbols: &[SymbolId],
+    descriptor: &Descriptor,
+) -> ClassKey {
+    let mut subscriptions = Vec::new();
+    for subscription in &descriptor.subscriptions {
+        let only = match &subscription.symbol {
+            None => None,
+            // A symbol that the operator did not give it is not delivered.
+            Some(name) => match instruments.find(name).filter(|s| symbols.contains(s)) {
+                Some(symbol) => Some(symbol),
+                None => continue,
+            },
+        };
+        subscriptions.push((only, subscription.channel));
+    }
+    ClassKey::new(instruments.len(), symbols, &subscriptions)
+}
+
 /// Every declared parameter with its value for this run.
-fn resolve(spec: &LaneSpec) -> Result<Vec<(String, Value)>, BuildError> {
-    let wrong = |detail| BuildError::Parameter { strategy: spec.name.clone(), detail };
-    for (name, _) in &spec.parameters {
-        if spec.descriptor.parameters.iter().all(|p| p.name != *name) {
-            let known: Vec<&str> =
-                spec.descriptor.parameters.iter().map(|p| p.name.as_str()).collect();
+///
+/// # Errors
+/// A parameter that is not declared, or a value that does not fit.
+pub(super) fn resolve(
+    descriptor: &Descriptor,
+    parameters: &[(String, Value)],
+) -> Result<Vec<(String, Value)>, String> {
+    for (name, _) in parameters {
+        if descriptor.parameters.iter().all(|p| p.name != *name) {
+            let known: Vec<&str> = descriptor.parameters.iter().map(|p| p.name.as_str()).collect();
             let hint = nearest(name, &known);
-            return Err(wrong(format!("unknown parameter '{name}'{hint}")));
+            return Err(format!("unknown parameter '{name}'{hint}"));
         }
     }
     let mut values = Vec::new();
-    for declared in &spec.descriptor.parameters {
-        let given = spec.parameters.iter().rev().find(|(name, _)| *name == declared.name);
+    for declared in &descriptor.parameters {
+        let given = parameters.iter().rev().find(|(name, _)| *name == declared.name);
         let value = match given {
             None => declared.default.clone(),
-            Some((_, value)) => fit(declared, value).map_err(wrong)?,
+            Some((_, value)) => fit(declared, value)?,
         };
         values.push((declared.name.clone(), value));
     }

@@ -35,6 +35,12 @@ pub enum RecordKind {
     Wake = 12,
     /// something is on its way to the venue
     Sent = 13,
+    /// after a fault: a restart is set, it succeeded, or it failed
+    Restart = 14,
+    /// another module took the strategy's place, or could not
+    Swap = 15,
+    /// a short was charged
+    Charge = 20,
 }
 
 /// A record under construction.

@@ -103,7 +103,8 @@ impl Lane {
             new.limit = Some(grid(instrument, price, limit_rounding(old.action.side()))?);
         }
         let at = new.limit.or(new.trigger.map(|t| t.price)).unwrap_or_default();
-        let all = new.leaves == self.account.qty(new.symbol).magnitude();
+        let held = self.account.qty(new.symbol).magnitude();
+        let all = !new.action.opens() && new.leaves == held;
         risk::check_minimums(instrument, new.leaves, at, all || !new.done().is_zero())?;
         Ok(new)
     }

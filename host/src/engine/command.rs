@@ -11,13 +11,15 @@
 //! 4. Kill: its resting orders are canceled, it is not called again, and no order
 //!    of it ever gets through any more. Its positions stay, with their stops and
 //!    targets, or are flattened, as `risk.on_halt` says. It cannot be undone.
+//! 5. Revoke: it may run no longer, because its permission was withdrawn or has
+//!    expired. As after a fault that is not forgiven: quarantined for good.
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Cause, SymbolId};
+use crate::domain::{Cause, SymbolId, Ts};
 use crate::portfolio::InvariantBroken;
 use crate::risk::OnHalt;
-use crate::strategy::clean_text;
+use crate::strategy::{Fault, FaultKind, clean_text};
 
 use super::chain::{Record, RecordKind};
 use super::lane::{Batch, Lane, LaneState};
@@ -49,6 +51,8 @@ pub enum CommandAction {
     Flatten,
     /// ends the strategy for good
     Kill,
+    /// ends a strategy that may run no longer
+    Revoke,
 }
 
 impl CommandAction {
@@ -60,6 +64,7 @@ impl CommandAction {
             Self::Resume => "resume",
             Self::Flatten => "flatten",
             Self::Kill => "kill",
+            Self::Revoke => "revoke",
         }
     }
 }
@@ -87,13 +92,26 @@ impl Lane {
             CommandAction::Resume if self.state == LaneState::Paused => {
                 self.state = LaneState::Running;
             }
-            CommandAction::Pause | CommandAction::Resume => {}
+            CommandAction::Pause => self.pause_restart(true),
+            CommandAction::Resume => self.pause_restart(false),
             CommandAction::Flatten => self.flatten(batch, moment)?,
+            CommandAction::Revoke => self.revoke(batch, place.ts, &reason),
             CommandAction::Kill => {
                 self.halt(batch, moment, format!("by the operator: {reason}"))?
             }
         }
         self.settle(batch, moment)
+    }
+
+    /// Ends a lane that may run no longer; nothing starts it again.
+    fn revoke(&mut self, batch: &mut Batch<'_>, ts: Ts, reason: &str) {
+        let over = matches!(
+            self.state,
+            LaneState::Quarantined(_) | LaneState::Halted(_) | LaneState::Stopped
+        );
+        if !over {
+            self.quarantine(Fault::new(FaultKind::Revoked, reason), ts, batch.outputs);
+        }
     }
 
     /// Ends the lane for good. One that has failed before keeps saying so.
@@ -111,7 +129,7 @@ impl Lane {
         self.chain.absorb(&record.text(&reason));
         let body = LaneOutput::Halted { reason: reason.clone() };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-        if self.state.is_called() {
+        if self.state.goes_on() {
             self.state = LaneState::Halted(reason);
         }
         self.cancel_all(batch, moment, None);
@@ -123,7 +141,11 @@ impl Lane {
     }
 
     /// Closes every position, now where the market takes it, else later.
-    fn flatten(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
+    pub(super) fn flatten(
+        &mut self,
+        batch: &mut Batch<'_>,
+        moment: u32,
+    ) -> Result<(), InvariantBroken> {
         self.cancel_all(batch, moment, None);
         let place = batch.timeline.moments()[moment as usize];
         let open: Vec<SymbolId> = self.account.open_positions().map(|(symbol, _)| symbol).collect();

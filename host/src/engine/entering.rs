@@ -60,7 +60,8 @@ impl Lane {
             no(reason, format!("{} {asked} of a position of {held}", request.action.name()))
         })?;
         let words = || format!("{} at {}", instrument.qty_text(qty), instrument.price_text(at));
-        risk::check_minimums(instrument, qty, at, qty == held.magnitude())
+        let closes_all = !request.action.opens() && qty == held.magnitude();
+        risk::check_minimums(instrument, qty, at, closes_all)
             .map_err(|reason| no(reason, words()))?;
         let (stop, target) = bracket_levels(instrument, request)
             .map_err(|reason| no(reason, "stop-loss or take-profit".into()))?;
@@ -100,7 +101,7 @@ impl Lane {
         let amount = instrument
             .notional(limit, order.leaves, Rounding::Ceil)
             .ok_or_else(|| no(RejectReason::InvalidNumber, "its value overflows".to_owned()))?;
-        let fee = amount.times(self.execution.fee, Rounding::Ceil);
+        let fee = amount.times(self.fee_max(), Rounding::Ceil);
         let taken = Taken { qty: order.leaves, amount, fee, best: limit };
         self.check_funds(order.symbol, order.action, &taken, mark2)
             .map_err(|(reason, detail)| no(reason, detail))
@@ -123,7 +124,7 @@ impl Lane {
             Want::Budget(_) => {
                 let free = self.free(symbol);
                 let one = i128::from(crate::domain::Rate::ONE.0);
-                let with_fee = one + i128::from(self.execution.fee.0);
+                let with_fee = one + i128::from(self.fee_max().0);
                 Money(decimal::div_rounded(free.0 * one, with_fee, Rounding::Floor))
             }
         };

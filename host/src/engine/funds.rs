@@ -2,7 +2,7 @@
 
 use crate::domain::decimal;
 use crate::domain::{
-    Action, Instrument, Money, Price, Qty, RejectReason, Rounding, Side, SymbolId,
+    Action, Instrument, Money, Price, Qty, Rate, RejectReason, Rounding, Side, SymbolId,
 };
 use crate::execution::{Taken, Venue, Want};
 use crate::risk::{self, ShortBase};
@@ -48,6 +48,8 @@ impl Lane {
                 else {
                     return Err(unknown);
                 };
+                risk::check_margin(&self.risk, self.account.equity(), Some(shorts + added))
+                    .map_err(|r| (r, "less equity than the maintenance margin".into()))?;
                 let leverage = self.execution.max_short_leverage;
                 risk::check_leverage(shorts, added, base, leverage)
                     .map_err(|r| (r, format!("shorts {shorts} + {added} over {leverage} x {base}")))
@@ -140,6 +142,12 @@ impl Lane {
     /// What a buy at a limit costs at most, fee included.
     pub(super) fn cost_at(&self, instrument: &Instrument, limit: Price, qty: Qty) -> Option<Money> {
         let cost = instrument.notional(limit, qty, Rounding::Ceil)?;
-        Some(cost + cost.times(self.execution.fee, Rounding::Ceil))
+        Some(cost + cost.times(self.fee_max(), Rounding::Ceil))
+    }
+
+    /// The most that a fill can pay: whether an order takes or waits is not known
+    /// before.
+    pub(super) fn fee_max(&self) -> Rate {
+        self.execution.fee.max(self.execution.maker)
     }
 }

@@ -52,6 +52,12 @@ impl Lane {
         let place = batch.timeline.moments()[moment as usize];
         self.seek(batch, moment)?;
         self.mark_symbol(batch, moment, request.symbol)?;
+        if !self.watch.admits(&self.risk, place.ts) {
+            let refusal =
+                Refusal::new(None, RejectReason::RiskLimit, "too many orders in a minute");
+            self.refuse(batch, &place, order, request.action, &request.reason, refusal);
+            return Ok(());
+        }
         if request.kind != OrderKind::Market {
             match self.prepare(batch, moment, order, request) {
                 Ok(waiting) => return self.work(batch, moment, waiting),
@@ -135,14 +141,10 @@ impl Lane {
             no(reason, format!("{} {asked} of a position of {held}", request.action.name()))
         })?;
         let best = venue.reference(side).map_err(|reason| no(reason, "no price to meet".into()))?;
-        risk::check_minimums(instrument, asked, best, asked == held.magnitude()).map_err(
-            |reason| {
-                no(
-                    reason,
-                    format!("{} at {}", instrument.qty_text(asked), instrument.price_text(best)),
-                )
-            },
-        )?;
+        let closes_all = !request.action.opens() && asked == held.magnitude();
+        risk::check_minimums(instrument, asked, best, closes_all).map_err(|reason| {
+            no(reason, format!("{} at {}", instrument.qty_text(asked), instrument.price_text(best)))
+        })?;
         let (stop, target) = bracket_levels(instrument, request)
             .map_err(|reason| no(reason, "stop-loss or take-profit".into()))?;
         risk::check_bracket(request.action, best, stop, target).map_err(|reason| {
@@ -238,9 +240,13 @@ impl Lane {
         let venue = self.venue(batch, moment, symbol, self.instruments.at(symbol));
         let taken = venue.take(action.side(), held.magnitude());
         // Without liquidity the bracket stays and acts again at the next moment.
-        let Ok(taken) = taken else { return Ok(()) };
+        let Ok(mut taken) = taken else { return Ok(()) };
         if taken.qty.is_zero() {
             return Ok(());
+        }
+        if cause == Cause::Liquidation {
+            let extra = taken.amount.times(self.risk.liquidation_fee, Rounding::Ceil);
+            taken.fee = taken.fee + extra;
         }
         let order = OrderId(self.next_order);
         self.next_order += 1;

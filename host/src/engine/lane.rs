@@ -11,18 +11,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts};
-use crate::execution::{Brackets, Depleted, ExecutionConfig, Model, Orders};
+use crate::execution::{Brackets, Depleted, ExecutionConfig, Fees, Model, Orders};
 use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
-use crate::risk::RiskConfig;
-use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, Strategy, Usage};
+use crate::risk::{RiskConfig, Watch};
+use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, StartInfo, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
+use super::faults::Recovery;
 use super::flight::Flight;
 use super::output::{LaneOutput, Output};
 use super::stream::Class;
+use super::throttle::Throttle;
 use super::timeline::{MomentKind, Timeline};
+use super::verdict::Verdicts;
 use super::view::LaneView;
 
 /// Whether a lane's strategy is called.
@@ -38,6 +41,13 @@ pub enum LaneState {
     Halted(String),
     /// it failed and is not called again; its position and bracket stay
     Quarantined(Fault),
+    /// it failed and is started again
+    Restarting {
+        /// how it failed
+        fault: Fault,
+        /// at its first event from then on
+        until: Ts,
+    },
     /// the run is over
     Stopped,
 }
@@ -47,6 +57,12 @@ impl LaneState {
     #[must_use]
     pub fn is_called(&self) -> bool {
         matches!(self, Self::Running | Self::Paused)
+    }
+
+    /// True while it is called, or will be again.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.is_called() || matches!(self, Self::Restarting { .. })
     }
 }
 
@@ -59,6 +75,12 @@ pub struct Counters {
     pub orders: u64,
     /// orders refused
     pub rejected: u64,
+    /// requests dropped because one event asked for too much
+    pub dropped: u64,
+    /// log lines taken
+    pub log_lines: u64,
+    /// bytes of their text
+    pub log_bytes: u64,
     /// log lines cut or dropped
     pub logs_dropped: u64,
 }
@@ -111,6 +133,8 @@ pub struct Lane {
     pub(super) shown: u32,
     pub(super) execution: ExecutionConfig,
     pub(super) risk: RiskConfig,
+    pub(super) watch: Watch,
+    pub(super) fees: Fees,
     pub(super) limits: LaneLimits,
     pub(super) chain: Chain,
     pub(super) state: LaneState,
@@ -125,33 +149,17 @@ pub struct Lane {
     pub(super) intervals: Arc<[u32]>,
     /// bytes of log text since the engine was drained
     pub(super) logs_held: usize,
+    /// what its strategy was started with
+    pub(super) info: StartInfo,
+    /// what instances before the present one have used
+    pub(super) past: Usage,
+    pub(super) recovery: Recovery,
+    pub(super) verdicts: Verdicts,
 }
-
-/// Events held back until the strategy may be called again.
-#[derive(Debug, Default)]
-pub(super) struct Throttle {
-    words: Vec<u64>,
-    events: u32,
-    release_at: i64,
-}
-
-/// The most words that are held back; a full buffer is delivered early. Two
-/// mebibytes, some ten seconds of a very busy market.
-const HELD_WORDS_MAX: usize = 1 << 18;
 
 /// The most bytes of log text of one lane that wait to be drained: a strategy
 /// that floods every event of a large block loses its own lines, counted.
 const LOGS_HELD_MAX: usize = 1 << 20;
-
-/// How many words the first `events` events take.
-fn length_of(words: &[u64], events: u32) -> usize {
-    let mut length = 0;
-    for _ in 0..events {
-        let Some(&header) = words.get(length) else { break };
-        length += crate::words::Header(header).words().unwrap_or(words.len() - length);
-    }
-    length.min(words.len())
-}
 
 /// The most indicator names of one lane: more than a person can watch, and a
 /// bound on what a strategy can make the host keep.
@@ -169,28 +177,44 @@ impl Lane {
         self.shown = 0;
         loop {
             let stop = self.next_action(batch.timeline, acted, end);
+            if let Some((event, moment)) = self.wakes(batch, told, stop) {
+                told = event;
+                self.mark(batch, acted, moment + 1)?;
+                acted = acted.max(moment + 1);
+                self.restart(batch, moment)?;
+                continue;
+            }
             if self.limits.interval_ns > 0 && self.state.is_called() {
                 if let Some((next, moment)) = self.hold(batch, told, stop) {
                     told = next;
-                    self.mark(batch.timeline, acted, moment + 1)?;
+                    self.mark(batch, acted, moment + 1)?;
                     acted = acted.max(moment + 1);
                     self.release(batch, moment)?;
                     continue;
                 }
             } else if let Some((consumed, moment)) = self.deliver(batch, told, stop) {
                 told = consumed;
-                self.mark(batch.timeline, acted, moment + 1)?;
+                self.mark(batch, acted, moment + 1)?;
                 acted = acted.max(moment + 1);
                 self.settle(batch, moment)?;
+                self.checkpoint(batch, moment)?;
+                continue;
+            } else if self.recovery.is_due() {
+                // It was called with one event, and failed at that.
+                let moment = batch.classes[self.class].moment(told);
+                told += 1;
+                self.mark(batch, acted, moment + 1)?;
+                acted = acted.max(moment + 1);
+                self.recover(batch, moment)?;
                 continue;
             }
             told = batch.classes[self.class].before(stop);
-            self.mark(batch.timeline, acted, stop)?;
+            self.mark(batch, acted, stop)?;
             if stop == end {
                 self.refresh(batch, end);
                 return Ok(());
             }
-            self.mark(batch.timeline, stop, stop + 1)?;
+            self.mark(batch, stop, stop + 1)?;
             self.act(batch, stop)?;
             acted = stop + 1;
         }
@@ -204,6 +228,7 @@ impl Lane {
         }
         let end = self.next_arrival(timeline, from, end);
         let end = self.next_look(timeline, from, end);
+        let end = self.next_watch(timeline, from, end);
         if self.brackets.is_empty() {
             return end;
         }
@@ -222,21 +247,22 @@ impl Lane {
     }
 
     /// Marks the account at moments `from` to `to`, exclusive.
-    fn mark(&mut self, timeline: &Timeline, from: u32, to: u32) -> Result<(), InvariantBroken> {
+    fn mark(&mut self, batch: &mut Batch<'_>, from: u32, to: u32) -> Result<(), InvariantBroken> {
         let observes = self.account.observes();
         if from >= to || !(observes || self.account.needs_marks()) {
             return Ok(());
         }
-        for moment in &timeline.moments()[from as usize..to as usize] {
+        for moment in &batch.timeline.moments()[from as usize..to as usize] {
             // History is no market: an account is worth what it is at the first
             // event, not at a price of hours ago. Candles and timers tell no new
             // price, and exist because some lane asked for them.
-            if !matches!(moment.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status) {
+            if !moment.is_price() {
                 continue;
             }
             if let Some(symbol) = self.local[moment.symbol.index()] {
                 let mark = moment.top.mark2();
                 self.account.accrue(moment.ts)?;
+                self.tell_charges(moment, batch.outputs);
                 if observes {
                     self.account.observe(symbol, mark);
                 }
@@ -261,7 +287,10 @@ impl Lane {
         let events = (upto - told) as u32;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         let before = self.strategy.usage().fuel;
-        let answer = self.strategy.handle(class.words(told, upto), events, &mut self.effects);
+        let answer = match self.foretold() {
+            Ok(()) => self.strategy.handle(class.words(told, upto), events, &mut self.effects),
+            Err(fault) => Err(fault),
+        };
         let consumed = self.consumed(answer, events, batch, class.moment(told))?;
         let next = told + consumed as usize;
         let moment = class.moment(next - 1);
@@ -270,13 +299,13 @@ impl Lane {
     }
 
     /// Counts the fuel that a call at `ts` used as time, where that is wanted.
-    fn computed(&mut self, ts: Ts, fuel_before: u64) {
+    pub(super) fn computed(&mut self, ts: Ts, fuel_before: u64) {
         let used = self.strategy.usage().fuel.saturating_sub(fuel_before);
         self.flight.computed(ts, used);
     }
 
     /// Checks the answer of `handle`; a fault quarantines the lane.
-    fn consumed(
+    pub(super) fn consumed(
         &mut self,
         answer: Result<u32, Fault>,
         events: u32,
@@ -297,54 +326,10 @@ impl Lane {
             }
             Err(fault) => {
                 let place = &batch_outputs.timeline.moments()[moment as usize];
-                self.quarantine(fault, place.ts, batch_outputs.outputs);
+                self.fail(fault, place.ts, batch_outputs.outputs);
                 None
             }
         }
-    }
-
-    /// With a throttle, events wait until the interval since the last call has
-    /// passed; the first event after that releases them all, in order, and what
-    /// the strategy asks for happens at that event. Takes events from `told`
-    /// that lie before moment `stop`, up to one that releases; returns the next
-    /// event and the moment of release.
-    fn hold(&mut self, batch: &Batch<'_>, told: usize, stop: u32) -> Option<(usize, u32)> {
-        let class = &batch.classes[self.class];
-        for event in told..class.before(stop) {
-            let moment = class.moment(event);
-            self.throttle.words.extend_from_slice(class.words(event, event + 1));
-            self.throttle.events += 1;
-            let ts = batch.timeline.moments()[moment as usize].ts.0;
-            let full = self.throttle.words.len() >= HELD_WORDS_MAX;
-            if ts >= self.throttle.release_at || full {
-                self.throttle.release_at = ts.saturating_add(self.limits.interval_ns);
-                return Some((event + 1, moment));
-            }
-        }
-        None
-    }
-
-    /// Delivers what was held back and settles what the strategy asks for after
-    /// each call.
-    fn release(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
-        let words = std::mem::take(&mut self.throttle.words);
-        let mut events = std::mem::take(&mut self.throttle.events);
-        let mut rest = words.as_slice();
-        while events > 0 && self.state.is_called() {
-            self.effects.begin(self.next_order, self.limits.intents_per_event);
-            let part = events.min(self.limits.events_per_call);
-            let (words, _) = rest.split_at(length_of(rest, part));
-            let before = self.strategy.usage().fuel;
-            let answer = self.strategy.handle(words, part, &mut self.effects);
-            let Some(consumed) = self.consumed(answer, part, batch, moment) else {
-                return Ok(());
-            };
-            self.computed(batch.timeline.moments()[moment as usize].ts, before);
-            events -= consumed;
-            rest = &rest[length_of(rest, consumed)..];
-            self.settle(batch, moment)?;
-        }
-        Ok(())
     }
 
     /// Applies what a call asked for at `moment`, and what the answers to the
@@ -358,10 +343,15 @@ impl Lane {
         loop {
             left = left.saturating_sub(self.effects.intents.len() as u32);
             self.commit(batch, moment)?;
-            let Some(update) = self.updates.pop_front() else { return Ok(()) };
+            let Some(update) = self.updates.pop_front() else {
+                if self.police(batch, moment)? {
+                    continue;
+                }
+                return self.recover(batch, moment);
+            };
             if !self.state.is_called() {
                 self.updates.clear();
-                return Ok(());
+                return self.recover(batch, moment);
             }
             self.tell(batch, moment, &update, left)?;
         }
@@ -380,9 +370,16 @@ impl Lane {
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
         let before = self.strategy.usage().fuel;
-        match self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
-            Ok(()) => self.computed(place.ts, before),
-            Err(fault) => self.quarantine(fault, place.ts, batch.outputs),
+        let told = match self.foretold() {
+            Ok(()) => self.strategy.on_order(update, Arc::new(view), &mut self.effects),
+            Err(fault) => Err(fault),
+        };
+        match told {
+            Ok(()) => {
+                self.verdicts.updates += 1;
+                self.computed(place.ts, before);
+            }
+            Err(fault) => self.fail(fault, place.ts, batch.outputs),
         }
         Ok(())
     }
@@ -394,6 +391,7 @@ impl Lane {
         moment: u32,
     ) -> Result<(), InvariantBroken> {
         self.refresh(batch, moment + 1);
+        self.set_fees(batch.timeline.moments()[moment as usize].ts);
         let index = batch.timeline.moments()[moment as usize].index;
         // A moment before its input (a candle, a timer) meets the book as it
         // was before that input.
@@ -466,6 +464,8 @@ impl Lane {
                 self.counters.logs_dropped += 1;
                 continue;
             }
+            self.counters.log_lines += 1;
+            self.counters.log_bytes += text.len() as u64;
             outputs.push(Output { lane: self.number, ts, body: LaneOutput::Log { level, text } });
         }
         for (name, value) in self.effects.indicators.drain(..) {
@@ -483,6 +483,7 @@ impl Lane {
         if dropped > 0 {
             self.counters.orders += u64::from(dropped);
             self.counters.rejected += u64::from(dropped);
+            self.counters.dropped += u64::from(dropped);
             outputs.push(Output {
                 lane: self.number,
                 ts,
@@ -494,6 +495,7 @@ impl Lane {
     /// Ends a strategy for a fault. What it asked for in the failed call is
     /// dropped; its log lines are kept, because they often say why.
     pub(super) fn quarantine(&mut self, fault: Fault, ts: Ts, outputs: &mut Vec<Output>) {
+        self.judge(fault.kind);
         self.effects.intents.clear();
         self.publish(ts, outputs);
         self.updates.clear();
@@ -536,6 +538,7 @@ impl Lane {
             self.close(batch, moment, symbol, cause)?;
         }
         self.land(batch, moment)?;
+        self.police(batch, moment)?;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         self.settle(batch, moment)
     }
@@ -543,20 +546,28 @@ impl Lane {
     /// What the strategy has used.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.strategy.usage()
+        self.past.then(self.strategy.usage())
     }
 
     /// Ends the lane: the strategy's last call, then the chain's last record.
     pub(super) fn stop(&mut self, seq: u64, ts: Ts, outputs: &mut Vec<Output>) {
         if self.state.is_called() {
             self.effects.begin(self.next_order, 0);
-            match self.strategy.stop(&mut self.effects) {
+            self.stopping();
+            let stopped = match self.foretold() {
+                Ok(()) => self.strategy.stop(&mut self.effects),
+                Err(fault) => Err(fault),
+            };
+            match stopped {
                 Ok(()) => {
                     self.publish(ts, outputs);
                     self.state = LaneState::Stopped;
                 }
                 Err(fault) => self.quarantine(fault, ts, outputs),
             }
+        }
+        if let LaneState::Restarting { fault, .. } = &self.state {
+            self.state = LaneState::Quarantined(fault.clone());
         }
         // A call that failed has consumed nothing, however far it came.
         let events =

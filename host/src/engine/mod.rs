@@ -15,31 +15,40 @@ pub mod chain;
 mod changes;
 mod command;
 mod entering;
+mod faults;
 mod flight;
 mod funds;
 mod intake;
 mod lane;
+mod limits;
 pub mod output;
 mod records;
 pub mod report;
 mod resting;
+mod rules;
 mod stream;
+mod swap;
+mod throttle;
 mod timeline;
+mod verdict;
 mod view;
 
 use std::sync::Arc;
 
 use crate::domain::{InstrumentTable, Ts};
+use crate::execution::Brackets;
 use crate::input::InputBlock;
 use crate::market::Market;
 use crate::portfolio::InvariantBroken;
-use crate::strategy::{Fault, FaultKind};
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use command::{Command, CommandAction};
+pub use faults::FaultPolicy;
 pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
+pub use swap::Replacement;
+pub use verdict::Verdict;
 
 use lane::{Batch, Lane};
 use stream::Class;
@@ -54,6 +63,8 @@ pub struct LaneRef<'a> {
     pub version: &'a str,
     /// what its news are counted in
     pub instruments: &'a InstrumentTable,
+    /// stops and targets of its positions
+    pub brackets: &'a Brackets,
 }
 
 /// A started engine.
@@ -78,8 +89,9 @@ impl Engine {
         self.market_mut()?.begin_block();
         let mut from = 0;
         while from < block.len() {
-            let to = block.len().min(from + self.batch);
+            let to = rules::batch_end(block, from, self.batch);
             self.step_batch(block, from, to)?;
+            self.take_rules(block, to - 1);
             from = to;
         }
         self.next_seq = self.next_seq.max(block.next_seq());
@@ -113,16 +125,6 @@ impl Engine {
         Arc::get_mut(&mut self.market).ok_or_else(kept_a_look_back)
     }
 
-    /// Ends a strategy between two blocks, because it may no longer run. Its
-    /// position and its bracket stay, as after a fault. True when it was running.
-    pub fn halt(&mut self, name: &str, why: &str) -> bool {
-        let now = self.timeline.now();
-        let running = self.lanes.iter_mut().find(|l| *l.name == *name && l.state.is_called());
-        let Some(lane) = running else { return false };
-        lane.quarantine(Fault::new(FaultKind::Revoked, why), now, &mut self.outputs);
-        true
-    }
-
     /// Takes an operator's command: an input like any other. It takes the next
     /// sequence number (the next block begins at [`Engine::next_seq`] or later),
     /// moves the clock to `ts`, enters the chain of each lane that it is for, and
@@ -132,6 +134,21 @@ impl Engine {
     /// # Errors
     /// A broken invariant: the engine must not be stepped again.
     pub fn command(&mut self, ts: Ts, command: &Command) -> Result<(), InvariantBroken> {
+        self.between_events(ts, |lane, batch, moment| {
+            if command.lane.is_none_or(|number| number == lane.number) {
+                lane.command(batch, moment, command)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets every lane act at one moment of its own, which takes a number among the
+    /// inputs.
+    fn between_events(
+        &mut self,
+        ts: Ts,
+        mut act: impl FnMut(&mut Lane, &mut Batch<'_>, u32) -> Result<(), InvariantBroken>,
+    ) -> Result<(), InvariantBroken> {
         // The moment of a command is one at which only the clock moved.
         let mut block = InputBlock::new(&self.instruments, self.next_seq);
         block.push_timer(ts.max(self.now()));
@@ -148,14 +165,26 @@ impl Engine {
         };
         for lane in &mut self.lanes {
             lane.walk(&mut batch)?;
-            if command.lane.is_none_or(|number| number == lane.number) {
-                lane.command(&mut batch, moment, command)?;
-            }
+            act(lane, &mut batch, moment)?;
         }
         self.market_mut()?.commit(&block);
         self.next_seq = block.next_seq();
         self.events += 1;
         Ok(())
+    }
+
+    /// Where the wall clock has stopped a lane so far.
+    #[must_use]
+    pub fn verdicts(&self, number: u16) -> &[Verdict] {
+        self.lanes.get(usize::from(number)).map_or(&[], Lane::verdicts)
+    }
+
+    /// Lets the wall clock stop a lane again where it did in the run that this one
+    /// repeats.
+    pub fn foretell(&mut self, number: u16, verdict: Verdict) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(number)) {
+            lane.foretell(verdict);
+        }
     }
 
     /// The number that the next input takes.
@@ -228,7 +257,18 @@ impl Engine {
     #[must_use]
     pub fn lane(&self, number: u16) -> LaneRef<'_> {
         let lane = &self.lanes[usize::from(number)];
-        LaneRef { name: &lane.name, version: &lane.version, instruments: &lane.instruments }
+        LaneRef {
+            name: &lane.name,
+            version: &lane.version,
+            instruments: &lane.instruments,
+            brackets: &lane.brackets,
+        }
+    }
+
+    /// The number of the lane of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.lanes.iter().find(|lane| *lane.name == *name).map(|lane| lane.number)
     }
 
     /// Every lane's decision chain, in order.
@@ -239,7 +279,7 @@ impl Engine {
     /// True while at least one strategy is called.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.state.is_called())
+        self.lanes.iter().any(|lane| lane.state.goes_on())
     }
 
     /// Where every lane stands.

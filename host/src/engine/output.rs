@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
 use crate::execution::latency::Sent;
-use crate::portfolio::RoundTrip;
+use crate::portfolio::{Charge, RoundTrip};
 use crate::strategy::{Fault, LogLevel};
 
 use super::command::CommandAction;
@@ -90,6 +90,8 @@ pub enum LaneOutput {
         /// when it arrives; it acts at the first event at or after that
         arrives: Ts,
     },
+    /// a short was charged for being opened or staying open
+    Charge(Charge),
     /// requests beyond what one event may ask for were dropped
     Dropped {
         /// how many
@@ -112,6 +114,33 @@ pub enum LaneOutput {
         action: CommandAction,
         /// why, in the operator's words
         reason: String,
+    },
+    /// it is started again later
+    Restarting {
+        /// counts the restarts of the run
+        attempt: u32,
+        /// at its first event from then on
+        until: Ts,
+    },
+    /// it was started again
+    Restarted {
+        /// counts the restarts of the run
+        attempt: u32,
+        /// with a state that was saved before
+        state: bool,
+    },
+    /// its code was swapped, or could not be
+    Swapped {
+        /// the swap's number among the inputs
+        seq: u64,
+        /// SHA-256 of the module before, in hex
+        from: String,
+        /// SHA-256 of the new module, in hex
+        to: String,
+        /// the version of what runs now, in its own words
+        version: String,
+        /// why everything stays as it was
+        refused: Option<String>,
     },
     /// the lane was halted: no order of it gets through any more
     Halted {

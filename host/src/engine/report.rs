@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use crate::domain::{InstrumentTable, Money, Price, Ts};
 use crate::market::Market;
 use crate::portfolio::metrics::Curve;
-use crate::portfolio::{Breakdown, RoundTrip, Statistics, Summary};
-use crate::strategy::Usage;
+use crate::portfolio::{AssetTotals, Breakdown, RoundTrip, Statistics, Summary};
+use crate::strategy::{Spreads, Usage};
 
 use super::lane::{Counters, Lane, LaneState};
 
@@ -26,6 +26,8 @@ pub struct LaneReport {
     pub counters: Counters,
     /// what its strategy has used
     pub usage: Usage,
+    /// how its calls are spread
+    pub spreads: Spreads,
     /// equity at the first moment when it was known
     pub start_equity: Option<Money>,
     /// cash in the currency
@@ -33,8 +35,11 @@ pub struct LaneReport {
     /// equity at the last marks
     pub equity: Option<Money>,
     /// profit realized by reductions, less all fees and charges: equity is start
-    /// equity + this + unrealized (with starting assets, + their change)
-    pub realized_pnl: Money,
+    /// equity + this + unrealized (+ what balances in other assets gained or lost by
+    /// their rates); unknown while a part of it had no rate
+    pub realized_pnl: Option<Money>,
+    /// what each asset did by itself, exactly
+    pub assets: Vec<AssetTotals>,
     /// profit of open positions at their marks, before fees
     pub unrealized_pnl: Option<Money>,
     /// return since the start in percent
@@ -71,10 +76,12 @@ impl LaneReport {
             state: lane.state.clone(),
             counters: lane.counters,
             usage: lane.usage(),
+            spreads: lane.strategy.spreads(),
             start_equity: account.start_equity(),
             cash: account.cash(),
             equity: account.equity(),
-            realized_pnl: statistics.realized - statistics.fees - statistics.carry,
+            realized_pnl: statistics.realized_pnl(),
+            assets: account.by_asset(),
             unrealized_pnl: account.unrealized(),
             roi_pct: account.roi_pct(),
             max_drawdown_pct: account.max_drawdown_pct(),

@@ -222,7 +222,7 @@ impl Lane {
             Side::Sell => Rounding::Floor,
         };
         let amount = instrument.notional(limit, qty, rounding)?;
-        let fee = amount.times(self.execution.fee, Rounding::Ceil);
+        let fee = amount.times(self.execution.maker, Rounding::Ceil);
         Some(Taken { qty, amount, fee, best: limit })
     }
 

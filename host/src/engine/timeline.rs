@@ -51,6 +51,15 @@ pub struct Moment {
     pub top: Top,
 }
 
+impl Moment {
+    /// True when it tells a new price or status. The others exist because some lane
+    /// asked for them, which must not move an account.
+    #[must_use]
+    pub fn is_price(&self) -> bool {
+        matches!(self.kind, MomentKind::Trade | MomentKind::Book | MomentKind::Status)
+    }
+}
+
 /// The moments of one batch.
 #[derive(Debug)]
 pub struct Timeline {
@@ -162,7 +171,9 @@ impl Timeline {
             index: index as u32,
             ts: block.ts(index).0.max(self.now),
         };
-        if at.ts >= self.deadline {
+        // History tells of the past at one moment: it must not close the intervals
+        // that its next candle is about to tell of.
+        if at.ts >= self.deadline && block.header(index).kind() != words::CANDLE {
             self.clock(at, market, classes);
         }
         self.now = at.ts;
@@ -182,7 +193,8 @@ impl Timeline {
                 let moment = self.push(at, 0, MomentKind::Status, symbol, 0, market);
                 self.status(at, moment, symbol, status, classes);
             }
-            EventRef::Timer => {
+            // What they change holds behind the batch, which ends here.
+            EventRef::Timer | EventRef::Rules { .. } => {
                 self.push(at, 0, MomentKind::Timer, SymbolId(0), 0, market);
             }
         }

@@ -100,13 +100,16 @@ impl Venue<'_> {
     /// The largest quantity whose cost and fee stay within `money`.
     fn within_budget(&self, side: Side, money: Money) -> Result<Qty, RejectReason> {
         let invalid = RejectReason::InvalidNumber;
-        let before_fee = without(money, self.config.fee);
+        let slippage =
+            if self.walks_book() { self.config.book_slippage } else { self.config.slippage };
+        let before_fee = without(without(money, self.config.fee), slippage);
         let mut qty = if self.walks_book() {
             let mut left = before_fee;
             let mut total: i64 = 0;
             for (price, depth) in self.depleted.left(self.book, side) {
-                let take =
-                    self.instrument.affordable(left, Price(price)).ok_or(invalid)?.0.min(depth);
+                // Levels need not end on an increment; only their sum is rounded.
+                let most = self.instrument.affordable_units(left, Price(price));
+                let take = most.ok_or(invalid)?.0.min(depth);
                 total = total.checked_add(take).ok_or(invalid)?;
                 let cost = self.instrument.notional(Price(price), Qty(take), Rounding::Ceil);
                 left = left - cost.ok_or(invalid)?;
@@ -116,22 +119,23 @@ impl Venue<'_> {
             }
             self.instrument.round_qty(Qty(total))
         } else {
-            let budget = without(before_fee, self.config.slippage);
-            self.instrument.affordable(budget, self.reference(side)?).ok_or(invalid)?
+            self.instrument.affordable(before_fee, self.reference(side)?).ok_or(invalid)?
         };
-        // Rounding against the trader can cost a unit more than the estimate;
-        // one increment less is then enough.
-        for _ in 0..3 {
-            if qty.0 <= 0 {
-                return Ok(Qty::ZERO);
-            }
+        // Rounding against the trader can cost a unit more than the estimate, and
+        // rounding the estimate down can have left one: one increment either way.
+        let step = self.instrument.qty_increment.0;
+        let fits = |qty: Qty| -> Result<bool, RejectReason> {
             let taken = self.take(side, qty)?;
-            if taken.amount + taken.fee <= money {
+            Ok(taken.qty == qty && taken.amount + taken.fee <= money)
+        };
+        for _ in 0..3 {
+            if qty.0 <= 0 || fits(qty)? {
                 break;
             }
-            qty = Qty(qty.0 - self.instrument.qty_increment.0);
+            qty = Qty(qty.0 - step);
         }
-        Ok(qty)
+        let more = Qty(qty.0.max(0).saturating_add(step));
+        if fits(more).unwrap_or(false) { Ok(more) } else { Ok(qty.max(Qty::ZERO)) }
     }
 
     /// What an order of `qty` takes: all of it, or what the book has.
@@ -156,16 +160,18 @@ impl Venue<'_> {
     ) -> Result<Taken, RejectReason> {
         let best = self.reference(side)?;
         let invalid = RejectReason::InvalidNumber;
-        // Against the trader: a buyer pays the ceiling, a seller gets the floor.
-        let (rounding, slipped) = match side {
-            Side::Buy => (Rounding::Ceil, Rate::ONE.0.saturating_add(self.config.slippage.0)),
-            Side::Sell => (Rounding::Floor, Rate::ONE.0.saturating_sub(self.config.slippage.0)),
-        };
-        let (filled, product, ratio) = if self.walks_book() {
+        let (filled, product, slippage) = if self.walks_book() {
             let (filled, product) = self.walk(side, qty, limit);
-            (filled, product, Rate::ONE)
+            // A limit is kept, so there is no extra beyond it.
+            let extra = if limit.is_none() { self.config.book_slippage } else { Rate(0) };
+            (filled, product, extra)
         } else {
-            (qty, i128::from(best.0) * i128::from(qty.0), Rate(slipped))
+            (qty, i128::from(best.0) * i128::from(qty.0), self.config.slippage)
+        };
+        // Against the trader: a buyer pays the ceiling, a seller gets the floor.
+        let (rounding, ratio) = match side {
+            Side::Buy => (Rounding::Ceil, Rate(Rate::ONE.0.saturating_add(slippage.0))),
+            Side::Sell => (Rounding::Floor, Rate(Rate::ONE.0.saturating_sub(slippage.0))),
         };
         let amount = self.instrument.amount(product, ratio, rounding).ok_or(invalid)?;
         if let (Some(limit), false) = (limit, self.walks_book()) {

@@ -8,6 +8,8 @@
 //! 2. Where the feed has no book, and always in model `instant`, the whole order
 //!    fills at one price, moved against the trader by the slippage rate: the
 //!    last trade, or in model `instant` the price that caused the order.
+//!    (An extra may be set: then a market order that walks a book fills worse than
+//!    its levels by that rate. An order with a limit keeps to its limit.)
 //! 3. Amounts round against the trader: what is paid rounds up, what is received
 //!    rounds down, fees round up; all to 10^-8 of the quote asset.
 //! 4. Nothing is filled on stale data or while the venue does not trade. Without a
@@ -67,15 +69,17 @@
 
 pub mod bracket;
 pub mod depleted;
+pub mod fees;
 pub mod latency;
 pub mod matching;
 pub mod orders;
 
-use crate::domain::{Rate, Ts};
+use crate::domain::{Money, Rate, Ts};
 use crate::risk::ShortBase;
 
 pub use bracket::{Bracket, Brackets};
 pub use depleted::Depleted;
+pub use fees::{Fees, Rates, Schedule};
 pub use latency::{Delay, LatencyConfig};
 pub use matching::{Taken, Venue, Want};
 pub use orders::{Order, Orders};
@@ -94,10 +98,18 @@ pub enum Model {
 pub struct ExecutionConfig {
     /// how market orders are filled
     pub model: Model,
-    /// fee on the amount of every fill
+    /// fee on the amount of a fill that takes, now
     pub fee: Rate,
     /// without a book, how old the last trade may be to be traded at, nanoseconds
     pub max_trade_age_ns: i64,
+    /// fee on the amount of a fill that waited, now
+    pub maker: Rate,
+    /// how both follow from what was traded
+    pub schedule: Schedule,
+    /// volume of thirty days on top of what is traded here
+    pub volume: Money,
+    /// how much worse than the levels that it walks a market order fills
+    pub book_slippage: Rate,
     /// how far a price without a book moves against the trader
     pub slippage: Rate,
     /// all shorts together may be worth this many times the base
@@ -113,6 +125,10 @@ impl Default for ExecutionConfig {
         Self {
             model: Model::Book,
             fee: Rate(1_000_000),
+            maker: Rate(1_000_000),
+            schedule: Schedule::Flat,
+            volume: Money::ZERO,
+            book_slippage: Rate(0),
             slippage: Rate(500_000),
             max_trade_age_ns: 60 * Ts::SECOND,
             max_short_leverage: Rate(2_000_000_000),

@@ -18,7 +18,8 @@
 //! CRC refuses stale bytes of another segment; the chain, the first half of
 //! BLAKE3 over the chain before and the record, refuses whatever was swapped,
 //! repeated or left out. `synced up to` is the last sequence number that was
-//! durable when the record was written.
+//! durable when the record was written. A bad record that a later one calls durable
+//! is damage; without such a word it was never wholly written, as a crash leaves it.
 
 mod payload;
 mod record;
@@ -28,8 +29,8 @@ mod segment;
 mod tests;
 
 pub use payload::{
-    Bytes, ChainHead, Decision, Ended, Inputs, Manifest, Outputs, PayloadError, StrategyRecord,
-    decode, encode,
+    Bytes, ChainHead, Commanded, Decision, Ended, Inputs, Manifest, Outputs, PayloadError,
+    StrategyRecord, SwapRecord, VerdictRecord, decode, encode,
 };
 pub use record::{Chain, HEAD_LEN, Kind, PAYLOAD_MAX, Record};
 pub use scan::{Damage, End, Scanner};

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::domain::{Fill, Instrument, OrderId, Qty, RejectReason, SymbolId, Ts};
+use crate::domain::{Fill, Instrument, Money, OrderId, Qty, RejectReason, SymbolId, Ts};
 use crate::input::InputBlock;
 use crate::words::Header;
 
@@ -34,6 +34,25 @@ pub struct StrategyRecord {
     pub sha256: String,
     /// true when the lock file was bypassed
     pub unsigned: bool,
+    /// limits of its own, as JSON; empty when there are none
+    #[serde(default)]
+    pub limits: String,
+    /// true when it was granted the deterministic WASI
+    #[serde(default)]
+    pub wasi: bool,
+}
+
+/// A module that takes another one's place, between two events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwapRecord {
+    /// the lane's number
+    pub lane: u16,
+    /// the engine's clock
+    pub ts: Ts,
+    /// SHA-256 of the module that ran, in hex
+    pub from: String,
+    /// the new one
+    pub to: StrategyRecord,
 }
 
 /// What runs: enough to run it again.
@@ -63,6 +82,21 @@ pub struct Manifest {
     pub files: Vec<String>,
 }
 
+/// A fault that no replay would find: the wall clock stopped a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictRecord {
+    /// the lane's number
+    pub lane: u16,
+    /// events that it had consumed
+    pub events: u64,
+    /// order news that it had been told
+    pub updates: u64,
+    /// faults that it had had
+    pub faults: u64,
+    /// true for its last call
+    pub stopping: bool,
+}
+
 /// Market events, as exact words and exchange times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
@@ -74,6 +108,17 @@ pub struct Inputs {
     pub events: u32,
     /// words, then times, compressed
     pub data: Bytes,
+}
+
+/// A command to the engine, at its place among the inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commanded<C> {
+    /// its sequence number
+    pub seq: u64,
+    /// its time
+    pub ts: Ts,
+    /// what was commanded
+    pub command: C,
 }
 
 /// What an engine decided, without what only the strategy said.
@@ -106,6 +151,15 @@ pub enum Decision {
         symbol: SymbolId,
         /// how much was left
         leaves: Qty,
+    },
+    /// a short was charged
+    Charge {
+        /// which
+        symbol: SymbolId,
+        /// how much, in the symbol's quote asset
+        amount: Money,
+        /// what for: `opening` or `rollover`
+        kind: String,
     },
     /// requests beyond what one event may ask for were dropped
     Dropped {

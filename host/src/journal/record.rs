@@ -28,13 +28,31 @@ pub enum Kind {
     Ended = 4,
     /// the segment is full and another follows
     Sealed = 5,
+    /// a command that the engine is about to take
+    Command = 6,
+    /// a module is about to take another one's place
+    Swap = 7,
+    /// the wall clock stopped a strategy
+    Verdict = 8,
+    /// nothing but the head, which says what is durable: written behind a sync, so
+    /// that a bad record before it is known for damage
+    Synced = 9,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        [Self::Manifest, Self::Inputs, Self::Outputs, Self::Ended, Self::Sealed]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        const ALL: [Kind; 9] = [
+            Kind::Manifest,
+            Kind::Inputs,
+            Kind::Outputs,
+            Kind::Ended,
+            Kind::Sealed,
+            Kind::Command,
+            Kind::Swap,
+            Kind::Verdict,
+            Kind::Synced,
+        ];
+        ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 
@@ -127,6 +145,11 @@ impl<'a> Framed<'a> {
     /// Its sequence number.
     pub(super) fn seq(&self) -> u64 {
         u64_at(self.body, 4)
+    }
+
+    /// The last record that was durable when this one was written.
+    pub(super) fn synced_upto(&self) -> u64 {
+        u64_at(self.body, 28)
     }
 
     /// True when it follows a record with that chain.

@@ -30,7 +30,8 @@ pub enum End {
     Clean,
     /// with a seal: the segment that should follow is not there
     Sealed,
-    /// with bytes that were never wholly written: nothing sound follows them
+    /// with bytes that were never wholly written: nothing says that they were
+    /// durable
     Torn(Damage),
 }
 
@@ -80,9 +81,11 @@ impl Scanner {
         self.sealed = false;
         if let Err(what) = self.header(bytes) {
             let damage = self.damage(0, what);
-            // A segment is begun by its header: without one it holds nothing.
-            let begun = last && bytes.len() < HEADER_LEN && self.segment > 1;
-            return if begun { Ok(End::Torn(damage)) } else { Err(damage) };
+            // A header is durable before a record follows it: without either, the
+            // segment was about to be begun.
+            let begun = last && self.segment > 1 && Header::decode(bytes).is_err();
+            let followed = || self.framed_in(bytes).next().is_some();
+            return if begun && !followed() { Ok(End::Torn(damage)) } else { Err(damage) };
         }
         let mut at = HEADER_LEN;
         while at < bytes.len() {
@@ -136,15 +139,19 @@ impl Scanner {
         Ok((record, framed.length))
     }
 
-    /// A bad record: torn when nothing that should come later stands behind it.
+    /// A bad record: torn unless one behind it says that it was durable. Without a
+    /// sync, blocks reach a disk in any order, so that what merely stands behind it
+    /// proves nothing.
     fn bad(&self, bytes: &[u8], at: usize, what: &str, last: bool) -> Result<End, Damage> {
         let damage = self.damage(at, what);
-        // An earlier record's bytes, left over in a file, prove nothing; a later
-        // one was written after this place had been.
-        let later = (at..bytes.len()).any(|from| {
-            Framed::read(self.segment, &bytes[from..]).is_ok_and(|framed| framed.seq() > self.seq)
-        });
-        if last && !later && !self.sealed { Ok(End::Torn(damage)) } else { Err(damage) }
+        let known = || self.framed_in(&bytes[at..]).any(|one| one.synced_upto() > self.seq);
+        if last && !self.sealed && !known() { Ok(End::Torn(damage)) } else { Err(damage) }
+    }
+
+    /// The whole and sound records of this segment anywhere in these bytes.
+    fn framed_in<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = Framed<'a>> {
+        let segment = self.segment;
+        (0..bytes.len()).filter_map(move |from| Framed::read(segment, &bytes[from..]).ok())
     }
 
     fn damage(&self, offset: usize, what: &str) -> Damage {

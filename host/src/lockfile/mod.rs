@@ -16,6 +16,8 @@
 mod candidate;
 mod guard;
 mod hash;
+mod limits;
+mod owner;
 mod private;
 mod store;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use candidate::{Candidate, CandidateError, read_beneath, read_candidate, read_named, scan};
 pub use guard::{LockSource, public_key};
 pub use hash::{NotSha256, Sha256};
+pub use limits::{LimitOverride, Profile};
 pub use private::PrivateFolder;
 pub use store::LockError;
 
@@ -62,18 +65,6 @@ impl Wasi {
     fn is_refused(&self) -> bool {
         *self == Self::Refused
     }
-}
-
-/// Limits that replace the configured ones for a single strategy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitOverride {
-    /// fuel per market event
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuel_per_event: Option<u64>,
-    /// bytes of all memories and tables together
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
 }
 
 /// A strategy that may run.
@@ -125,6 +116,20 @@ pub struct Revoked {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
+
+/// A hash that was allowed until another build of its name was. It does not run,
+/// but a record of a run that had it may be checked with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Superseded {
+    /// what was allowed
+    pub sha256: Sha256,
+    /// under this name
+    pub name: String,
+}
+
+/// The most superseded hashes that are remembered, newest last.
+const SUPERSEDED_MAX: usize = 1_000;
 
 /// What the lock file says of a hash.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,6 +201,7 @@ pub struct Approved {
     candidate: Candidate,
     entry: Option<Box<Entry>>,
     wasi: Wasi,
+    limits: LimitOverride,
 }
 
 impl Approved {
@@ -203,7 +209,13 @@ impl Approved {
     /// it is allowed. Every result of such a strategy says UNSIGNED.
     #[must_use]
     pub fn unsigned(candidate: Candidate, wasi: Wasi) -> Self {
-        Self { candidate, entry: None, wasi }
+        Self { candidate, entry: None, wasi, limits: LimitOverride::default() }
+    }
+
+    /// The same bytes under these limits.
+    #[must_use]
+    pub fn limited(self, limits: LimitOverride) -> Self {
+        Self { limits, ..self }
     }
 
     /// The approved bytes and their hash.
@@ -230,10 +242,10 @@ impl Approved {
         self.wasi
     }
 
-    /// The limits of the lock file's entry that replace the configured ones.
+    /// The limits that replace the configured ones.
     #[must_use]
     pub fn limits(&self) -> LimitOverride {
-        self.entry.as_ref().and_then(|entry| entry.limits).unwrap_or_default()
+        self.limits
     }
 }
 
@@ -251,6 +263,8 @@ pub struct Lock {
     entries: Vec<Entry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     revoked: Vec<Revoked>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    superseded: Vec<Superseded>,
     /// digest of the file this was read from; none when there was no file
     #[serde(skip)]
     source: Option<Sha256>,
@@ -264,6 +278,7 @@ impl Default for Lock {
             prev_sha256: None,
             entries: Vec::new(),
             revoked: Vec::new(),
+            superseded: Vec::new(),
             source: None,
         }
     }
@@ -319,7 +334,8 @@ impl Lock {
         let (sha256, path) = (candidate.sha256(), candidate.path().to_owned());
         match self.lookup(&sha256, now) {
             Verdict::Allowed(entry) => {
-                Ok(Approved { candidate, wasi: entry.wasi, entry: Some(Box::new(entry.clone())) })
+                let (wasi, limits) = (entry.wasi, entry.limits.unwrap_or_default());
+                Ok(Approved { candidate, wasi, limits, entry: Some(Box::new(entry.clone())) })
             }
             Verdict::Unlisted => Err(Refusal::Unlisted { sha256, path }),
             Verdict::Revoked(revoked) => Err(Refusal::Revoked {
@@ -348,6 +364,13 @@ impl Lock {
             });
         }
         store::check_name(&entry.name)?;
+        for known in self.entries.iter().filter(|known| known.name == entry.name) {
+            let (sha256, name) = (known.sha256, known.name.clone());
+            self.superseded.push(Superseded { sha256, name });
+        }
+        self.superseded.retain(|known| known.sha256 != entry.sha256);
+        let surplus = self.superseded.len().saturating_sub(SUPERSEDED_MAX);
+        self.superseded.drain(..surplus);
         self.entries.retain(|known| known.sha256 != entry.sha256 && known.name != entry.name);
         self.entries.push(entry);
         self.entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -369,7 +392,27 @@ impl Lock {
     /// The WASI that these bytes are granted by their entry, if they have one.
     #[must_use]
     pub fn wasi(&self, sha256: &Sha256) -> Wasi {
-        self.entries.iter().find(|entry| entry.sha256 == *sha256).map_or(Wasi::Refused, |e| e.wasi)
+        self.by_hash(sha256).map_or(Wasi::Refused, |entry| entry.wasi)
+    }
+
+    /// The limits that their entry sets for these bytes.
+    #[must_use]
+    pub fn limits(&self, sha256: &Sha256) -> LimitOverride {
+        self.by_hash(sha256).and_then(|entry| entry.limits).unwrap_or_default()
+    }
+
+    fn by_hash(&self, sha256: &Sha256) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.sha256 == *sha256)
+    }
+
+    /// True when these bytes are allowed, were until their permission ran out or
+    /// another build took their place, and were never denied.
+    #[must_use]
+    pub fn was_allowed(&self, sha256: &Sha256) -> bool {
+        let denied = self.revoked.iter().any(|known| known.sha256 == *sha256);
+        let known = self.by_hash(sha256).is_some()
+            || self.superseded.iter().any(|known| known.sha256 == *sha256);
+        known && !denied
     }
 
     /// The entry of this name.

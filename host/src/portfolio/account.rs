@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ledger::{Entry, Ledger, Owner, Unit};
+use super::over_time::{Charge, ChargeKind};
 use super::position::Change;
+use super::totals::Booked;
 use super::{Breakdown, InvariantBroken, Metrics, Position, RoundTrip, Statistics, Terms};
-use crate::domain::decimal;
 use crate::domain::{Action, Fill, InstrumentTable, Money, Qty, Rounding, SymbolId};
 
 /// What an account starts with.
@@ -45,37 +46,39 @@ pub enum StartError {
 
 /// A quote asset of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Asset {
-    name: String,
+pub(super) struct Asset {
+    pub(super) name: String,
     /// the symbol whose mark converts it to the currency; none for the currency
-    rate: Option<SymbolId>,
+    pub(super) rate: Option<SymbolId>,
 }
 
 /// One strategy's account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
-    instruments: InstrumentTable,
-    assets: Vec<Asset>,
+    pub(super) instruments: InstrumentTable,
+    pub(super) assets: Vec<Asset>,
     /// by symbol: the number of its quote asset
     pub(super) quote: Vec<u8>,
     pub(super) ledger: Ledger,
     pub(super) positions: Vec<Position>,
     /// by symbol: twice the mark price, 0 while unknown
-    marks: Vec<i64>,
+    pub(super) marks: Vec<i64>,
     /// by symbol: value of the position in its quote asset
-    values: Vec<Money>,
-    open_positions: usize,
-    foreign_cash: bool,
+    pub(super) values: Vec<Money>,
+    pub(super) open_positions: usize,
+    pub(super) foreign_cash: bool,
     pub(super) equity: Option<Money>,
-    start_equity: Option<Money>,
-    peak: Money,
-    trough: Money,
-    max_drawdown_pct: u64,
+    pub(super) start_equity: Option<Money>,
+    pub(super) peak: Money,
+    pub(super) trough: Money,
+    pub(super) max_drawdown_pct: u64,
     /// number of the last fill that was booked
     last_fill: u64,
     pub(super) terms: Terms,
     /// when the next charge on a short falls due
     pub(super) due: i64,
+    /// booked and not yet told
+    pub(super) charges: Vec<Charge>,
     pub(super) metrics: Metrics,
     pub(super) breakdown: Breakdown,
     /// by symbol: twice its first price, 0 while there was none
@@ -85,10 +88,6 @@ pub struct Account {
     /// statistics over fills and round trips
     pub statistics: Statistics,
 }
-
-/// Percent in the unit that drawdowns are kept in: 10^-9 of the peak, rounded
-/// up, so that a state compares and hashes exactly.
-const DRAWDOWN_UNIT: i128 = 1_000_000_000;
 
 impl Account {
     /// Opens an account over the symbols of a run.
@@ -137,6 +136,7 @@ impl Account {
             last_fill: 0,
             terms: Terms::default(),
             due: i64::MAX,
+            charges: Vec::new(),
             metrics: Metrics::new(Terms::default().sample_ns),
             breakdown: Breakdown::new(count),
             first: vec![0; count],
@@ -195,44 +195,6 @@ impl Account {
         Money(self.ledger.balance(Owner::Strategy, unit))
     }
 
-    /// Cash in the quote asset of a symbol less what open shorts quoted in it
-    /// would cost to close at their marks: what may be spent on a long. The
-    /// proceeds of a short are not the strategy's to spend.
-    #[must_use]
-    pub fn spendable(&self, symbol: SymbolId) -> Money {
-        let asset = self.quote[symbol.index()];
-        let owed = (0..self.positions.len())
-            .filter(|&s| self.quote[s] == asset && self.positions[s].qty.0 < 0)
-            .map(|s| self.values[s])
-            .sum::<Money>();
-        self.cash_for(symbol) + owed
-    }
-
-    /// What all shorts are worth at their marks, in the account currency,
-    /// positive. Shorts in an asset that cannot be valued count as unbounded.
-    #[must_use]
-    pub fn short_notional(&self) -> Option<Money> {
-        let mut total = Money::ZERO;
-        for (index, position) in self.positions.iter().enumerate() {
-            if position.qty.0 < 0 {
-                total = total - self.to_currency(self.quote[index], self.values[index])?;
-            }
-        }
-        Some(total)
-    }
-
-    /// Converts an amount of a symbol's quote asset to the account currency,
-    /// rounded down; `None` while there is no mark for the rate.
-    #[must_use]
-    pub fn in_currency(&self, symbol: SymbolId, amount: Money) -> Option<Money> {
-        self.to_currency(self.quote[symbol.index()], amount)
-    }
-
-    /// The symbols whose marks convert other assets to the currency.
-    pub fn rates(&self) -> impl Iterator<Item = SymbolId> {
-        self.assets.iter().filter_map(|asset| asset.rate)
-    }
-
     /// A symbol's position.
     #[must_use]
     pub fn position(&self, symbol: SymbolId) -> &Position {
@@ -242,113 +204,6 @@ impl Account {
     /// All positions that are not flat.
     pub fn open_positions(&self) -> impl Iterator<Item = (SymbolId, &Position)> {
         (0_u16..).map(SymbolId).zip(&self.positions).filter(|(_, p)| !p.is_flat())
-    }
-
-    /// True when a change of a mark can change the equity.
-    #[must_use]
-    pub fn needs_marks(&self) -> bool {
-        self.open_positions > 0 || self.foreign_cash
-    }
-
-    /// Equity at the last marks; unknown until every asset held has a mark.
-    #[must_use]
-    pub fn equity(&self) -> Option<Money> {
-        self.equity
-    }
-
-    /// Equity at the first moment when it was known.
-    #[must_use]
-    pub fn start_equity(&self) -> Option<Money> {
-        self.start_equity
-    }
-
-    /// The highest equity so far.
-    #[must_use]
-    pub fn peak(&self) -> Option<Money> {
-        self.start_equity.map(|_| self.peak)
-    }
-
-    /// Return since the start in percent; unknown while the equity is.
-    #[must_use]
-    #[allow(clippy::float_arithmetic, reason = "a statistic")]
-    pub fn roi_pct(&self) -> Option<f64> {
-        let (start, now) = (self.start_equity?, self.equity?);
-        Some(100.0 * (now - start).to_f64() / start.to_f64())
-    }
-
-    /// The largest fall from a peak so far, in percent of that peak, sampled at
-    /// every mark.
-    #[must_use]
-    #[allow(clippy::float_arithmetic, reason = "a statistic")]
-    pub fn max_drawdown_pct(&self) -> f64 {
-        self.max_drawdown_pct as f64 / 1e7
-    }
-
-    /// The present fall from the peak in percent.
-    #[must_use]
-    #[allow(clippy::float_arithmetic, reason = "a statistic")]
-    pub fn drawdown_pct(&self) -> Option<f64> {
-        let now = self.equity?;
-        Some(100.0 * (self.peak - now).to_f64() / self.peak.to_f64())
-    }
-
-    /// Profit of open positions at their marks, before fees, in the currency.
-    #[must_use]
-    pub fn unrealized(&self) -> Option<Money> {
-        let mut total = Money::ZERO;
-        for (symbol, position) in self.open_positions() {
-            let value = self.values[symbol.index()];
-            let cost = if position.qty.0 > 0 { position.cost } else { -position.cost };
-            total = total + self.in_currency(symbol, value - cost)?;
-        }
-        Some(total)
-    }
-
-    /// Takes a symbol's mark (twice the price) and samples the equity when it
-    /// can have changed.
-    pub fn mark(&mut self, symbol: SymbolId, twice_price: i64) -> Result<(), InvariantBroken> {
-        let index = symbol.index();
-        // No price is known: the last one that was stays.
-        if self.marks[index] == twice_price || twice_price <= 0 {
-            return Ok(());
-        }
-        self.marks[index] = twice_price;
-        let before = self.values[index];
-        if !self.positions[index].is_flat() {
-            self.revalue(symbol)?;
-            self.positions[index].excurse(self.values[index]);
-        }
-        match self.equity {
-            // The common case, exact: only this position's value changed.
-            Some(equity)
-                if self.quote[index] == 0 && !self.foreign_cash && !self.is_rate(symbol) =>
-            {
-                let delta = self.values[index] - before;
-                if delta != Money::ZERO {
-                    self.track(equity + delta);
-                }
-            }
-            _ => self.sample(),
-        }
-        Ok(())
-    }
-
-    /// True when this symbol's mark converts another asset of the account.
-    fn is_rate(&self, symbol: SymbolId) -> bool {
-        self.assets.len() > 1 && self.assets.iter().any(|a| a.rate == Some(symbol))
-    }
-
-    fn revalue(&mut self, symbol: SymbolId) -> Result<(), InvariantBroken> {
-        let index = symbol.index();
-        let qty = self.positions[index].qty;
-        self.values[index] = if qty.is_zero() {
-            Money::ZERO
-        } else {
-            self.instruments.at(symbol).value_at(self.marks[index], qty).ok_or_else(|| {
-                InvariantBroken(format!("the value of {qty:?} at {} overflows", self.marks[index]))
-            })?
-        };
-        Ok(())
     }
 
     /// Books a fill, whose action fits the position. One that was booked before
@@ -377,17 +232,27 @@ impl Account {
         self.last_fill = fill.id;
         self.post(fill)?;
         let change = self.change(fill, reason)?;
-        self.statistics.on_fill(fill, change.realized);
+        let own = Booked {
+            amount: Some(fill.amount),
+            fee: Some(fill.fee),
+            realized: Some(change.realized),
+        };
+        let booked = self.booked(fill, change.realized);
+        self.statistics.on_fill(fill, &booked);
         let tag = self.positions[fill.symbol.index()].tag.clone();
-        self.breakdown.on_fill(fill, change.realized, &tag);
+        self.breakdown.on_fill(fill.symbol, &own, &booked, &tag);
         if fill.action == Action::Short {
-            self.charge(fill.symbol, fill.amount.times(self.terms.short_open, Rounding::Ceil))?;
+            let amount = fill.amount.times(self.terms.short_open, Rounding::Ceil);
+            self.charge(fill.symbol, amount, ChargeKind::Opening)?;
         }
         let trip = change.closed.map(|p| RoundTrip::of(self.statistics.closed + 1, &p, fill));
         if let Some(trip) = &trip {
-            self.statistics.on_round_trip(trip.clone());
-            self.breakdown.on_round_trip(trip);
-            self.metrics.on_round_trip(trip.net());
+            let net = self.in_currency(fill.symbol, trip.net());
+            self.statistics.on_round_trip(trip.clone(), net);
+            self.breakdown.on_round_trip(trip, net);
+            if let Some(net) = net {
+                self.metrics.on_round_trip(net);
+            }
         }
         self.set_due();
         self.metrics.expose(self.open_positions > 0);
@@ -457,67 +322,6 @@ impl Account {
         } else {
             Err(InvariantBroken(format!("{fill:?} on a position of {held}")))
         }
-    }
-
-    fn to_currency(&self, asset: u8, amount: Money) -> Option<Money> {
-        if asset == 0 || amount == Money::ZERO {
-            return Some(amount);
-        }
-        let rate = self.assets[usize::from(asset)].rate?;
-        let mark = self.marks[rate.index()];
-        if mark == 0 {
-            return None;
-        }
-        let scale = decimal::pow10(u32::from(self.instruments.at(rate).price_decimals))?;
-        let product = amount.0.checked_mul(i128::from(mark))?;
-        Some(Money(decimal::div_rounded(product, 2 * scale, Rounding::Floor)))
-    }
-
-    /// Equity from the ledger and the marks, without the running value.
-    #[must_use]
-    pub fn recompute_equity(&self) -> Option<Money> {
-        let mut total = Money::ZERO;
-        for number in 0..self.assets.len() {
-            let number = u8::try_from(number).ok()?;
-            let mut amount = Money(self.ledger.balance(Owner::Strategy, Unit::Asset(number)));
-            for (symbol, position) in self.open_positions() {
-                if self.quote[symbol.index()] == number {
-                    let mark = self.marks[symbol.index()];
-                    amount = amount + self.instruments.at(symbol).value_at(mark, position.qty)?;
-                }
-            }
-            total = total + self.to_currency(number, amount)?;
-        }
-        Some(total)
-    }
-
-    pub(super) fn sample(&mut self) {
-        if let Some(equity) = self.recompute_equity() {
-            self.track(equity);
-        }
-    }
-
-    /// Follows peak and drawdown. The ratio is computed only at a new low since
-    /// the peak, where alone it can grow.
-    fn track(&mut self, equity: Money) {
-        self.equity = Some(equity);
-        let mut deeper = false;
-        if self.start_equity.is_none() {
-            self.start_equity = Some(equity);
-            self.peak = equity;
-            self.trough = equity;
-        } else if equity > self.peak {
-            self.peak = equity;
-            self.trough = equity;
-        } else if equity < self.trough {
-            self.trough = equity;
-            let fall = (self.peak - equity).0 * DRAWDOWN_UNIT;
-            let ratio = decimal::div_rounded(fall, self.peak.0.max(1), Rounding::Ceil);
-            let ratio = u64::try_from(ratio).unwrap_or(u64::MAX);
-            deeper = ratio > self.max_drawdown_pct;
-            self.max_drawdown_pct = self.max_drawdown_pct.max(ratio);
-        }
-        self.metrics.follow(equity, self.peak, deeper);
     }
 
     /// Checks everything that must hold between fills.

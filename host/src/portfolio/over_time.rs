@@ -8,11 +8,45 @@
 //! by the clock and is booked at the next event of the account's symbols, before
 //! that event's price.
 
+use serde::{Deserialize, Serialize};
+
 use super::ledger::{Entry, Owner, Unit};
 use super::metrics::{Curve, Summary};
 use super::{Account, Breakdown, InvariantBroken, Terms};
 use crate::domain::{Money, Rounding, SymbolId, Ts};
 use crate::portfolio::metrics::Facts;
+
+/// Why a short was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargeKind {
+    /// it was opened or added to
+    Opening,
+    /// it stayed open
+    Rollover,
+}
+
+impl ChargeKind {
+    /// The name used in files and output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Rollover => "rollover",
+        }
+    }
+}
+
+/// A charge that was booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// the short
+    pub symbol: SymbolId,
+    /// how much, in the symbol's quote asset
+    pub amount: Money,
+    /// why
+    pub kind: ChargeKind,
+}
 
 impl Account {
     /// Sets what is charged and how it is measured, before the first event.
@@ -53,6 +87,7 @@ impl Account {
         &mut self,
         symbol: SymbolId,
         amount: Money,
+        kind: ChargeKind,
     ) -> Result<(), InvariantBroken> {
         if !amount.is_positive() {
             return Ok(());
@@ -62,11 +97,25 @@ impl Account {
             Entry::new(Owner::Strategy, unit, -amount.0),
             Entry::new(Owner::Carry, unit, amount.0),
         ])?;
+        let converted = self.cost_in_currency(symbol, amount);
         let position = &mut self.positions[symbol.index()];
         position.carry = position.carry + amount;
-        self.statistics.on_carry(amount);
-        self.breakdown.on_carry(symbol, amount, &position.tag);
+        self.statistics.on_carry(converted);
+        self.breakdown.on_carry(symbol, amount, converted, &position.tag);
+        self.charges.push(Charge { symbol, amount, kind });
         Ok(())
+    }
+
+    /// Takes the charges that were booked since the last call, in order.
+    #[must_use]
+    pub fn take_charges(&mut self) -> Vec<Charge> {
+        std::mem::take(&mut self.charges)
+    }
+
+    /// True when a charge falls due at or before `now`.
+    #[must_use]
+    pub fn is_due(&self, now: Ts) -> bool {
+        now.0 >= self.due
     }
 
     fn roll_over(&mut self, now: Ts) -> Result<(), InvariantBroken> {
@@ -81,7 +130,7 @@ impl Account {
             let each = position.cost.times(self.terms.short_rollover, Rounding::Ceil);
             let amount = each.0.checked_mul(i128::from(times)).map(Money);
             let overflow = || InvariantBroken(format!("charges of {each} overflow at {now:?}"));
-            self.charge(symbol, amount.ok_or_else(overflow)?)?;
+            self.charge(symbol, amount.ok_or_else(overflow)?, ChargeKind::Rollover)?;
         }
         self.set_due();
         self.sample();

@@ -1,10 +1,12 @@
 //! One program a folder.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
+
+use super::storage::make_folders;
 
 /// The file that is locked.
 const NAME: &str = ".lock";
@@ -21,7 +23,7 @@ impl Lock {
     /// # Errors
     /// A folder that cannot be written.
     pub fn take(folder: &Path) -> io::Result<Option<Self>> {
-        fs::create_dir_all(folder)?;
+        make_folders(folder)?;
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(NAME))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

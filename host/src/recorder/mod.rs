@@ -4,7 +4,8 @@
 //! 1. An error of a write or a sync is final. A sync is never tried again: after
 //!    a failed one the kernel may hold the pages for written.
 //! 2. What [`Recorder::sync`] returned well for is durable: the file's data, and
-//!    its name in the folder.
+//!    its name in the folder. A record behind it says so, which tells damage from
+//!    what a crash left half written.
 
 mod lock;
 mod storage;
@@ -33,6 +34,10 @@ pub struct Recorder<S> {
     seq: u64,
     chain: Chain,
     synced: u64,
+    /// the last record that the word about a sync follows
+    told: u64,
+    /// times of the last record
+    last: (i64, i64),
     buffer: Vec<u8>,
     failed: bool,
     limit: u64,
@@ -57,11 +62,16 @@ impl<S: Storage> Recorder<S> {
             seq: 0,
             chain: [0; 16],
             synced: 0,
+            told: 0,
+            last: (0, 0),
             buffer: Vec::new(),
             failed: false,
             limit,
         };
-        recorder.guarded(|recorder| recorder.begin([0; 16]))?;
+        recorder.guarded(|recorder| {
+            recorder.announce()?;
+            recorder.begin([0; 16])
+        })?;
         Ok(recorder)
     }
 
@@ -95,7 +105,18 @@ impl<S: Storage> Recorder<S> {
     /// # Errors
     /// Those of the disk; all later calls then fail too.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.guarded(Self::write_through)
+        self.guarded(|recorder| {
+            if recorder.told == recorder.seq {
+                return Ok(());
+            }
+            recorder.write_through()?;
+            // Not synced itself: what it says of the records before it is true
+            // whenever it can be read.
+            let (event_ns, wall_ns) = recorder.last;
+            recorder.put(Kind::Synced, 0, event_ns, wall_ns, Vec::new())?;
+            recorder.told = recorder.seq;
+            recorder.flush()
+        })
     }
 
     /// The number of the last record that is durable.
@@ -115,23 +136,29 @@ impl<S: Storage> Recorder<S> {
         Ok(done)
     }
 
-    /// Begins the next segment, durable before anything is written to it.
+    /// Makes the next segment's file, whose name is durable before a seal says that
+    /// it follows.
+    fn announce(&mut self) -> io::Result<()> {
+        self.storage.create(&segment_name(self.segment + 1))?;
+        self.storage.sync_folder()
+    }
+
+    /// Begins the next segment: its header is durable before a record follows it.
     fn begin(&mut self, before: Chain) -> io::Result<()> {
         self.segment += 1;
         let header =
             Header { run: self.run, segment: self.segment, first_seq: self.seq + 1, before };
         let name = segment_name(self.segment);
-        self.storage.create(&name)?;
         self.digest = blake3::Hasher::new();
         self.size = HEADER_LEN as u64;
         self.buffer.extend(header.encode());
         self.flush()?;
-        self.storage.sync(&name)?;
-        self.storage.sync_folder()
+        self.storage.sync(&name)
     }
 
     /// Seals this segment and begins the next.
     fn roll(&mut self, event_ns: i64, wall_ns: i64) -> io::Result<()> {
+        self.announce()?;
         self.put(Kind::Sealed, 0, event_ns, wall_ns, Vec::new())?;
         self.write_through()?;
         let mut before = [0; 16];
@@ -153,7 +180,7 @@ impl<S: Storage> Recorder<S> {
         let length = self.buffer.len();
         self.chain = record.write(self.segment, self.chain, &mut self.buffer);
         self.size += (self.buffer.len() - length) as u64;
-        self.seq = seq;
+        (self.seq, self.last) = (seq, (event_ns, wall_ns));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// What a recorder needs of a folder.
@@ -46,12 +47,10 @@ impl Folder {
     /// Those of the disk.
     pub fn create(path: &Path) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+            make_folders(parent)?;
         }
         fs::create_dir(path)?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
-        }
+        sync_names(path)?;
         Ok(Self { path: path.to_owned(), open: BTreeMap::new() })
     }
 
@@ -64,8 +63,11 @@ impl Storage for Folder {
     fn create(&mut self, name: &str) -> io::Result<()> {
         let path = self.path.join(name);
         let file = OpenOptions::new().append(true).create_new(true).open(path)?;
-        // Segments are written one after the other: the one before is done.
-        self.open.clear();
+        // A segment is sealed when the next one's file is there; those before are
+        // done.
+        while self.open.len() > 1 {
+            self.open.pop_first();
+        }
         self.open.insert(name.to_owned(), file);
         Ok(())
     }
@@ -75,11 +77,40 @@ impl Storage for Folder {
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
-        self.file(name)?.sync_data()
+        let file = self.file(name)?;
+        file.sync_data()?;
+        // A file without a name keeps nothing once it is closed.
+        if file.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} was removed")));
+        }
+        Ok(())
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+}
+
+/// Makes a folder and those above it, each durable in the one above.
+pub(super) fn make_folders(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_folders(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
+        _ => sync_names(path),
+    }
+}
+
+/// Makes the name of `path` durable in the folder that holds it.
+fn sync_names(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }
 
@@ -89,7 +120,8 @@ pub fn segment_name(number: u64) -> String {
     format!("{number:08}.journal")
 }
 
-/// The segments in a folder, in order of their numbers.
+/// The segments in a folder, in order of their numbers. A last file without a byte
+/// is left out: it is there before the segment before it is sealed.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -102,5 +134,11 @@ pub fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     found.sort();
+    if let Some(last) = found.last()
+        && found.len() > 1
+        && fs::metadata(last)?.len() == 0
+    {
+        found.pop();
+    }
     Ok(found)
 }

@@ -1,6 +1,7 @@
 //! A running strategy: its store, its budgets, and what becomes of its calls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
@@ -8,12 +9,13 @@ use wasmtime::component::InstancePre;
 use super::contract::{bindings, descriptor, wit};
 use super::fault::{fault_of, fault_of_panic};
 use super::limits::Limits;
+use super::meter::{Kind, Meter};
 use super::runtime::{Runtime, ticks};
 use super::state::State;
 use super::wasi::World;
 use crate::strategy::{
-    Descriptor, Effects, Fault, FaultKind, HistoryRef, OrderUpdate, StartInfo, Strategy, Usage,
-    clean_text,
+    Descriptor, EffectLimits, Effects, Fault, FaultKind, HistoryRef, OrderUpdate, Spreads,
+    StartInfo, Strategy, Usage, clean_text,
 };
 use crate::words::Header;
 
@@ -27,11 +29,15 @@ pub struct Guest {
     live: Option<Live>,
     fault: Option<Fault>,
     limits: Limits,
-    usage: Usage,
+    meter: Meter,
     /// Fuel that the last call used.
     last_call: u64,
+    second: Second,
+    /// What another instance is made of.
+    pre: InstancePre<State>,
+    wasi: bool,
     /// Keeps the wall-clock backstop ticking for as long as the guest lives.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 struct Live {
@@ -39,8 +45,17 @@ struct Live {
     world: bindings::Strategy,
 }
 
+/// The present second of market time.
+#[derive(Default)]
+struct Second {
+    number: u64,
+    /// fuel used in it
+    fuel: u64,
+}
+
 /// What one call is given.
 struct Budget<'a> {
+    kind: Kind,
     fuel: u64,
     events: u32,
     /// none for calls whose requests nobody would see
@@ -50,7 +65,7 @@ struct Budget<'a> {
 
 impl Budget<'_> {
     fn silent(fuel: u64) -> Self {
-        Self { fuel, events: 1, effects: None, history: None }
+        Self { kind: Kind::Other, fuel, events: 1, effects: None, history: None }
     }
 }
 
@@ -71,7 +86,6 @@ impl Guest {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
-        let mut usage = Usage { calls: 0, fuel: limits.fuel.instantiate, ..Usage::default() };
         let made = catch_unwind(AssertUnwindSafe(|| {
             store.set_fuel(limits.fuel.instantiate)?;
             store.set_epoch_deadline(ticks(limits.deadline.call_ms));
@@ -83,37 +97,55 @@ impl Guest {
             Ok(Err(error)) => return Err(fault_of(&error, store.data().last_error.as_deref())),
             Err(payload) => return Err(fault_of_panic(&*payload)),
         };
-        usage.fuel -= store.get_fuel().unwrap_or(0).min(usage.fuel);
-        usage.memory_bytes = store.data().limiter.memory_bytes();
-        let live = Some(Live { store, world });
-        Ok(Self { live, fault: None, limits, usage, last_call: 0, _runtime: runtime.clone() })
+        let mut meter = Meter::new();
+        let left = store.get_fuel().unwrap_or(0);
+        meter.usage.fuel = limits.fuel.instantiate.saturating_sub(left);
+        meter.memory(store.data().limiter.memory_bytes());
+        Ok(Self {
+            live: Some(Live { store, world }),
+            fault: None,
+            limits,
+            meter,
+            last_call: 0,
+            second: Second::default(),
+            pre: pre.clone(),
+            wasi,
+            runtime: runtime.clone(),
+        })
     }
 
     /// Makes one call: budgets in, effects and history lent for its duration,
     /// fuel counted, and the store dropped when it fails.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how long a call takes is shown and decides nothing"
+    )]
     fn call<R>(
         &mut self,
         budget: Budget<'_>,
         body: impl FnOnce(&bindings::Strategy, &mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
-        let Budget { fuel, events, effects, history } = budget;
+        let Budget { kind, fuel, events, effects, history } = budget;
         let Some(live) = &mut self.live else { return Err(self.known_fault()) };
         let deadline = self.limits.deadline;
         let deadline_ms =
             deadline.call_ms.saturating_add(deadline.event_ms.saturating_mul(u64::from(events)));
         let mut effects = effects;
         lend(live.store.data_mut(), effects.as_deref_mut(), history);
+        let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             live.store.set_fuel(fuel)?;
             live.store.set_epoch_deadline(ticks(deadline_ms));
             body(&live.world, &mut live.store)
         }));
+        let took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let last_error = take_back(live.store.data_mut(), effects.as_deref_mut());
+        self.meter.memory(live.store.data().limiter.memory_bytes());
+        self.meter.usage.host_calls = live.store.data().host_calls;
         let fault = match outcome {
             Ok(Ok(result)) => {
                 let left = live.store.get_fuel().unwrap_or(0);
-                self.usage.memory_bytes = live.store.data().limiter.memory_bytes();
-                self.count(fuel.saturating_sub(left));
+                self.count(kind, fuel.saturating_sub(left), took_ns);
                 return Ok(result);
             }
             Ok(Err(error)) => fault_of(&error, last_error.as_deref()),
@@ -121,21 +153,43 @@ impl Guest {
         };
         // After an access out of bounds or a refused growth the counter may show
         // nothing used, so a failed call costs all that it was given.
-        self.count(fuel);
+        self.count(kind, fuel, took_ns);
         Err(self.fail(fault, effects))
     }
 
-    fn count(&mut self, fuel: u64) {
-        self.usage.calls += 1;
-        self.usage.fuel = self.usage.fuel.saturating_add(fuel);
+    fn count(&mut self, kind: Kind, fuel: u64, took_ns: u64) {
+        self.meter.call(kind, fuel, took_ns);
+        self.second.fuel = self.second.fuel.saturating_add(fuel);
         self.last_call = fuel;
+    }
+
+    /// Begins a second of market time when `ts_ns` lies in a later one, and gives
+    /// the fuel that is left of it.
+    fn left_of_second(&mut self, ts_ns: u64) -> u64 {
+        let number = ts_ns / 1_000_000_000;
+        if number > self.second.number {
+            self.second = Second { number, fuel: 0 };
+        }
+        self.limits.fuel.second.saturating_sub(self.second.fuel)
+    }
+
+    /// The fault of a call that ran out of the second's fuel, and not of its own,
+    /// says so.
+    fn blame_second(&mut self, mut fault: Fault, granted: u64, own: u64) -> Fault {
+        if fault.kind == FaultKind::OutOfFuel && granted < own {
+            let limit = self.limits.fuel.second;
+            fault.detail = format!("more than {limit} fuel in a second of market time");
+            self.fault = Some(fault.clone());
+        }
+        fault
     }
 
     /// Ends the guest: nothing that the failed call asked for happens, its logs
     /// stay.
     fn fail(&mut self, fault: Fault, effects: Option<&mut Effects>) -> Fault {
         self.live = None;
-        self.usage.memory_bytes = 0;
+        self.meter.usage.traps += 1;
+        self.meter.usage.memory_bytes = 0;
         self.fault = Some(fault.clone());
         if let Some(effects) = effects {
             effects.intents.clear();
@@ -161,6 +215,25 @@ impl Guest {
         let Some(first) = first else { return (words, events) };
         world.at(first.get(1).copied().unwrap_or(0));
         (first, events.min(1))
+    }
+
+    /// The part of a batch that lies in its first second, where the whole batch
+    /// could use more than is left of that.
+    fn part_of_second<'a>(&mut self, words: &'a [u64], events: u32) -> (&'a [u64], u32) {
+        let ts_ns = words.get(1).copied().unwrap_or(0);
+        let whole = self.limits.fuel.event.saturating_mul(u64::from(events));
+        if self.left_of_second(ts_ns) >= whole {
+            return (words, events);
+        }
+        let (mut length, mut taken) = (0, 0);
+        while let Some(&[header, ts]) = words.get(length..length + 2)
+            && taken < events
+            && (taken == 0 || ts / 1_000_000_000 <= self.second.number)
+        {
+            length += Header(header).words().unwrap_or(words.len() - length);
+            taken += 1;
+        }
+        (words.get(..length).unwrap_or(words), taken.max(1))
     }
 
     /// The fault that ended it.
@@ -212,6 +285,7 @@ impl Strategy for Guest {
         }
         let info = wit::StartInfo::from(info);
         let budget = Budget {
+            kind: Kind::Other,
             fuel: self.limits.fuel.start,
             events: 1,
             effects: Some(effects),
@@ -225,18 +299,23 @@ impl Strategy for Guest {
 
     fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
         let (words, events) = self.part(words, events);
+        let (words, events) = self.part_of_second(words, events);
+        let own = self.limits.fuel.event.saturating_mul(u64::from(events));
+        let left = self.left_of_second(words.get(1).copied().unwrap_or(0));
         let budget = Budget {
-            fuel: self.limits.fuel.event.saturating_mul(u64::from(events)),
+            kind: Kind::Events,
+            fuel: own.min(left),
             events,
             effects: Some(effects),
             history: None,
         };
-        let consumed = self.call(budget, |world, store| world.call_handle(store, words))?;
+        let answer = self.call(budget, |world, store| world.call_handle(store, words));
+        let consumed = answer.map_err(|fault| self.blame_second(fault, left, own))?;
         if (1..=events).contains(&consumed) {
             // Fuel is granted per event: what was meant for events that it hands
             // back is not its to burn.
             let per_event = self.last_call / u64::from(consumed);
-            self.usage.fuel_max_per_event = self.usage.fuel_max_per_event.max(per_event);
+            self.meter.events(consumed, per_event);
             if per_event <= self.limits.fuel.event {
                 return Ok(consumed);
             }
@@ -257,13 +336,16 @@ impl Strategy for Guest {
             world.at(update.ts_ns);
         }
         let update = wit::OrderUpdate::from(update);
+        let (own, left) = (self.limits.fuel.on_order, self.left_of_second(update.ts_ns));
         let budget = Budget {
-            fuel: self.limits.fuel.on_order,
+            kind: Kind::Order,
+            fuel: own.min(left),
             events: 1,
             effects: Some(effects),
             history: Some(history),
         };
         self.call(budget, |world, store| world.call_on_order(store, &update))
+            .map_err(|fault| self.blame_second(fault, left, own))
     }
 
     fn stop(&mut self, effects: &mut Effects) -> Result<(), Fault> {
@@ -294,6 +376,19 @@ impl Strategy for Guest {
     }
 
     fn usage(&self) -> Usage {
-        self.usage
+        self.meter.usage
+    }
+
+    fn fresh(&self) -> Option<Result<Box<dyn Strategy>, Fault>> {
+        let made = Self::new(&self.runtime, &self.pre, self.limits, self.wasi);
+        Some(made.map(|guest| Box::new(guest) as Box<dyn Strategy>))
+    }
+
+    fn spreads(&self) -> Spreads {
+        self.meter.spreads()
+    }
+
+    fn effect_limits(&self) -> Option<EffectLimits> {
+        Some(self.limits.effects)
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn add_to(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 fn add_trading(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut trading = linker.instance("sandpaper:strategy/trading@0.1.0")?;
     trading.func_wrap("submit", |mut caller: Caller, (order,): (wit::Order,)| {
-        charge(&mut caller, CALL_FUEL + fuel_of(&order))?;
+        enter(&mut caller, CALL_FUEL + fuel_of(&order))?;
         Ok((submit(caller.data_mut(), order.into()).map_err(wit::RejectReason::from),))
     })?;
     trading.func_wrap("cancel", |mut caller: Caller, (order,): (u64,)| {
@@ -48,7 +48,7 @@ fn add_trading(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         request(&mut caller, intent).map(|taken| (taken,))
     })?;
     trading.func_wrap("account", |mut caller: Caller, (): ()| {
-        charge(&mut caller, CALL_FUEL)?;
+        enter(&mut caller, CALL_FUEL)?;
         let account = history(&caller, "account")?.account();
         charge(&mut caller, RECORD_FUEL * account.positions.len() as u64)?;
         Ok((wit::Account::from(account),))
@@ -76,12 +76,12 @@ fn add_history(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 fn add_report(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut report = linker.instance("sandpaper:strategy/report@0.1.0")?;
     report.func_wrap("log", |mut caller: Caller, (level, message): (wit::LogLevel, String)| {
-        charge(&mut caller, CALL_FUEL + message.len() as u64)?;
+        enter(&mut caller, CALL_FUEL + message.len() as u64)?;
         caller.data_mut().log(level.into(), &message);
         Ok(())
     })?;
     report.func_wrap("indicator", |mut caller: Caller, (name, value): (String, f64)| {
-        charge(&mut caller, CALL_FUEL + name.len() as u64)?;
+        enter(&mut caller, CALL_FUEL + name.len() as u64)?;
         caller.data_mut().effects.indicator(&name, canonical(value));
         Ok(())
     })
@@ -97,9 +97,15 @@ fn submit(state: &mut State, request: OrderRequest) -> Result<u64, RejectReason>
 }
 
 fn request(caller: &mut Caller, intent: Intent) -> wasmtime::Result<bool> {
-    charge(caller, CALL_FUEL)?;
+    enter(caller, CALL_FUEL)?;
     let state = caller.data_mut();
     Ok(state.takes_orders && state.effects.request(intent))
+}
+
+/// Counts a call into the host and takes fuel for it.
+pub(super) fn enter(caller: &mut Caller, fuel: u64) -> wasmtime::Result<()> {
+    caller.data_mut().host_calls += 1;
+    charge(caller, fuel)
 }
 
 /// Takes fuel for host work; what cannot pay stops as if it had run out by
@@ -116,7 +122,7 @@ pub(super) fn charge(caller: &mut Caller, fuel: u64) -> wasmtime::Result<()> {
 /// and gives that number.
 fn prepay(caller: &mut Caller, records: u32) -> wasmtime::Result<u32> {
     let records = records.min(caller.data().history_records);
-    charge(caller, CALL_FUEL + RECORD_FUEL * u64::from(records))?;
+    enter(caller, CALL_FUEL + RECORD_FUEL * u64::from(records))?;
     Ok(records)
 }
 

@@ -1,7 +1,6 @@
 //! How much of everything a strategy is given. All of it comes from the
 //! configuration; the defaults here are the built-in ones.
 
-use crate::lockfile::LimitOverride;
 use crate::strategy::EffectLimits;
 
 /// Fuel per call. A million units take a light loop 0.2 ms and the worst mix of
@@ -18,6 +17,9 @@ pub struct FuelLimits {
     pub event: u64,
     /// `on-order`
     pub on_order: u64,
+    /// events and order news of one second of market time together; in a batch,
+    /// what belongs to the next second counts for the one that it began in
+    pub second: u64,
     /// `stop`
     pub stop: u64,
     /// `save`
@@ -34,6 +36,7 @@ impl Default for FuelLimits {
             start: 200_000_000,
             event: 5_000_000,
             on_order: 5_000_000,
+            second: 5_000_000_000,
             stop: 50_000_000,
             save: 50_000_000,
             load: 50_000_000,
@@ -100,19 +103,5 @@ impl Default for Limits {
             history_records: 10_000,
             effects: EffectLimits::default(),
         }
-    }
-}
-
-impl Limits {
-    /// These limits with those of a lock file's entry in their place.
-    #[must_use]
-    pub fn with(mut self, replaced: LimitOverride) -> Self {
-        if let Some(fuel) = replaced.fuel_per_event {
-            self.fuel.event = fuel;
-        }
-        if let Some(bytes) = replaced.memory_bytes {
-            self.memory_bytes = bytes;
-        }
-        self
     }
 }

@@ -25,6 +25,7 @@ mod imports;
 mod inspect;
 mod limits;
 mod load;
+mod meter;
 mod runtime;
 #[cfg(test)]
 mod smith_tests;

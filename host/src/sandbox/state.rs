@@ -22,6 +22,8 @@ pub(super) struct State {
     /// the last error line of the running call
     pub(super) last_error: Option<String>,
     pub(super) history_records: u32,
+    /// calls into the host so far
+    pub(super) host_calls: u64,
     pub(super) limiter: Limiter,
     /// what the deterministic WASI is made of; present where it was granted and
     /// is imported
@@ -36,6 +38,7 @@ impl State {
             history: None,
             last_error: None,
             history_records: limits.history_records,
+            host_calls: 0,
             limiter: Limiter::new(limits),
             wasi: None,
         }

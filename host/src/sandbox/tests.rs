@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::*;
-use crate::lockfile::{Approved, Candidate, LimitOverride, Lock, Wasi};
+use crate::lockfile::{Approved, Candidate, Lock, Wasi};
 use crate::strategy::{
     AccountInfo, BookInfo, CandleInfo, EffectLimits, Effects, Fault, FaultKind, History,
     HistoryRef, Intent, StartInfo, Strategy, TradeInfo,
@@ -131,6 +131,10 @@ fn a_sound_guest_goes_through_its_life() {
     assert_eq!(usage.calls, 6);
     assert_eq!(usage.memory_bytes, 16 << 16);
     assert!(usage.fuel > 0 && usage.fuel < 1_000, "{usage:?}");
+    assert_eq!((usage.event_calls, usage.order_calls, usage.traps), (1, 0, 0));
+    let spreads = guest.spreads();
+    assert_eq!((spreads.call_ns.count, spreads.fuel_per_event.count), (1, 1));
+    assert!(spreads.call_ns.max > 0 && spreads.fuel_per_event.p99 > 0, "{spreads:?}");
 }
 
 #[test]
@@ -156,6 +160,7 @@ fn fuel_is_counted_and_the_same_every_time() {
     };
     assert_eq!(used(), used());
     assert!(used().fuel > 10 * 400, "calls into the host cost fuel: {:?}", used());
+    assert_eq!(used().host_calls, 10 * 2, "an order and a line each");
 }
 
 #[test]
@@ -206,13 +211,18 @@ fn x_exc_growing_memory_is_out_of_memory() {
     let mut sound = guest("memory_grow_within_maximum");
     assert_eq!(handle(&mut sound, 1, &mut effects()), Ok(1));
     assert_eq!(sound.usage().memory_bytes, 17 << 16);
+    // What it had is told of after its end, what it has is nothing.
+    let mut greedy = guest("memory_grow_loop");
+    handle(&mut greedy, 1, &mut effects()).expect_err("a fault");
+    let usage = greedy.usage();
+    assert_eq!((usage.memory_bytes, usage.traps), (0, 1));
+    assert!(usage.memory_peak_bytes > 17 << 16, "{usage:?}");
 }
 
 #[test]
 fn x_exc_a_memory_over_the_limit_is_refused_before_it_runs() {
     check_load(binary("four_gib_memory"), "4294967296 bytes in a memory");
-    let limits = Limits::default()
-        .with(LimitOverride { fuel_per_event: None, memory_bytes: Some(15 << 16) });
+    let limits = Limits { memory_bytes: 15 << 16, ..Limits::default() };
     let fault = load(binary("well_behaved")).expect("loaded").instantiate(limits);
     let fault = fault.err().expect("a fault");
     assert_eq!(fault.kind, FaultKind::OutOfMemory, "{fault}");

@@ -34,7 +34,7 @@ use wasmtime_wasi::p2::bindings::sync::io::streams::StreamError;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError};
 
 use super::fault::Breach;
-use super::imports::{CALL_FUEL, Caller, RECORD_FUEL, charge};
+use super::imports::{CALL_FUEL, Caller, RECORD_FUEL, enter};
 use super::state::State;
 use crate::strategy::LogLevel;
 
@@ -208,7 +208,7 @@ fn resource<T: 'static>(
 }
 
 fn call(caller: &mut Caller) -> wasmtime::Result<()> {
-    charge(caller, CALL_FUEL)
+    enter(caller, CALL_FUEL)
 }
 
 /// The one pollable that there is.
@@ -234,7 +234,7 @@ fn add_polls(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         call(&mut caller)
     })?;
     poll.func_wrap("poll", |mut caller: Caller, (all,): (Vec<Pollable>,)| {
-        charge(&mut caller, CALL_FUEL + RECORD_FUEL * all.len() as u64)?;
+        enter(&mut caller, CALL_FUEL + RECORD_FUEL * all.len() as u64)?;
         if all.is_empty() {
             return Err(Breach("it polls an empty list".to_owned()).into());
         }
@@ -314,7 +314,7 @@ fn charge_piece(caller: &mut Caller, bytes: u64) -> wasmtime::Result<()> {
         let what = format!("it moves {bytes} bytes at once, more than {PIECE_BYTES_MAX}");
         return Err(Breach(what).into());
     }
-    charge(caller, CALL_FUEL + bytes)
+    enter(caller, CALL_FUEL + bytes)
 }
 
 fn add_clocks(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -9,6 +9,7 @@
 mod descriptor;
 mod effects;
 mod info;
+mod usage;
 
 use std::fmt;
 
@@ -22,19 +23,7 @@ pub use info::{
     AccountInfo, BookInfo, CandleInfo, History, HistoryRef, InstrumentInfo, OrderUpdate,
     PositionInfo, StartInfo, TradeInfo,
 };
-
-/// What a strategy has used so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// calls into it
-    pub calls: u64,
-    /// fuel used, 0 for native strategies
-    pub fuel: u64,
-    /// the most fuel that one call used per event
-    pub fuel_max_per_event: u64,
-    /// bytes of linear memory now
-    pub memory_bytes: u64,
-}
+pub use usage::{Spread, Spreads, Usage};
 
 /// How a strategy failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -163,4 +152,21 @@ pub trait Strategy: Send {
 
     /// What it has used so far.
     fn usage(&self) -> Usage;
+
+    /// Another instance of the same code under the same limits, not yet described
+    /// or started; nothing where there is no way to make one.
+    fn fresh(&self) -> Option<Result<Box<dyn Strategy>, Fault>> {
+        None
+    }
+
+    /// How its calls are spread; nothing for native strategies.
+    fn spreads(&self) -> Spreads {
+        Spreads::default()
+    }
+
+    /// How much one event of it may cause, where that differs from what holds for
+    /// all.
+    fn effect_limits(&self) -> Option<EffectLimits> {
+        None
+    }
 }

@@ -53,6 +53,7 @@ pub enum Fault {
     UnknownDelete,
     TooManyLevels,
     NoName,
+    BlackHole,
     Maintenance,
     CancelOnly,
 }
@@ -72,7 +73,7 @@ pub enum Place {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::CloseNormally,
         Self::Reset,
         Self::CloseGoingAway,
@@ -121,6 +122,7 @@ impl Fault {
         Self::UnknownDelete,
         Self::TooManyLevels,
         Self::NoName,
+        Self::BlackHole,
         Self::Maintenance,
         Self::CancelOnly,
     ];
@@ -135,7 +137,8 @@ impl Fault {
             | Self::Drip
             | Self::Delay
             | Self::Slice
-            | Self::NoName => Place::Link,
+            | Self::NoName
+            | Self::BlackHole => Place::Link,
             Self::RefuseHandshake
             | Self::SilentSymbol
             | Self::GrantedInVain

@@ -32,6 +32,8 @@ pub struct Oracle {
     pub wrong: Vec<String>,
     /// books that were compared
     pub compared: u64,
+    /// how often the last symbol with fresh data lost it
+    pub darkened: u64,
 }
 
 struct Symbol {
@@ -73,7 +75,7 @@ impl Oracle {
             missed: 0,
         };
         let symbols = instruments.iter().map(|(_, i)| symbol(&i.symbol)).collect();
-        Self { symbols, depth, sabotage, wrong: Vec::new(), compared: 0 }
+        Self { symbols, depth, sabotage, wrong: Vec::new(), compared: 0, darkened: 0 }
     }
 
     /// Takes what reaches a strategy.
@@ -95,8 +97,10 @@ impl Oracle {
                     let at = symbol.index();
                     self.symbols[at].status = Some(status);
                     let stale = status == TradingStatus::Stale;
+                    let was_dark = self.none_fresh();
                     self.symbols[at].fresh = !stale
                         || (self.sabotage == Sabotage::IgnoresStale && self.symbols[at].fresh);
+                    self.darkened += u64::from(!was_dark && self.none_fresh());
                     self.compare(at, state);
                 }
                 EventRef::Trade(trade) => {
@@ -104,7 +108,7 @@ impl Oracle {
                     let told = (buy, trade.price.0, trade.qty.0);
                     self.trade(trade.symbol.index(), trade.id, told, state);
                 }
-                EventRef::Candle(_) | EventRef::Timer => {}
+                EventRef::Candle(_) | EventRef::Timer | EventRef::Rules { .. } => {}
             }
         }
     }

@@ -19,7 +19,7 @@ use super::link::{Control, Link, Mode};
 use super::market::MarketConfig;
 use super::oracle::{Oracle, Sabotage};
 use super::random::Random;
-use super::{Exchange, Fault, serve};
+use super::{Exchange, Fault, Place, serve};
 
 /// How often the oracle looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
@@ -27,14 +27,9 @@ const LOOK: Duration = Duration::from_millis(100);
 const PIPE: usize = 1 << 16;
 /// Books of each pair that are remembered.
 const BOOKS_KEPT: usize = 8_192;
-/// From the return of the link, or the end of a fault, until all symbols trade:
-/// the space between two attempts of a long outage with its jitter, and a second
-/// for the subscriptions.
-#[must_use]
-pub fn recovery_max() -> Duration {
-    let spacing = Duration::from_secs(60) / LinkSettings::default().per_minute.max(1);
-    spacing + spacing / 20 + Duration::from_secs(1)
-}
+/// From the return of the link, or the end of a fault, until all symbols trade,
+/// at most, however long the outage was.
+pub const RECOVERY_MAX: Duration = Duration::from_secs(5);
 
 /// From the silence of a connection until nothing on it is fresh.
 pub const SILENCE_MAX: Duration = Duration::from_millis(10_200);
@@ -48,6 +43,7 @@ struct Ways {
     control: Control,
     mode: Mode,
     no_name: bool,
+    black_hole: bool,
     attempts: Vec<Instant>,
 }
 
@@ -73,7 +69,8 @@ impl Network {
 
     fn clear(&self) {
         self.set(Mode::Clear, true);
-        self.ways().no_name = false;
+        let mut ways = self.ways();
+        (ways.no_name, ways.black_hole) = (false, false);
     }
 }
 
@@ -90,6 +87,10 @@ impl Connect for Network {
         if ways.no_name {
             return async { Err(io::Error::other("no address for this name")) }.boxed();
         }
+        if ways.black_hole {
+            // Packets are lost, and what was begun meanwhile stays lost.
+            return std::future::pending().boxed();
+        }
         let (near, far) = tokio::io::duplex(PIPE);
         ways.control = Control::default();
         ways.control.set(ways.mode);
@@ -102,6 +103,9 @@ impl Connect for Network {
     }
 }
 
+/// Takes what the driver gives.
+pub type Sink = Box<dyn FnMut(&InputBlock)>;
+
 /// A driver on the exchange, with the oracle behind it.
 pub struct Scenario {
     /// the exchange
@@ -112,6 +116,8 @@ pub struct Scenario {
     pub oracle: Oracle,
     /// the host's driver
     pub driver: Driver<Network, Session>,
+    /// who else takes what comes
+    pub sink: Option<Sink>,
     block: InputBlock,
 }
 
@@ -122,6 +128,21 @@ impl Scenario {
     /// When the protocol refuses that depth.
     #[must_use]
     pub fn new(seed: u64, pairs: usize, depth: u32, sabotage: Sabotage) -> Self {
+        Self::limited(LinkSettings::default(), seed, pairs, depth, sabotage)
+    }
+
+    /// The same with other limits of the connection.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn limited(
+        settings: LinkSettings,
+        seed: u64,
+        pairs: usize,
+        depth: u32,
+        sabotage: Sabotage,
+    ) -> Self {
         let table = instruments(pairs);
         let want = |symbol| Wanted {
             symbol,
@@ -139,14 +160,15 @@ impl Scenario {
             control: Control::default(),
             mode: Mode::Clear,
             no_name: false,
+            black_hole: false,
             attempts: Vec::new(),
         })));
         let clock = Clock::start_at(Ts(config.start));
-        let settings = LinkSettings::default();
         Self {
             driver: Driver::new(network.clone(), session, settings, clock, seed),
             oracle: Oracle::new(&table, depth as usize, sabotage),
             block: InputBlock::new(&table, 1),
+            sink: None,
             exchange,
             network,
         }
@@ -166,6 +188,9 @@ impl Scenario {
                     () = self.driver.next(&mut self.block) => {}
                 }
                 self.oracle.take(&self.block, &self.exchange.state());
+                if let Some(sink) = &mut self.sink {
+                    sink(&self.block);
+                }
                 while self.driver.protocol_mut().poll_notice().is_some() {}
             }
             let now = self.exchange.now();
@@ -176,7 +201,11 @@ impl Scenario {
     }
 
     /// Runs until this is true, at most so long; how long it took.
-    pub async fn until(&mut self, most: Duration, is: fn(&Oracle) -> bool) -> Option<Duration> {
+    pub async fn until(
+        &mut self,
+        most: Duration,
+        is: impl Fn(&Oracle) -> bool,
+    ) -> Option<Duration> {
         let begin = Instant::now();
         while !is(&self.oracle) {
             if begin.elapsed() > most {
@@ -204,6 +233,10 @@ impl Scenario {
                 network.ways().no_name = true;
                 network.set(Mode::Reset, false);
             }
+            Fault::BlackHole => {
+                network.ways().black_hole = true;
+                network.set(Mode::Reset, false);
+            }
             _ => self.exchange.state().begin(fault, 0),
         }
     }
@@ -224,20 +257,23 @@ impl Scenario {
         hold: Duration,
         random: &mut Random,
     ) -> Result<(), String> {
+        let (darkened, resubscriptions) =
+            (self.oracle.darkened, self.driver.protocol().counts().resubscriptions);
         self.begin(fault, random);
         let begin = Instant::now();
         match fault {
-            Fault::Reset | Fault::HalfClose | Fault::NoName => {
+            Fault::Reset | Fault::HalfClose | Fault::NoName | Fault::BlackHole => {
                 self.run(LOOK).await;
                 // Where the link is not down a new connection may stand already.
-                if fault == Fault::NoName && !self.oracle.none_fresh() {
+                let down = matches!(fault, Fault::NoName | Fault::BlackHole);
+                if down && !self.oracle.none_fresh() {
                     return Err("fresh without a connection".into());
                 }
             }
             Fault::Stall | Fault::Drip if hold > SILENCE_MAX => {
-                self.until(SILENCE_MAX, Oracle::none_fresh)
-                    .await
-                    .ok_or("silence was not noticed")?;
+                // A new connection may stand before anybody looks.
+                let noticed = |oracle: &Oracle| oracle.darkened > darkened;
+                self.until(SILENCE_MAX, noticed).await.ok_or("silence was not noticed")?;
             }
             _ => {}
         }
@@ -249,7 +285,12 @@ impl Scenario {
             fault,
             Fault::Garbage | Fault::GrantedInVain | Fault::HugeFrame | Fault::Drip | Fault::Stall
         );
-        let most = recovery_max() + if silent { SILENCE_MAX } else { Duration::ZERO };
+        let mut most = RECOVERY_MAX + if silent { SILENCE_MAX } else { Duration::ZERO };
+        // A new connection asks for everything at once. On the same one a feed
+        // that has failed before waits for its back-off, which doubles.
+        if fault.place() == Place::Frame && resubscriptions > 0 {
+            most += Duration::from_secs(1 << resubscriptions.min(6));
+        }
         let took = self.until(most, Oracle::all_trading).await;
         took.map(|_| ()).ok_or_else(|| format!("not recovered within {most:?}"))
     }

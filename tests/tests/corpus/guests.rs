@@ -34,27 +34,28 @@ pub fn made(name: &str) -> Vec<u8> {
     all.filter(|member| member.name == name).map(|member| member.bytes).next().expect(name)
 }
 
-const SUBMIT: &str = r#"(import "sandpaper:strategy/trading@0.1.0" "submit"
+pub(super) const SUBMIT: &str = r#"(import "sandpaper:strategy/trading@0.1.0" "submit"
     (func $submit (param i32 i32)))"#;
-const LOG: &str = r#"(import "sandpaper:strategy/report@0.1.0" "log"
+pub(super) const LOG: &str = r#"(import "sandpaper:strategy/report@0.1.0" "log"
     (func $log (param i32 i32 i32)))"#;
-const INDICATOR: &str = r#"(import "sandpaper:strategy/report@0.1.0" "indicator"
+pub(super) const INDICATOR: &str = r#"(import "sandpaper:strategy/report@0.1.0" "indicator"
     (func $indicator (param i32 i32 f64)))"#;
 
 /// A sound guest, part by part. Its order lies at 4096: buy one base unit of
 /// symbol 0 at the market.
 #[derive(Clone, Copy)]
-struct Parts<'a> {
-    imports: &'a str,
-    extra: &'a str,
-    realloc: &'a str,
-    start: &'a str,
-    handle: &'a str,
-    on_order: &'a str,
-    stop: &'a str,
+pub(super) struct Parts<'a> {
+    pub(super) imports: &'a str,
+    pub(super) extra: &'a str,
+    pub(super) realloc: &'a str,
+    pub(super) start: &'a str,
+    pub(super) handle: &'a str,
+    pub(super) on_order: &'a str,
+    pub(super) stop: &'a str,
+    pub(super) save: &'a str,
 }
 
-const SOUND: Parts<'_> = Parts {
+pub(super) const SOUND: Parts<'_> = Parts {
     imports: "",
     extra: "",
     realloc: "i32.const 65536",
@@ -62,11 +63,12 @@ const SOUND: Parts<'_> = Parts {
     handle: "i32.const 1",
     on_order: "",
     stop: "",
+    save: "i32.const 2048",
 };
 
 impl Parts<'_> {
-    fn build(self) -> Vec<u8> {
-        let Parts { imports, extra, realloc, start, handle, on_order, stop } = self;
+    pub(super) fn build(self) -> Vec<u8> {
+        let Parts { imports, extra, realloc, start, handle, on_order, stop, save } = self;
         let text = format!(
             r#"(module {imports} (memory (export "memory") 16)
             (data (i32.const 4112) "\00\00\00\00\00\00\f0\3f") {extra}
@@ -78,7 +80,7 @@ impl Parts<'_> {
             (func (export "handle") (param $words i32) (param $count i32) (result i32) {handle})
             (func (export "on-order") (param $update i32) {on_order})
             (func (export "stop") {stop})
-            (func (export "save") (result i32) i32.const 2048)
+            (func (export "save") (result i32) {save})
             (func (export "load") (param i32 i32 i32 i32) (result i32) i32.const 2048))"#
         );
         wat::parse_str(text).expect("wat")

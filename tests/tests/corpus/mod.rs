@@ -6,6 +6,8 @@
 //! a kind that is no module names the test that shows it.
 
 mod guests;
+mod limits;
+mod sinks;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;

@@ -3,12 +3,15 @@
 mod accounting;
 mod candles;
 mod commands;
+mod faults;
 mod freshness;
 mod latency;
+mod limits;
 mod liquidity;
 mod orders;
 mod properties;
 mod resting;
+mod rules;
 mod startup;
 mod steps;
 mod support;

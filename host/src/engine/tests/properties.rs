@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::support::*;
-use crate::domain::{Action, Price, Qty, Rate, Side, SymbolId, TimeInForce, Ts};
-use crate::engine::{EngineConfig, LaneReport};
+use crate::domain::{Action, Cause, Price, Qty, Rate, Side, SymbolId, TimeInForce, Ts};
+use crate::engine::{EngineConfig, LaneOutput, LaneReport, LaneState};
 use crate::execution::{Delay, LatencyConfig};
 use crate::input::{InputBlock, Trade, TradingStatus};
 use crate::strategy::{Channel, Intent, OrderKind, Size};
@@ -21,13 +21,14 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let levels = |low: i64, high: i64| prop::collection::vec((low..high, 0_i64..300), 0..4);
     prop_oneof![
-        8 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
+        32 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
             |(symbol, price, qty, sell, gap_ms)| Step::Trade { symbol, price, qty, sell, gap_ms }),
-        6 => (0_u16..2, prop::bool::weighted(0.1), levels(9_000, 10_000), levels(10_000, 11_000), 0_i64..4_000).prop_map(
+        24 => (0_u16..2, prop::bool::weighted(0.1), levels(9_000, 10_000), levels(10_000, 11_000), 0_i64..4_000).prop_map(
             |(symbol, snapshot, bids, asks, gap_ms)| Step::Book { symbol, snapshot, bids, asks, gap_ms }),
-        1 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
+        4 => (0_u16..2, prop_oneof![3 => Just(0_u8), 1 => 1_u8..7]).prop_map(
             |(symbol, status)| Step::Status { symbol, status }),
-        1 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
+        4 => (0_i64..200_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
+        1 => (0_i64..20_000_000).prop_map(|gap_ms| Step::Clock { gap_ms }),
     ]
 }
 
@@ -162,6 +163,31 @@ fn latency() -> impl Strategy<Value = LatencyConfig> {
     prop_oneof![1 => Just(LatencyConfig::default()), 2 => late]
 }
 
+/// How many settings [`config_of`] knows.
+const SETTINGS: u8 = 3;
+
+/// 0 is the default; the others have charges, fees by tier and limits that act by
+/// themselves: on losses, or on the margin.
+fn config_of(setting: u8) -> EngineConfig {
+    let mut config = EngineConfig::default();
+    if setting == 0 {
+        return config;
+    }
+    config.execution.schedule = crate::execution::Schedule::Kraken;
+    config.execution.volume = usd("9500");
+    (config.terms.short_open, config.terms.short_rollover) = (Rate(200_000), Rate(300_000));
+    config.risk.max_orders_per_minute = Some(30);
+    if setting == 1 {
+        config.risk.max_daily_loss = Some(usd("60"));
+        config.risk.max_drawdown = Some(Rate(90_000_000));
+        config.risk.on_halt = crate::risk::OnHalt::Flatten;
+    } else {
+        config.risk.maintenance_margin = Some(Rate(950_000_000));
+        config.risk.liquidation_fee = Rate(5_000_000);
+    }
+    config
+}
+
 fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<LaneReport> {
     // Latencies are drawn by name, so a strategy keeps its name in every crowd.
     let lane = |(place, &seed): (usize, &u64)| {
@@ -181,7 +207,7 @@ fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<La
 /// What must not depend on anything but the inputs and the strategy.
 fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u64, u64, String) {
     // How far a call that failed came is not known.
-    let failed = matches!(report.state, crate::engine::LaneState::Quarantined(_));
+    let failed = matches!(report.state, LaneState::Quarantined(_));
     (
         report.chain.clone(),
         report.equity,
@@ -193,7 +219,7 @@ fn outcome(report: &LaneReport) -> (String, Option<crate::domain::Money>, u64, u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn a_lane_gives_the_same_chain_at_every_batch_size(
@@ -201,13 +227,14 @@ proptest! {
         seed in any::<u64>(),
         throttle in prop_oneof![3 => Just(0_i64), 1 => 1_i64..20],
         latency in latency(),
+        limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
         let config = |batch| EngineConfig {
             batch,
             interval_ns: throttle * Ts::SECOND,
             latency: latency.clone(),
-            ..EngineConfig::default()
+            ..config_of(limits)
         };
         let one = outcome(&run_lanes(&config(1), &[seed], &block)[0]);
         for batch in [7, 64, 1024] {
@@ -245,9 +272,10 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
         seeds in prop::collection::vec(any::<u64>(), 2..6),
         latency in latency(),
+        limits in 0..SETTINGS,
     ) {
         let block = block(&steps);
-        let config = EngineConfig { latency, ..EngineConfig::default() };
+        let config = EngineConfig { latency, ..config_of(limits) };
         let together = run_lanes(&config, &seeds, &block);
         for (seed, report) in seeds.iter().zip(&together) {
             if seeds.iter().filter(|other| *other == seed).count() > 1 {
@@ -266,6 +294,33 @@ proptest! {
     }
 
     #[test]
+    fn whoever_is_halted_gets_no_order_through_any_more(
+        steps in prop::collection::vec(step(), 20..200),
+        seed in any::<u64>(),
+    ) {
+        let mut engine = engine(&config_of(1), vec![(gambler(seed), "1000")]);
+        engine.step(&block(&steps)).expect("no invariant breaks");
+        engine.finish().expect("the account adds up");
+        let mut halted = false;
+        for output in engine.drain() {
+            match output.body {
+                LaneOutput::Halted { .. } => halted = true,
+                LaneOutput::Accepted { order, .. } => prop_assert!(!halted, "order {}", order.0),
+                LaneOutput::Fill { fill, .. } => {
+                    prop_assert!(!halted || fill.cause != Cause::Strategy, "fill {}", fill.id);
+                    prop_assert!(!halted || !fill.action.opens(), "fill {}", fill.id);
+                }
+                _ => {}
+            }
+        }
+        if halted {
+            let failed = matches!(engine.reports()[0].state, LaneState::Quarantined(_));
+            let state = &engine.reports()[0].state;
+            prop_assert!(failed || matches!(state, LaneState::Halted(_)), "{state:?}");
+        }
+    }
+
+    #[test]
     fn equity_is_capital_plus_realized_plus_unrealized(
         steps in prop::collection::vec(step(), 1..150),
         seed in any::<u64>(),
@@ -273,7 +328,7 @@ proptest! {
     ) {
         let config = EngineConfig { latency, ..EngineConfig::default() };
         let report = &run_lanes(&config, &[seed], &block(&steps))[0];
-        let expected = usd("1000") + report.realized_pnl + report.unrealized_pnl.unwrap();
+        let expected = usd("1000") + report.realized_pnl.unwrap() + report.unrealized_pnl.unwrap();
         prop_assert_eq!(report.equity, Some(expected));
         prop_assert!(report.max_drawdown_pct >= 0.0);
         prop_assert!(report.roi_pct.unwrap().is_finite());
@@ -323,4 +378,31 @@ fn med_002_an_order_is_a_value() {
     sent.size = Size::Base(1_000.0);
     let Intent::Submit { request, .. } = &effects.intents[0] else { panic!() };
     assert_eq!(**request, order, "what was sent does not change with what the sender keeps");
+}
+
+#[test]
+fn the_random_markets_reach_the_limits() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut halts, mut liquidations, mut charges) = (0, 0, 0);
+    for setting in (1..SETTINGS).cycle().take(300) {
+        let random = (prop::collection::vec(step(), 20..200), any::<u64>());
+        let (steps, seed) = random.new_tree(&mut runner).expect("a market").current();
+        let mut engine = engine(&config_of(setting), vec![(gambler(seed), "1000")]);
+        engine.step(&block(&steps)).expect("no invariant breaks");
+        for output in engine.drain() {
+            match output.body {
+                LaneOutput::Halted { .. } => halts += 1,
+                LaneOutput::Charge(_) => charges += 1,
+                LaneOutput::Fill { fill, .. } if fill.cause == Cause::Liquidation => {
+                    liquidations += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(
+        halts > 10 && liquidations > 0 && charges > 50,
+        "{halts} halts, {liquidations} liquidations, {charges} charges"
+    );
 }

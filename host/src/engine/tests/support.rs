@@ -262,6 +262,7 @@ pub(super) fn run_with(
 pub(super) fn free() -> EngineConfig {
     let mut config = EngineConfig::default();
     config.execution.fee = crate::domain::Rate(0);
+    config.execution.maker = crate::domain::Rate(0);
     config.execution.slippage = crate::domain::Rate(0);
     config
 }

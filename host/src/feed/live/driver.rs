@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use super::{Backoff, Clock, Connect};
+use super::{Attempts, Backoff, Clock, Connect};
 use crate::domain::Ts;
 use crate::input::InputBlock;
 use crate::venue::{Protocol, Request};
@@ -20,7 +20,9 @@ use crate::venue::{Protocol, Request};
 /// Limits of a connection, times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkSettings {
-    /// from the first packet to an open websocket
+    /// from the first packet to an open websocket. Shorter than the space between
+    /// attempts: one that began while the link was down must not keep the next
+    /// one waiting.
     pub connect_ns: i64,
     /// attempts of an outage before they are spaced by the minute's rate
     pub quick: u32,
@@ -50,11 +52,11 @@ pub struct LinkSettings {
 impl Default for LinkSettings {
     fn default() -> Self {
         Self {
-            connect_ns: 10 * Ts::SECOND,
-            quick: 3,
+            connect_ns: 4 * Ts::SECOND,
+            quick: 5,
             backoff_ns: Ts::SECOND / 2,
             backoff_max_ns: 4 * Ts::SECOND,
-            per_minute: 10,
+            per_minute: 14,
             window: 150,
             window_ns: 600 * Ts::SECOND,
             stable_ns: 30 * Ts::SECOND,
@@ -63,6 +65,13 @@ impl Default for LinkSettings {
             write_max: 256 << 10,
             frames_per_call: 256,
         }
+    }
+}
+
+impl LinkSettings {
+    /// From one attempt to the next behind the quick ones, without jitter.
+    pub(super) fn spacing_ns(&self) -> i64 {
+        60 * Ts::SECOND / i64::from(self.per_minute.max(1))
     }
 }
 
@@ -139,7 +148,7 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
     pub fn new(connector: C, protocol: P, settings: LinkSettings, clock: Clock, seed: u64) -> Self {
         let now = clock.now();
         Self {
-            backoff: Backoff::new(&settings, seed),
+            backoff: Backoff::new(&settings, Attempts::default(), seed),
             link: Link::Waiting(now),
             outbox: VecDeque::new(),
             timer: Box::pin(sleep_until(Instant::now())),
@@ -150,6 +159,13 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
             settings,
             clock,
         }
+    }
+
+    /// Counts its attempts among those of other connections to the same venue.
+    #[must_use]
+    pub fn sharing(mut self, attempts: &Attempts, seed: u64) -> Self {
+        self.backoff = Backoff::new(&self.settings, attempts.clone(), seed);
+        self
     }
 
     /// Waits until something happened and appends what it means to `block`. It
@@ -167,6 +183,11 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
     /// The protocol, to take its notices.
     pub fn protocol_mut(&mut self) -> &mut P {
         &mut self.protocol
+    }
+
+    /// Ends the connection and gives back the protocol.
+    pub fn into_protocol(self) -> P {
+        self.protocol
     }
 
     /// What it has seen of its connections.
@@ -404,7 +425,7 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
         let now = self.clock.now();
         if matches!(self.link, Link::Connected(_)) {
             self.stats.losses += 1;
-            self.backoff.lived(now.since(self.stats.since));
+            self.backoff.lived(now.since(self.stats.since), now);
         }
         self.stats.last_loss = Some(cause.to_owned());
         self.outbox.clear();

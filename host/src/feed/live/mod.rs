@@ -26,18 +26,20 @@ mod pump;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::io;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use backoff::Backoff;
+pub use backoff::{Attempts, Backoff};
 pub use clock::Clock;
-pub use discover::{Listing, history, listing};
+pub use discover::{history, listing};
 pub use driver::{Driver, LinkSettings, LinkState, LinkStats};
 pub use endpoint::{Endpoint, EndpointError};
-pub use health::{Health, SymbolHealth};
+pub use health::{Health, HealthNews, Outage, SymbolHealth};
 pub use pump::Pump;
 
 /// Makes the transport below the websocket.

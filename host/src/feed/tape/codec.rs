@@ -120,6 +120,7 @@ impl Encoder {
                 }
                 self.columns.quantities.push(volume);
             }
+            (words::RULES, plain) => self.columns.plain.extend(plain),
             _ => {
                 for pair in payload.chunks_exact(2) {
                     self.price(symbol, pair[0], first);
@@ -216,6 +217,12 @@ impl Decoder {
                     }
                     self.words.extend_from_slice(&[quantities.next()?, plain.next()?]);
                 }
+                (words::RULES, _) => {
+                    self.words.extend_from_slice(&[header.0, ts]);
+                    for _ in words::BARE_WORDS..words::RULES_WORDS {
+                        self.words.push(plain.next()?);
+                    }
+                }
                 _ => self.words.extend_from_slice(&[header.0, ts]),
             }
         }
@@ -264,6 +271,7 @@ impl Lengths {
             let (prices, quantities, ids, plain) = match header.kind() {
                 words::TRADE => (1, 1, 1, 0),
                 words::CANDLE => (4, 1, 0, 3),
+                words::RULES => (0, 0, 0, words::RULES_WORDS - words::BARE_WORDS),
                 words::BOOK => {
                     let levels = header.count_a() + header.count_b();
                     (levels, levels, 0, 0)

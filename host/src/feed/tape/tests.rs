@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::codec::{Decoder, Encoder};
 use super::*;
-use crate::domain::{Instrument, InstrumentTable, Price, Qty, Side, SymbolId, Ts};
+use crate::domain::{Instrument, InstrumentTable, Money, Price, Qty, Rules, Side, SymbolId, Ts};
 use crate::input::{CandleInput, InputBlock, Trade, TradingStatus};
 
 fn header() -> TapeHeader {
@@ -27,6 +27,7 @@ enum Event {
     Candle(CandleInput),
     Timer,
     Status(SymbolId, u8),
+    Rules(SymbolId, Rules),
 }
 
 fn push(block: &mut InputBlock, ts: Ts, lag: i64, event: &Event) {
@@ -41,6 +42,7 @@ fn push(block: &mut InputBlock, ts: Ts, lag: i64, event: &Event) {
         Event::Status(symbol, status) => {
             block.push_status(ts, *symbol, TradingStatus::from_u8(*status).unwrap_or_default());
         }
+        Event::Rules(symbol, rules) => block.push_rules(ts, *symbol, rules),
     }
 }
 
@@ -92,7 +94,23 @@ fn event() -> impl Strategy<Value = Event> {
         candle,
         Just(Event::Timer),
         (symbol(), 0_u8..7).prop_map(|(symbol, status)| Event::Status(symbol, status)),
+        rules().prop_map(|(symbol, rules)| Event::Rules(symbol, rules)),
     ]
+}
+
+fn rules() -> impl Strategy<Value = (SymbolId, Rules)> {
+    (symbol(), price(), price(), quantity(), 0..=i64::MAX, any::<bool>()).prop_map(
+        |(symbol, price_increment, qty_increment, qty_min, cost_min, short_allowed)| {
+            let rules = Rules {
+                price_increment: Price(price_increment),
+                qty_increment: Qty(qty_increment),
+                qty_min: Qty(qty_min),
+                cost_min: Money(cost_min.into()),
+                short_allowed,
+            };
+            (symbol, rules)
+        },
+    )
 }
 
 struct Folder(tempfile::TempDir);

@@ -157,7 +157,7 @@ impl TapeWriter {
                 EventRef::Trade(_) => self.totals.trades += 1,
                 EventRef::Book { .. } => self.totals.books += 1,
                 EventRef::Candle(_) => self.totals.candles += 1,
-                EventRef::Timer | EventRef::Status { .. } => {}
+                EventRef::Timer | EventRef::Status { .. } | EventRef::Rules { .. } => {}
             }
             self.totals.events += 1;
         }

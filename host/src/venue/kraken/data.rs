@@ -241,7 +241,7 @@ impl Session {
             missing.remove(&symbol);
             let read = pair(row);
             let Some(stream) = session.streams.get_mut(symbol.index()) else { return Ok(()) };
-            let was_representable = stream.representable;
+            let (was_representable, before) = (stream.representable, stream.rules.rules());
             let changed = match &read {
                 Ok(pair) => stream.take_rules(pair),
                 Err(_) => std::mem::replace(&mut stream.representable, false),
@@ -250,6 +250,10 @@ impl Session {
                 session.notice(Notice::PrecisionChanged(symbol));
             } else if changed {
                 session.notice(Notice::Rules(symbol));
+            }
+            let rules = session.streams.get(symbol.index()).map(|s| s.rules.rules());
+            if let Some(rules) = rules.filter(|rules| *rules != before) {
+                out.push_rules(session.now, symbol, &rules);
             }
             session.announce(symbol, out);
             read.map(|_| ())

@@ -97,7 +97,10 @@ fn rules_follow_the_instrument_channel() {
     // The run's units have one decimal: numbers with two cannot be held.
     fixture.ok(&pair_frame("update", "online", "0.05", 2));
     assert_eq!(fixture.notices(), [Notice::PrecisionChanged(SymbolId(0))]);
-    assert_eq!(fixture.events()[1..], ["0 Stale"]);
+    // The engine has each change in its place, and none where nothing changed.
+    assert_eq!(fixture.events()[1..], ["rules 0 1", "rules 0 5", "0 Stale"]);
+    fixture.ok(&pair_frame("update", "online", "0.5", 1));
+    assert_eq!(fixture.events()[4..], ["0 Trading"]);
     let broken = pair_frame("update", "online", "0.05", 1);
     assert!(fixture.feed(&broken).is_err(), "an increment finer than the precision");
 }

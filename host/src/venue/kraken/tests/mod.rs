@@ -101,6 +101,9 @@ impl Fixture {
                 format!("candle {} {} {}", c.open_ts.0 / 60_000_000_000, c.close.0, c.volume.0)
             }
             EventRef::Timer => "timer".into(),
+            EventRef::Rules { symbol, rules } => {
+                format!("rules {} {}", symbol.0, rules.price_increment.0)
+            }
         };
         (0..self.out.len()).map(show).collect()
     }

@@ -1,0 +1,274 @@
+//! WebSocket clients: healthy, stuck, rude, and at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::*;
+use crate::dashboard::model::Event;
+
+type Client = WebSocketStream<DuplexStream>;
+
+/// A WebSocket over a stream that holds so many bytes each way.
+async fn socket(app: &Arc<App>, buffer: usize) -> Client {
+    let mut request = "ws://127.0.0.1:7878/api/v1/ws".into_client_request().unwrap();
+    let key = format!("Bearer {KEY}").parse().unwrap();
+    request.headers_mut().insert("authorization", key);
+    client_async(request, connect(app, buffer)).await.expect("a WebSocket").0
+}
+
+async fn subscribe(client: &mut Client, topics: &str) {
+    let text = format!(r#"{{"t":"sub","topics":[{topics}]}}"#);
+    client.send(Message::text(text)).await.unwrap();
+}
+
+/// The next message, with its text as JSON; `None` when it was closed.
+async fn next(client: &mut Client) -> Option<Value> {
+    loop {
+        match client.next().await?.ok()? {
+            Message::Text(text) => return serde_json::from_str(&text).ok(),
+            Message::Close(_) => return None,
+            _ => {}
+        }
+    }
+}
+
+/// How a client was closed.
+async fn closed(client: &mut Client) -> Option<(u16, Utf8Bytes)> {
+    while let Some(Ok(message)) = client.next().await {
+        if let Message::Close(Some(CloseFrame { code, reason })) = message {
+            return Some((code.into(), reason));
+        }
+    }
+    None
+}
+
+/// Publishes a state with a long event every 100 ms, until it is aborted.
+fn publisher(app: &Arc<App>) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        for seq in 2.. {
+            tick.tick().await;
+            let event = Event { text: "x".repeat(2_000), ..Event::default() };
+            app.hub.history().events.push(event);
+            app.hub.publish(state(seq));
+        }
+    })
+}
+
+/// The longest time between two messages that `client` gets within `span`.
+async fn longest_gap(client: &mut Client, span: Duration) -> Duration {
+    let (began, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+    while began.elapsed() < span {
+        timeout(span, next(client)).await.expect("a message").expect("open");
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    longest
+}
+
+#[tokio::test(start_paused = true)]
+async fn med_009_a_client_that_stops_reading_delays_nobody_and_is_dropped() {
+    let app = app();
+    let mut stuck = Vec::new();
+    for _ in 0..20 {
+        let mut client = socket(&app, 8 << 10).await;
+        subscribe(&mut client, r#""events","run","strategies""#).await;
+        stuck.push(client);
+    }
+    let mut healthy = socket(&app, 8 << 10).await;
+    subscribe(&mut healthy, r#""events""#).await;
+    next(&mut healthy).await.expect("hello");
+    next(&mut healthy).await.expect("a snapshot");
+    let publisher = publisher(&app);
+    let gap = longest_gap(&mut healthy, Duration::from_secs(20)).await;
+    assert!(gap <= Duration::from_millis(150), "an event each 100 ms, yet {gap:?} without one");
+    assert_eq!(app.counts.stalled.load(std::sync::atomic::Ordering::Relaxed), 20);
+    assert_eq!(app.counts.sockets.load(std::sync::atomic::Ordering::SeqCst), 1);
+    publisher.abort();
+    // The control: a server that sends to one after the other waits for each.
+    let (mut one, reads_nothing) = duplex(8 << 10);
+    let began = Instant::now();
+    let whole = [0; 64 << 10];
+    let in_turn = timeout(Duration::from_secs(5), one.write_all(&whole)).await;
+    assert!(in_turn.is_err() && began.elapsed() >= Duration::from_secs(5));
+    drop(reads_nothing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn med_009_who_was_slow_gets_the_newest_state_and_learns_what_it_missed() {
+    let app = app();
+    let mut slow = socket(&app, 1 << 20).await;
+    subscribe(&mut slow, r#""events","run""#).await;
+    for _ in 0..3 {
+        next(&mut slow).await.expect("hello and two snapshots");
+    }
+    // More than the ring holds comes between two looks.
+    for number in 0..20_000 {
+        let event = Event { seq: number, text: "x".into(), ..Event::default() };
+        app.hub.history().events.push(event);
+    }
+    app.hub.publish(state(7));
+    let mut kinds = BTreeMap::new();
+    let mut seq = 0;
+    while let Ok(Some(message)) = timeout(Duration::from_secs(2), next(&mut slow)).await {
+        let name = format!(
+            "{} {}",
+            message["t"].as_str().unwrap(),
+            message["topic"].as_str().unwrap_or("")
+        );
+        if message["topic"] == "run" {
+            seq = message["data"]["seq"].as_u64().unwrap();
+        }
+        *kinds.entry(name).or_insert(0) += 1;
+    }
+    assert_eq!(seq, 7, "the newest state");
+    assert_eq!(kinds.get("resync events"), Some(&1), "{kinds:?}");
+    assert_eq!(kinds.get("snap events"), Some(&1), "{kinds:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn low_009_every_client_is_told_of_the_end_and_stuck_ones_do_not_hold_it() {
+    let app = app();
+    let publisher = publisher(&app);
+    let mut stuck = Vec::new();
+    let mut healthy = Vec::new();
+    for number in 0..30 {
+        let buffer = if number % 3 == 0 { 1 << 10 } else { 1 << 20 };
+        let mut client = socket(&app, buffer).await;
+        subscribe(&mut client, r#""events","run""#).await;
+        if number % 3 == 0 { stuck.push(client) } else { healthy.push(client) }
+    }
+    tokio::time::advance(Duration::from_secs(2)).await;
+    publisher.abort();
+    let began = Instant::now();
+    app.ending.send_replace(true);
+    for client in &mut healthy {
+        let mut last = Value::Null;
+        let code = loop {
+            match client.next().await.expect("a message").expect("whole") {
+                Message::Text(text) => last = serde_json::from_str(&text).unwrap(),
+                Message::Close(Some(frame)) => break u16::from(frame.code),
+                _ => {}
+            }
+        };
+        assert_eq!(last["t"], "shutdown", "{last}");
+        assert_eq!(code, 1001);
+    }
+    while app.counts.sockets.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+        tokio::time::advance(Duration::from_millis(10)).await;
+        tokio::task::yield_now().await;
+        assert!(began.elapsed() <= Duration::from_secs(2), "stuck clients hold the end");
+    }
+    assert_eq!(stuck.len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_are_too_large_binary_or_broken_end_their_socket_alone() {
+    let app = app();
+    let mut other = socket(&app, 1 << 20).await;
+    let text = |text: String| Message::text(text);
+    let large = "x".repeat(17 << 10);
+    let piece = |first: bool| {
+        let code = if first { OpCode::Data(Data::Text) } else { OpCode::Data(Data::Continue) };
+        Message::Frame(Frame::message("x".repeat(10 << 10), code, false))
+    };
+    for (what, messages, code) in [
+        ("too large", vec![text(large)], 1009),
+        ("too large in pieces", vec![piece(true), piece(false)], 1009),
+        ("binary", vec![Message::binary(vec![1, 2, 3])], 1003),
+        ("too many", (0..30).map(|_| text(r#"{"t":"ping"}"#.into())).collect(), 1008),
+    ] {
+        let mut client = socket(&app, 1 << 20).await;
+        for message in messages {
+            let _ = client.send(message).await;
+        }
+        let (found, _) =
+            timeout(Duration::from_secs(3), closed(&mut client)).await.expect(what).expect(what);
+        assert_eq!(found, code, "{what}");
+    }
+    // The control: what is only not understood, and another client, stay.
+    other.send(text("{".repeat(15_000))).await.unwrap();
+    other.send(text(r#"{"t":"ping"}"#.into())).await.unwrap();
+    let kinds: Vec<Value> =
+        [next(&mut other).await, next(&mut other).await, next(&mut other).await]
+            .into_iter()
+            .flatten()
+            .collect();
+    let kinds: Vec<&str> = kinds.iter().filter_map(|message| message["t"].as_str()).collect();
+    assert_eq!(kinds, ["hello", "error", "pong"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_are_limited_and_what_is_not_there_is_said() {
+    let app = app();
+    let mut client = socket(&app, 1 << 20).await;
+    next(&mut client).await.expect("hello");
+    subscribe(&mut client, r#""fills:<script>alert(1)</script>""#).await;
+    let refused = next(&mut client).await.expect("an answer");
+    assert_eq!(refused["t"], "error");
+    assert_eq!(refused["message"], "no topic fills:<script>alert(1)</script>");
+}
+
+/// Whether a leaderboard's rows add up to its total.
+fn adds_up(board: &Value) -> bool {
+    let equity = |value: &Value| value["equity"].as_str()?.parse::<u64>().ok();
+    let rows =
+        board["strategies"].as_array().map(|rows| rows.iter().filter_map(equity).sum::<u64>());
+    rows.is_some() && rows == board["totals"].get(0).and_then(equity)
+}
+
+/// Readers of the state, and how many looks each takes at it.
+const READERS: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crit_002_a_thousand_readers_see_only_whole_states() {
+    let looks = std::env::var("SANDPAPER_LOOKS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let app = app();
+    let writer = Arc::clone(&app.hub);
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    // Ten thousand states a second, or as many as the machine makes.
+    let publishing = std::thread::spawn(move || {
+        let mut seq = 2;
+        let pause = Duration::from_micros(100);
+        while stopped.recv_timeout(pause) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            writer.publish(state(seq));
+            seq += 1;
+        }
+        seq
+    });
+    let readers = (0..READERS).map(|_| {
+        let app = Arc::clone(&app);
+        tokio::spawn(async move {
+            let mut last = 0;
+            for _ in 0..looks {
+                let state = app.hub.state();
+                assert!(state.run.seq >= last, "a state went back");
+                last = state.run.seq;
+                let board: Value = serde_json::from_str(&state.strategies_json()).unwrap();
+                assert_eq!(board["seq"], last);
+                assert!(adds_up(&board), "a torn state: {board}");
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.await.expect("whole states");
+    }
+    drop(stop);
+    assert!(publishing.join().unwrap() > 10, "states came while they were read");
+    // The control: a state of two moments is found.
+    let mut torn = state(8);
+    torn.lanes[1] = lane("two", 9);
+    assert!(!adds_up(&serde_json::from_str(&torn.strategies_json()).unwrap()));
+}

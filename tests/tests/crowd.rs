@@ -1,0 +1,268 @@
+//! A thousand browsers at once, a fifth of which do not read. CI runs a slice;
+//! `make crowd` all of it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use sandpaper::config::{Config, Sources};
+use sandpaper::dashboard::desk::Note;
+use sandpaper::dashboard::hub::State;
+use sandpaper::dashboard::model::{Event, Run, Sandbox, Strategy, StrategyDetail, Total};
+use sandpaper::dashboard::{Desk, Hub, Role, Server, Settings};
+use serde_json::Value;
+use tokio::net::TcpSocket;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+const KEY: &str = "a-key-of-more-than-thirty-two-characters";
+/// How long the crowd is watched, once all are there.
+const SPAN: Duration = Duration::from_secs(4);
+/// Within this 99 of 100 events must have come.
+const LATE: Duration = Duration::from_millis(250);
+/// Strategies of a state.
+const STRATEGIES: u64 = 20;
+
+type Client = WebSocketStream<tokio::net::TcpStream>;
+
+fn wall_ns() -> u128 {
+    #[allow(clippy::disallowed_methods, reason = "both ends of a way are on this machine's clock")]
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos()
+}
+
+fn state(seq: u64) -> State {
+    let lane = |number: u64| StrategyDetail {
+        row: Strategy {
+            name: format!("strategy-{number}"),
+            equity: Some((seq + number).to_string()),
+            sparkline: vec![1.5; 60],
+            ..Strategy::default()
+        },
+        symbols: Vec::new(),
+        parameters: Vec::new(),
+        indicators: Vec::new(),
+        chain: String::new(),
+        statistics: BTreeMap::new(),
+        orders_open: Vec::new(),
+        sandbox: Sandbox::default(),
+    };
+    let sum: u64 = (0..STRATEGIES).map(|number| seq + number).sum();
+    let total = Total { currency: "USD".into(), equity: Some(sum.to_string()), start: None };
+    let run = Run { seq, state: "running".into(), totals: vec![total], ..Run::default() };
+    State { run, lanes: (0..STRATEGIES).map(lane).collect(), ..State::default() }
+}
+
+fn event(text: String) -> Note {
+    let event =
+        Event { ts_ns: wall_ns().to_string(), kind: "order".into(), text, ..Event::default() };
+    Note { lane: None, event, fill: None, trade: None, order: None }
+}
+
+/// What the engine's side did: steps, and CPU time that they took on its thread.
+#[derive(Clone, Copy, Debug, Default)]
+struct Steps {
+    count: u32,
+    cpu: Duration,
+}
+
+impl Steps {
+    fn each(self) -> Duration {
+        self.cpu / self.count.max(1)
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// Notes and publishes ten times a second for `span`.
+fn drive(desk: &mut Desk, seq: &mut u64, span: Duration) -> Steps {
+    #[allow(clippy::disallowed_methods, reason = "a load lasts for a time of the wall")]
+    let began = Instant::now();
+    let (_hold, never) = channel::<()>();
+    let mut steps = Steps::default();
+    while began.elapsed() < span {
+        let before = thread_cpu();
+        for _ in 0..5 {
+            desk.note(event("an order of the kind that is often seen".into()));
+        }
+        *seq += 1;
+        desk.publish(state(*seq));
+        steps.cpu += thread_cpu().saturating_sub(before);
+        steps.count += 1;
+        assert_eq!(never.recv_timeout(Duration::from_millis(100)), Err(RecvTimeoutError::Timeout));
+    }
+    steps
+}
+
+async fn connect(address: SocketAddr, receive: Option<u32>) -> Client {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    if let Some(bytes) = receive {
+        socket.set_recv_buffer_size(bytes).expect("a small buffer");
+    }
+    let stream = socket.connect(address).await.expect("a connection");
+    let mut request = format!("ws://{address}/api/v1/ws").into_client_request().expect("a URL");
+    request.headers_mut().insert("authorization", format!("Bearer {KEY}").parse().expect("one"));
+    client_async(request, stream).await.expect("a WebSocket").0
+}
+
+async fn ask(client: &mut Client, text: String) {
+    client.send(Message::text(text)).await.expect("sent");
+}
+
+/// What a healthy client saw.
+#[derive(Default)]
+struct Seen {
+    late_us: Vec<u64>,
+    events: u64,
+    boards: u64,
+}
+
+/// The times in a message of events, without reading it as a whole.
+fn times(text: &str) -> impl Iterator<Item = u128> {
+    text.split("\"ts_ns\":\"").skip(1).filter_map(|rest| rest.split('"').next()?.parse().ok())
+}
+
+/// CRIT-002 over the wire: the board's rows add up to its total, and its number
+/// rises.
+fn check_board(board: &Value, last: &mut u64) -> Result<(), String> {
+    let seq = board["seq"].as_u64().ok_or("no number")?;
+    if seq < *last {
+        return Err(format!("{seq} after {last}"));
+    }
+    *last = seq;
+    let equity = |value: &Value| value["equity"].as_str().and_then(|text| text.parse::<u64>().ok());
+    let rows = board["strategies"].as_array().ok_or("no rows")?;
+    let sum: u64 = rows.iter().filter_map(equity).sum();
+    if Some(sum) == equity(&board["totals"][0]) { Ok(()) } else { Err(format!("torn at {seq}")) }
+}
+
+async fn follow(mut client: Client, until: tokio::sync::watch::Receiver<bool>) -> Seen {
+    let mut seen = Seen::default();
+    let mut ended = until;
+    let mut last = 0;
+    loop {
+        let message = tokio::select! {
+            _ = ended.wait_for(|ended| *ended) => return seen,
+            message = client.next() => message,
+        };
+        let Some(Ok(message)) = message else { panic!("a healthy client was dropped") };
+        let Message::Text(text) = message else { continue };
+        if text.contains("\"topic\":\"events\"") {
+            assert!(!text.contains("\"t\":\"resync\""), "a healthy client missed something");
+            let now = wall_ns();
+            for at in times(&text) {
+                seen.events += 1;
+                seen.late_us.push(u64::try_from(now.saturating_sub(at) / 1_000).unwrap_or(0));
+            }
+        } else if text.contains("\"topic\":\"strategies\"") {
+            let message: Value = serde_json::from_str(&text).expect("JSON");
+            check_board(&message["data"], &mut last).expect("a whole board");
+            seen.boards += 1;
+        }
+    }
+}
+
+fn server(hub: Arc<Hub>) -> Server {
+    let config = Config::load(&Sources::default()).expect("the defaults");
+    let mut settings = Settings::of(&config.web, None).expect("settings");
+    settings.bind = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.keys = vec![(KEY.into(), Role::Admin)];
+    settings.audit = None;
+    (settings.rate_per_second, settings.rate_burst) = (1_000_000, 1_000_000);
+    Server::start(hub, settings).expect("a server")
+}
+
+#[test]
+fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_held() {
+    let clients: usize =
+        std::env::var("SANDPAPER_CLIENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let _ = setrlimit(Resource::Nofile, raised);
+    let hub = Arc::new(Hub::default());
+    let mut server = server(Arc::clone(&hub));
+    let address = server.address();
+    let mut desk = Desk::open(hub).expect("a desk");
+    desk.begin(Vec::new());
+    let mut seq = 0;
+    for _ in 0..1_000 {
+        desk.note(event("x".repeat(1_000)));
+    }
+    let quiet = drive(&mut desk, &mut seq, Duration::from_secs(1));
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let stuck = clients / 5;
+    let (followers, held) = runtime.block_on(async {
+        let mut held = Vec::new();
+        for _ in 0..stuck {
+            let mut client = connect(address, Some(8 << 10)).await;
+            ask(&mut client, r#"{"t":"sub","topics":["events","strategies"]}"#.into()).await;
+            held.push(client);
+        }
+        let mut followers = Vec::new();
+        for _ in stuck..clients {
+            let mut client = connect(address, None).await;
+            // From the newest on: what was before is not measured.
+            let since = r#""since":{"events":18446744073709551000}"#;
+            let topics = r#""topics":["events","strategies"]"#;
+            ask(&mut client, format!(r#"{{"t":"sub",{topics},{since}}}"#)).await;
+            followers.push(tokio::spawn(follow(client, ended.clone())));
+        }
+        (followers, held)
+    });
+    let busy = drive(&mut desk, &mut seq, SPAN);
+    end.send_replace(true);
+    let mut late = Vec::new();
+    let (mut boards, mut fewest) = (0, u64::MAX);
+    for follower in followers {
+        let seen = runtime.block_on(follower).expect("a healthy client");
+        fewest = fewest.min(seen.events);
+        boards += seen.boards;
+        late.extend(seen.late_us);
+    }
+    late.sort_unstable();
+    let p99 = Duration::from_micros(late[late.len() * 99 / 100]);
+    let median = Duration::from_micros(late[late.len() / 2]);
+    println!(
+        "{clients} clients, {stuck} stuck: {} events, median {median:?}, p99 {p99:?}; \
+         engine {:?} a step without and {:?} with them",
+        late.len(),
+        quiet.each(),
+        busy.each()
+    );
+    assert!(fewest >= 100, "every healthy client sees the events: {fewest}");
+    assert!(boards > 0);
+    assert!(p99 <= LATE, "p99 {p99:?}");
+    assert!(busy.count >= 30, "the engine was held: {busy:?}");
+    assert!(busy.each() <= quiet.each() * 2 + Duration::from_micros(500), "{quiet:?} {busy:?}");
+    // The stuck ones were found out: nothing of theirs is kept.
+    let stalled: &AtomicU64 = &server.app().counts.stalled;
+    let mut looks = 0;
+    while stalled.load(Ordering::Relaxed) < stuck as u64 && looks < 100 {
+        drive(&mut desk, &mut seq, Duration::from_millis(100));
+        looks += 1;
+    }
+    assert_eq!(stalled.load(Ordering::Relaxed), stuck as u64);
+    drop(held);
+    // The control: a torn board is found.
+    let mut torn: Value = serde_json::from_str(&state(5).strategies_json()).expect("JSON");
+    assert_eq!(check_board(&torn, &mut 0), Ok(()));
+    torn["strategies"][3]["equity"] = "1".into();
+    assert!(check_board(&torn, &mut 0).is_err());
+    desk.close(state(seq + 1));
+    server.stop();
+}

@@ -1,0 +1,404 @@
+//! A session: random costs and limits, a random market, and a strategy that sends
+//! orders of every kind and tells of them in the oracle's words.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use sandpaper::domain::{Action, Money, Rate, TimeInForce, Ts};
+use sandpaper::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
+use sandpaper::execution::Model;
+use sandpaper::input::InputBlock;
+use sandpaper::portfolio::AccountConfig;
+use sandpaper::risk::ShortBase;
+use sandpaper::strategy::{
+    Channel, Descriptor, Effects, Fault, HistoryRef, Intent, OrderKind, OrderRequest, OrderUpdate,
+    Size, StartInfo, Strategy, Subscription, Usage,
+};
+use sandpaper::words::Header;
+use sandpaper_tests::exchange::random::Random;
+
+use super::market::{Market, describe, instruments};
+use super::outcome;
+
+const CAPITAL: &str = "1000";
+
+/// What strategy and driver both know.
+#[derive(Debug, Default)]
+struct Shared {
+    /// by symbol: a price near which to order, in quote
+    near: [f64; 2],
+    /// by symbol: prices of levels that stood lately
+    levels: [Vec<f64>; 2],
+    /// what was asked, with the time of its moment
+    asked: Vec<(i64, String)>,
+    orders: u64,
+}
+
+/// Asks at random.
+struct Trader {
+    random: Random,
+    shared: Arc<Mutex<Shared>>,
+    position: [f64; 2],
+    last: u64,
+}
+
+/// One session that ran.
+pub struct Session {
+    pub seed: u64,
+    /// what the oracle is told
+    pub stream: String,
+    /// what came of it
+    pub outcome: String,
+    pub orders: u64,
+    pub fills: u64,
+}
+
+impl Session {
+    /// Runs a session of about so many orders.
+    pub fn run(seed: u64, orders: u64) -> Self {
+        let mut random = Random::new(seed, "session");
+        let table = instruments(&mut random);
+        let config = config(&mut random);
+        let mut stream = header(&config);
+        table.iter().for_each(|(_, instrument)| stream.push_str(&describe(instrument)));
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let mut engine = engine(&config, table.clone(), seed, &shared);
+        let mut market = Market::new(seed, table.clone());
+        let mut block = InputBlock::new(&table, 1);
+        let (mut outcome, mut fills) = (String::new(), 0);
+        while shared.lock().expect("one thread").orders < orders {
+            block.reset(engine.next_seq());
+            let events = random.between(1, 30);
+            let lines: Vec<_> = (0..events).map(|_| market.event(&mut block)).collect();
+            {
+                let mut shared = shared.lock().expect("one thread");
+                for (symbol, units) in [100.0, 100_000.0].into_iter().enumerate() {
+                    shared.near[symbol] = market.fair[symbol] as f64 / units;
+                    let levels = market.levels[symbol].iter();
+                    shared.levels[symbol] = levels.map(|level| level.1 as f64 / units).collect();
+                }
+            }
+            engine.step(&block).expect("no invariant breaks");
+            let asked = std::mem::take(&mut shared.lock().expect("one thread").asked);
+            let mut asked = asked.into_iter().peekable();
+            for (ts, line) in lines {
+                stream.push_str(&line);
+                while let Some((_, order)) = asked.next_if(|(at, _)| *at == ts) {
+                    stream.push_str(&order);
+                }
+            }
+            assert_eq!(asked.next(), None, "every order has its event");
+            let news: Vec<_> = engine.drain().collect();
+            fills += outcome::tell(&news, &table, &mut outcome);
+            outcome::state(&engine, &table, &mut outcome);
+            stream.push_str("state\n");
+        }
+        stream.push_str("end\n");
+        engine.check().expect("the account adds up");
+        let orders = shared.lock().expect("one thread").orders;
+        Self { seed, stream, outcome, orders, fills }
+    }
+
+    /// How to see it again.
+    pub fn around(&self) -> String {
+        let path = std::env::temp_dir().join(format!("oracle-{}.txt", self.seed));
+        let kept = std::fs::write(&path, &self.stream).is_ok();
+        let place = if kept { path.display().to_string() } else { "nowhere".into() };
+        format!("its stream is kept: {place}")
+    }
+}
+
+fn config(random: &mut Random) -> EngineConfig {
+    let mut config = EngineConfig { batch: 7, candles: Vec::new(), ..EngineConfig::default() };
+    let execution = &mut config.execution;
+    execution.model = if random.chance(800) { Model::Book } else { Model::Instant };
+    execution.fee = Rate(random.pick(&[0, 1_000_000, 2_600_000, 333_333]));
+    execution.maker = Rate(random.pick(&[0, 1_000_000, 1_600_000, 5_000_000]));
+    execution.book_slippage = Rate(random.pick(&[0, 0, 300_001]));
+    execution.slippage = Rate(random.pick(&[0, 500_000, 1_234_567]));
+    execution.max_short_leverage = Rate(random.pick(&[500_000_000, 2_000_000_000, 3_333_333_333]));
+    execution.short_base = random.pick(&[ShortBase::Starting, ShortBase::Equity]);
+    config.terms.short_open = Rate(random.pick(&[0, 200_000]));
+    config.terms.short_rollover = Rate(random.pick(&[0, 200_000, 333_333]));
+    if random.chance(200) {
+        config.risk.max_order = Some(Money::parse("400").expect("a decimal"));
+        config.risk.max_position = Some(Money::parse("700.5").expect("a decimal"));
+    }
+    config
+}
+
+fn header(config: &EngineConfig) -> String {
+    let execution = &config.execution;
+    let limit = |limit: Option<Money>| limit.map_or("none".into(), |l| l.to_string());
+    format!(
+        "session model={} taker={} maker={} slippage={} extra={} max_age={} leverage={} base={} short_open={} \
+         short_roll={} max_order={} max_position={} capital={CAPITAL}\n",
+        if execution.model == Model::Book { "book" } else { "instant" },
+        execution.fee,
+        execution.maker,
+        execution.slippage,
+        execution.book_slippage,
+        execution.max_trade_age_ns,
+        execution.max_short_leverage,
+        if execution.short_base == ShortBase::Starting { "starting" } else { "equity" },
+        config.terms.short_open,
+        config.terms.short_rollover,
+        limit(config.risk.max_order),
+        limit(config.risk.max_position),
+    )
+}
+
+fn engine(
+    config: &EngineConfig,
+    table: sandpaper::domain::InstrumentTable,
+    seed: u64,
+    shared: &Arc<Mutex<Shared>>,
+) -> Engine {
+    let symbols = table.iter().map(|(_, instrument)| instrument.symbol.clone()).collect();
+    let mut builder = EngineBuilder::new(config.clone(), table).expect("sound instruments");
+    let random = Random::new(seed, "trader");
+    let mut trader = Trader { random, shared: Arc::clone(shared), position: [0.0; 2], last: 0 };
+    builder
+        .add(LaneSpec {
+            name: "trader".into(),
+            descriptor: trader.describe().expect("plain"),
+            strategy: Box::new(trader),
+            symbols,
+            parameters: Vec::new(),
+            account: AccountConfig {
+                currency: "USD".into(),
+                capital: Money::parse(CAPITAL).expect("a decimal"),
+                assets: Vec::new(),
+                fills_kept: 1,
+                trips_kept: 1,
+            },
+        })
+        .expect("a lane");
+    builder.start(Ts(0))
+}
+
+impl Trader {
+    /// Asks for something at `ts`; true when it did.
+    fn ask(&mut self, ts: i64, effects: &mut Effects) -> bool {
+        let line = match self.random.below(100) {
+            0..=7 => self.change(effects),
+            _ => self.order(effects),
+        };
+        let mut shared = self.shared.lock().expect("one thread");
+        shared.orders += 1;
+        shared.asked.push((ts, line));
+        true
+    }
+
+    /// A cancel or a change of one of the newest orders, open or not.
+    fn change(&mut self, effects: &mut Effects) -> String {
+        let order = self.last.saturating_sub(self.random.below(6));
+        let symbol = self.random.below(2) as usize;
+        let text = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v}"));
+        let (intent, line) = match self.random.below(10) {
+            0..=3 => (Intent::Cancel { order }, format!("cancel {order}\n")),
+            4..=8 => {
+                let size = self.random.chance(600).then(|| self.quantity());
+                let price = self.random.chance(600).then(|| self.price(symbol));
+                let line = format!("amend {order} {} {}\n", text(size), text(price));
+                (Intent::Amend { order, size, price }, line)
+            }
+            _ => {
+                let all = self.random.chance(500);
+                let symbol = (!all).then_some(symbol as u16);
+                let name = symbol.map_or("-".into(), |s| s.to_string());
+                (Intent::CancelAll { symbol }, format!("cancel-all {name}\n"))
+            }
+        };
+        assert!(effects.request(intent), "there is room");
+        line
+    }
+
+    /// Hundredths, sometimes finer than any increment.
+    fn quantity(&mut self) -> f64 {
+        let units = self.random.between(1, 400);
+        if self.random.chance(100) { units as f64 / 100_000.0 } else { units as f64 / 100.0 }
+    }
+
+    /// That of a level, or one within some percent of the market, with four
+    /// decimals.
+    fn price(&mut self, symbol: usize) -> f64 {
+        let shared = self.shared.lock().expect("one thread");
+        let levels = &shared.levels[symbol];
+        if !levels.is_empty() && self.random.chance(600) {
+            return levels[self.random.below(levels.len() as u64) as usize];
+        }
+        let units = (shared.near[symbol] * 10_000.0) as i64;
+        (units + self.random.between(-units / 50, units / 50)) as f64 / 10_000.0
+    }
+
+    fn order(&mut self, effects: &mut Effects) -> String {
+        let symbol = self.random.below(2) as usize;
+        let held = self.position[symbol];
+        let fitting = match held {
+            h if h > 0.0 => [Action::Buy, Action::Sell],
+            h if h < 0.0 => [Action::Short, Action::Cover],
+            _ => [Action::Buy, Action::Short],
+        };
+        let any = [Action::Buy, Action::Sell, Action::Short, Action::Cover];
+        let action = if self.random.chance(930) {
+            self.random.pick(&fitting)
+        } else {
+            self.random.pick(&any)
+        };
+        let size = match self.random.below(20) {
+            0..=2 => Size::All,
+            3..=6 => Size::Quote(self.random.between(1, 60_000) as f64 / 100.0),
+            _ => Size::Base(self.quantity()),
+        };
+        let mut request = OrderRequest {
+            action,
+            symbol: symbol as u16,
+            size,
+            kind: self.kind(symbol),
+            time_in_force: self.random.pick(&[
+                TimeInForce::Gtc,
+                TimeInForce::Gtc,
+                TimeInForce::Day,
+                TimeInForce::Ioc,
+                TimeInForce::Fok,
+            ]),
+            good_till_ns: None,
+            post_only: false,
+            reduce_only: self.random.chance(50),
+            stop_loss: None,
+            take_profit: None,
+            reason: String::new(),
+            metadata: Vec::new(),
+        };
+        let (is_limit, is_market) =
+            (matches!(request.kind, OrderKind::Limit(_)), request.kind == OrderKind::Market);
+        if !is_limit && !is_market && self.random.chance(900) {
+            request.time_in_force = TimeInForce::Gtc;
+        }
+        request.post_only = self.random.chance(if is_limit { 150 } else { 20 });
+        if action.opens() && self.random.chance(400) {
+            let away = |random: &mut Random| 1.0 + random.between(1, 300) as f64 / 10_000.0;
+            let near = self.shared.lock().expect("one thread").near[symbol];
+            let (above, below) = (near * away(&mut self.random), near / away(&mut self.random));
+            let long = action == Action::Buy;
+            let (stop, target) = if long { (below, above) } else { (above, below) };
+            let cut = |price: f64| (price * 10_000.0).round() / 10_000.0;
+            request.stop_loss = self.random.chance(700).then(|| cut(stop));
+            request.take_profit = self.random.chance(600).then(|| cut(target));
+        }
+        let line = words(&request);
+        let number = effects.submit(request).expect("there is room");
+        self.last = number;
+        format!("order {number} {line}")
+    }
+
+    fn kind(&mut self, symbol: usize) -> OrderKind {
+        match self.random.below(20) {
+            0..=6 => OrderKind::Limit(self.price(symbol)),
+            7..=8 => OrderKind::Stop(self.price(symbol)),
+            9 => OrderKind::StopLimit(self.price(symbol), self.price(symbol)),
+            10 => {
+                let near = self.shared.lock().expect("one thread").near[symbol];
+                OrderKind::TrailingStop((near * self.random.between(1, 200) as f64).round() / 1e4)
+            }
+            _ => OrderKind::Market,
+        }
+    }
+}
+
+/// An order's line without its number. Doubles print as what they were made of.
+fn words(request: &OrderRequest) -> String {
+    let size = match request.size {
+        Size::Base(size) => format!("base:{size}"),
+        Size::Quote(size) => format!("quote:{size}"),
+        Size::All => "all".into(),
+    };
+    let (kind, first, second) = match request.kind {
+        OrderKind::Market => ("market", 0.0, 0.0),
+        OrderKind::Limit(limit) => ("limit", limit, 0.0),
+        OrderKind::Stop(stop) => ("stop", stop, 0.0),
+        OrderKind::StopLimit(stop, limit) => ("stop-limit", stop, limit),
+        OrderKind::TrailingStop(distance) => ("trailing", distance, 0.0),
+    };
+    let tif = match request.time_in_force {
+        TimeInForce::Gtc => "gtc",
+        TimeInForce::Ioc => "ioc",
+        TimeInForce::Fok => "fok",
+        TimeInForce::Day => "day",
+    };
+    let mut line = format!(
+        "{} {} {size} {kind} {first} {second} {tif} {} {}",
+        request.symbol,
+        request.action.name(),
+        u8::from(request.post_only),
+        u8::from(request.reduce_only),
+    );
+    for level in [request.stop_loss, request.take_profit] {
+        let _ = write!(line, " {}", level.map_or("-".into(), |l| format!("{l}")));
+    }
+    line + "\n"
+}
+
+impl Strategy for Trader {
+    fn describe(&mut self) -> Result<Descriptor, Fault> {
+        let channels = [Channel::Trades, Channel::Book(1_000), Channel::Status];
+        Ok(Descriptor {
+            name: "trader".into(),
+            version: "1".into(),
+            subscriptions: channels.map(|channel| Subscription { symbol: None, channel }).to_vec(),
+            ..Descriptor::default()
+        })
+    }
+
+    fn start(&mut self, _: &StartInfo, _: HistoryRef, _: &mut Effects) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
+        let mut rest = words;
+        for consumed in 1..=events {
+            let length = Header(rest[0]).words().expect("a known event");
+            let (event, tail) = rest.split_at(length);
+            rest = tail;
+            let mut asked = false;
+            while self.random.chance(600) && effects.intents.len() < 3 {
+                asked = self.ask(event[1] as i64, effects);
+            }
+            if asked {
+                return Ok(consumed);
+            }
+        }
+        Ok(events)
+    }
+
+    fn on_order(
+        &mut self,
+        update: &OrderUpdate,
+        _: HistoryRef,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        self.position[usize::from(update.symbol)] = update.position;
+        self.last = self.last.max(update.order);
+        if self.random.chance(100) {
+            self.ask(update.ts_ns as i64, effects);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, _: &mut Effects) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn load(&mut self, _: &[u8], _: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+}
