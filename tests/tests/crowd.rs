@@ -181,6 +181,7 @@ fn server(hub: Arc<Hub>) -> Server {
     Server::start(hub, settings).expect("a server")
 }
 
+#[allow(clippy::print_stdout, reason = "the figures are part of the result")]
 #[test]
 fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_held() {
     let clients: usize =

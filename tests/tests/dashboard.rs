@@ -264,6 +264,7 @@ fn crit_004_another_address_needs_a_key_and_tls() {
     assert_eq!(run(true, &override_it), Some(0), "the control: said in so many words");
 }
 
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
 #[test]
 fn schemathesis_finds_nothing_that_the_document_does_not_say() {
     let tool = repository::root().join("target/schemathesis/bin/schemathesis");

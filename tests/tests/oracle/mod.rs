@@ -70,6 +70,7 @@ fn difference(session: &Session, oracle: &str) -> Option<String> {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "the seed and how much was tried are part of the result")]
 #[test]
 fn the_engine_equals_the_oracle_to_the_last_unit() {
     let wanted = number("SANDPAPER_ORACLE_ORDERS", 100_000);
