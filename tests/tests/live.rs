@@ -71,8 +71,8 @@ fn add_13_a_recorded_live_run_replays_to_the_same_chain() {
     // that was decided does.
     let decided = |result: &Value| {
         let mut strategy = result["strategies"][0].clone();
-        for of_calls in ["calls", "fuel"] {
-            strategy.as_object_mut().expect("an object").remove(of_calls).expect("a number");
+        for of_calls in ["calls", "fuel", "sandbox"] {
+            strategy.as_object_mut().expect("an object").remove(of_calls).expect("a value");
         }
         strategy
     };
