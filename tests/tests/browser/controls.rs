@@ -69,8 +69,7 @@ fn a_viewer_has_no_buttons() {
     let Some(host) = Host::start() else { return };
     browser.size(1440, 900, "dark");
     browser.go(&format!("http://{}/#/s/market-making", host.at));
-    browser.until("the login page", "document.querySelector('#key')");
-    browser.value("document.querySelector('#key').focus()");
+    browser.until("the login page", "document.activeElement?.id === 'key'");
     browser.command("Input.insertText", &json!({ "text": VIEWER }));
     browser.value("document.querySelector('#form').requestSubmit()");
     browser.until(
@@ -84,6 +83,26 @@ fn a_viewer_has_no_buttons() {
     assert_eq!(browser.value("document.querySelector('.controls')"), json!(null));
     let said = browser.complaints();
     assert!(said.iter().all(is_refusal), "{said:#?}");
+}
+
+#[test]
+fn a_key_never_gets_into_an_address() {
+    let Some(mut browser) = Browser::open() else { return };
+    let Some(host) = Host::start() else { return };
+    browser.command("Network.enable", &json!({}));
+    browser.command("Network.setBlockedURLs", &json!({ "urls": ["*/login.js"] }));
+    browser.go(&format!("http://{}/#/runs", host.at));
+    browser.until(
+        "the login page",
+        "document.readyState === 'complete' && document.querySelector('#key')",
+    );
+    assert_eq!(browser.value("document.querySelector('#form').inert"), json!(true));
+    // The control: whoever gets past that sends it, and not in the address.
+    browser.value(&format!("document.querySelector('#key').value = '{VIEWER}'"));
+    browser.value("document.querySelector('#form').requestSubmit()");
+    browser.until("the answer", "document.querySelector('#form') === null");
+    let address = browser.value("location.href");
+    assert!(address.as_str().is_some_and(|text| !text.contains("key")), "{address}");
 }
 
 /// Notices are kept in `told`; while `bad` is set, the host reports bad news.
