@@ -21,6 +21,7 @@ mod program;
 mod record;
 mod recording;
 mod swap;
+mod third_venue;
 mod tidy;
 mod trust;
 mod wasi;

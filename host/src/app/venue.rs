@@ -13,6 +13,7 @@ use crate::feed::live::{
     Attempts, Clock, Driver, Endpoint, Health, LinkSettings, Pump, history, listing,
 };
 use crate::input::{CandleInput, EventRef, InputBlock};
+use crate::output;
 use crate::venue::{Listing, Live, SessionPlan, Venue, Wanted};
 
 use super::session::{Flow, Source};
@@ -81,9 +82,14 @@ impl VenueSource {
         let endpoint = endpoint(&url, config)?;
         let depths = depths(venue, config, plan)?;
         let (clock, settings, attempts) = (Clock::wall(), settings(config), Attempts::default());
-        let told = |link: &crate::feed::live::LinkStats| {
+        let told = |link: &crate::feed::live::LinkStats, time: Duration| {
             let why = link.last_loss.as_deref().unwrap_or_default();
-            tracing::warn!("no connection to {url} ({why}): waiting for it");
+            let since = if time.is_zero() {
+                String::new()
+            } else {
+                format!(" for {}", output::duration(time))
+            };
+            tracing::warn!("no connection to {url}{since} ({why}): waiting for it");
         };
         tracing::info!("asking {url} for what it trades");
         let tries = (&attempts, seed()?);
@@ -101,6 +107,7 @@ impl VenueSource {
                 names: names.clone(),
                 wanted,
                 silence_ns: Some(nanoseconds(feed.stale_after)),
+                trade_silence_ns: Some(nanoseconds(feed.trades_checked_after)),
             })
         };
         let mut block = InputBlock::new(&instruments, 1);
@@ -247,7 +254,14 @@ fn instruments(
     names: &[String],
 ) -> Result<InstrumentTable, Failure> {
     let mut table: Vec<Instrument> = Vec::new();
-    for (symbol, name) in symbols.iter().zip(names) {
+    for (at, (symbol, name)) in symbols.iter().zip(names).enumerate() {
+        if let Some(other) = names.iter().take(at).position(|other| other == name) {
+            let message =
+                format!("{} and {symbol} are both {}'s {name}", symbols[other], venue.title());
+            return Err(Failure::new(Exit::Config, message).hint(
+                "leave out one of them, or give it another name of the venue in [feed.symbols]",
+            ));
+        }
         let Some(found) = listed.find(name) else {
             let near = listed.near(name);
             let near = match near.is_empty() {
@@ -371,6 +385,11 @@ mod tests {
             instruments(&Kraken, &listed, &["mine".to_owned()], &names)
                 .map_err(|f| (f.exit, f.message))
         };
+        let twice = ["BTC/USD".to_owned(), "BTC/USD".to_owned()];
+        let ours = ["BTC/USD".to_owned(), "XBT/USD".to_owned()];
+        let failure = instruments(&Kraken, &listed, &ours, &twice).err().unwrap();
+        assert_eq!(failure.exit, Exit::Config);
+        assert_eq!(failure.message, "BTC/USD and XBT/USD are both Kraken's BTC/USD");
         let table = find("BTC/USD").unwrap();
         assert_eq!(table.at(SymbolId(0)).symbol, "mine");
         let (exit, message) = find("btc/usd").unwrap_err();

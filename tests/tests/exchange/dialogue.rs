@@ -97,7 +97,10 @@ fn add_09_a_symbol_that_falls_silent_amid_heartbeats_becomes_stale_and_comes_bac
     let mut dialogue = Dialogue::new(7, 2, 10, Sabotage::None);
     dialogue.until_trading(5 * SECOND).expect("it begins to trade");
     dialogue.begin(Fault::SilentSymbol, 1);
+    let before = [0, 1].map(|at| dialogue.oracle.times_lost(at));
     dialogue.run(61 * SECOND);
+    let after = [0, 1].map(|at| dialogue.oracle.times_lost(at));
+    assert_eq!(after, [before[0], before[1] + 1], "stale once, and the other never");
     assert_eq!(dialogue.oracle.status(0), Some(TradingStatus::Trading));
     assert_eq!(dialogue.oracle.status(1), Some(TradingStatus::Trading), "renewed by a snapshot");
     assert!(dialogue.counts().resubscriptions >= 1);

@@ -4,7 +4,7 @@ use super::listing::PairListing;
 use super::notice::Notice;
 use super::session::Session;
 use super::setup::{DEPTHS, Timing};
-use super::subscriptions::FeedKey;
+use super::subscriptions::{Channel, FeedKey};
 use crate::domain::SymbolId;
 use crate::venue::{Listing, Live, Mark, News, NewsLevel, SessionPlan, Tally, Venue};
 
@@ -34,7 +34,11 @@ impl Venue for Kraken {
     }
 
     fn session(&self, plan: SessionPlan<'_>) -> Result<Box<dyn Live>, String> {
-        let timing = Timing { book_silence_ns: plan.silence_ns, ..Timing::default() };
+        let timing = Timing {
+            book_silence_ns: plan.silence_ns,
+            trade_silence_ns: plan.trade_silence_ns,
+            ..Timing::default()
+        };
         let session = Session::new(plan.instruments, plan.wanted, timing);
         let mut session = session.map_err(|error| error.to_string())?;
         session.set_names(plan.names);
@@ -114,9 +118,12 @@ impl Session {
             Notice::SnapshotOverdue(key) => {
                 of_feed(NewsLevel::Warn, key, "granted, but nothing came")
             }
+            Notice::Silent(key) if key.channel == Channel::Trade => {
+                of_feed(NewsLevel::Debug, key, "none for long: asked anew")
+            }
             Notice::Silent(key) => of_feed(NewsLevel::Warn, key, "silent for too long: asked anew"),
             Notice::Refused { feed: key, error, permanent } => {
-                let end = if *permanent { " for good" } else { "" };
+                let end = if *permanent { " for this connection" } else { "" };
                 let what = key.as_ref().map_or_else(|| "a request".to_owned(), feed);
                 let text = format!("{what} refused{end}: {}", printable(error));
                 (NewsLevel::Warn, key.as_ref().and_then(|key| key.symbol), text)
