@@ -1,5 +1,6 @@
 //! A run on a venue's live market.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ impl VenueSource {
         plan: &Plan,
         interrupt: &Interrupt,
     ) -> Result<Option<Self>, Failure> {
-        let opening = Self::connect(venue, config, plan);
+        let cause = RefCell::new(String::new());
+        let opening = Self::connect(venue, config, plan, &cause);
         let length = config.run.duration;
         tokio::select! {
             biased;
@@ -66,9 +68,13 @@ impl VenueSource {
             opened = opening => opened.map(Some),
             () = time::sleep(length), if !length.is_zero() => {
                 let url = address(venue, config);
-                let message = format!("no connection to {url} within run.duration");
+                let why = match cause.borrow().as_str() {
+                    "" => String::new(),
+                    why => format!(": {why}"),
+                };
+                let message = format!("no connection to {url} within run.duration{why}");
                 Err(Failure::new(Exit::Feed, message)
-                    .hint("a live run never falls back to simulated prices; see the log for the cause"))
+                    .hint("a live run waits for its venue and never falls back to simulated prices"))
             }
         }
     }
@@ -77,13 +83,15 @@ impl VenueSource {
         venue: &'static dyn Venue,
         config: &Config,
         plan: &Plan,
+        cause: &RefCell<String>,
     ) -> Result<Self, Failure> {
         let (feed, url) = (&config.feed, address(venue, config));
         let endpoint = endpoint(&url, config)?;
         let depths = depths(venue, config, plan)?;
         let (clock, settings, attempts) = (Clock::wall(), settings(config), Attempts::default());
         let told = |link: &crate::feed::live::LinkStats, time: Duration| {
-            let why = link.last_loss.as_deref().unwrap_or_default();
+            let why = explained(link.last_loss.as_deref().unwrap_or_default());
+            cause.replace(why.clone());
             let since = if time.is_zero() {
                 String::new()
             } else {
@@ -145,6 +153,14 @@ pub fn address(venue: &dyn Venue, config: &Config) -> String {
     match config.feed.url.as_str() {
         "own" => venue.url().to_owned(),
         url => url.to_owned(),
+    }
+}
+
+/// A cause with what may help.
+fn explained(why: &str) -> String {
+    match why.contains("certificate") {
+        true => format!("{why}; feed.ca_file names other certificates to trust"),
+        false => why.to_owned(),
     }
 }
 

@@ -19,12 +19,12 @@ fn sound(dialogue: &Dialogue, what: &str) {
 #[test]
 fn high_005_a_quiet_day_at_every_depth_has_no_error_at_all() {
     for depth in DEPTHS {
-        let mut dialogue = Dialogue::new(u64::from(depth), 7, depth, Sabotage::None);
+        let mut dialogue = Dialogue::new(u64::from(depth), 8, depth, Sabotage::None);
         dialogue.run(20 * SECOND);
         sound(&dialogue, &format!("depth {depth}"));
         let counts = dialogue.counts();
         assert!(dialogue.oracle.all_trading(), "depth {depth}: {counts:?}");
-        assert_eq!(counts.snapshots, 7, "{counts:?}");
+        assert_eq!(counts.snapshots, 8, "{counts:?}");
         assert!(counts.updates > 400, "{counts:?}");
         assert_eq!((counts.checksums_failed, counts.unknown_deletes), (0, 0), "{counts:?}");
         assert_eq!((counts.trades_missed, counts.trades_repeated), (0, 0), "{counts:?}");

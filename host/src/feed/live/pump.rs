@@ -170,7 +170,7 @@ impl<C: Connect, P: Live> Pump<C, P> {
             let cause = link.last_refusal.as_deref().unwrap_or_default();
             self.say(
                 NewsLevel::Warn,
-                format!("{refused} frames of the venue refused, the last one: {cause}"),
+                format!("frames of the venue refused: {refused}, the last one: {cause}"),
             );
         }
         if changed || urgent || self.reported.is_none_or(|at| now - at >= REPORT) {

@@ -142,7 +142,7 @@ impl Session {
         if snapshot && stream.last_trade.is_none() {
             history.insert(symbol);
         }
-        let order = stream.place_trade(trade.id, snapshot);
+        let order = stream.place_trade(trade.id, ts_exchange, snapshot);
         if history.contains(&symbol) {
             self.counts.trades_history += 1;
             self.announce(symbol, out);

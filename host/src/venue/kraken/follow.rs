@@ -6,6 +6,7 @@ use super::session::Session;
 use super::setup::{DEPTHS, Timing};
 use super::subscriptions::{Channel, FeedKey};
 use crate::domain::SymbolId;
+use crate::input::TradingStatus;
 use crate::venue::{Listing, Live, Mark, News, NewsLevel, SessionPlan, Tally, Venue};
 
 /// Kraken's spot market.
@@ -85,7 +86,7 @@ impl Session {
         };
         let (level, symbol, text) = match notice {
             Notice::System(status) => {
-                whole(NewsLevel::Info, format!("the venue's state: {status:?}"))
+                whole(NewsLevel::Info, format!("the venue's state: {}", state(*status)))
             }
             Notice::Rules(symbol) => of(NewsLevel::Info, symbol, "the venue's rules changed"),
             Notice::PrecisionChanged(symbol) => of(
@@ -99,7 +100,7 @@ impl Session {
             Notice::Desync { symbol, cause } => of(
                 NewsLevel::Warn,
                 symbol,
-                &format!("its book cannot be trusted ({cause:?}): asked anew"),
+                &format!("its book cannot be trusted ({cause}): asked anew"),
             ),
             Notice::TradeGap { symbol, after, before } => of(
                 NewsLevel::Warn,
@@ -142,6 +143,18 @@ impl Session {
             _ => Mark::Plain,
         };
         News { level, mark, symbol, text }
+    }
+}
+
+fn state(status: TradingStatus) -> &'static str {
+    match status {
+        TradingStatus::Trading => "it trades",
+        TradingStatus::Stale => "not known",
+        TradingStatus::Paused => "maintenance, nothing trades",
+        TradingStatus::CancelOnly => "orders can only be canceled",
+        TradingStatus::PostOnly => "only orders that wait are taken",
+        TradingStatus::LimitOnly => "only orders with a limit are taken",
+        TradingStatus::ReduceOnly => "only orders that reduce a position are taken",
     }
 }
 

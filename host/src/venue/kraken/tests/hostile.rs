@@ -38,6 +38,27 @@ fn high_007_ids_of_trades_that_jump_to_and_fro_are_counted_without_end() {
     assert_eq!(fixture.session.counts().trades, 6);
 }
 
+/// As after a restart of the venue: what is older than all that was seen is a repeat,
+/// what is newer is not, whatever its number.
+#[test]
+fn high_005_trades_that_are_counted_anew_are_told_from_those_that_are_repeated() {
+    let at = |second: u32| format!("2026-08-24T22:21:{second:02}.000000Z");
+    let row = |id, second| print(id, "100.5", "1.00000000", &at(second));
+    let mut fixture = live(with_trades);
+    fixture.ok(&trade(1_000, "snapshot").replace(NOW, &at(10)));
+    fixture.ok(&update_of(&[row(1_001, 11), row(1_001, 11), row(990, 9)]));
+    let snapshot = update_of(&[row(4, 8), row(5, 12), row(6, 12)]).replace("update", "snapshot");
+    fixture.ok(&snapshot);
+    fixture.ok(&update_of(&[row(5, 12), row(7, 12), row(7, 12)]));
+    let came: Vec<String> =
+        fixture.events().into_iter().filter(|event| event.starts_with("trade")).collect();
+    let expected = [1_001, 5, 6, 7].map(|id| format!("trade {id} 1005 Sell"));
+    assert_eq!(came, expected);
+    assert_eq!(fixture.session.counts().trades_repeated, 5);
+    let anew = |notice: &Notice| matches!(notice, Notice::TradeIdsRestarted { id: 5, .. });
+    assert_eq!(fixture.notices().iter().filter(|notice| anew(notice)).count(), 1);
+}
+
 /// The protocol refuses what the engine's arithmetic has no room for, so that the
 /// rest of a block reaches it.
 #[test]
