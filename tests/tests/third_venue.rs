@@ -230,7 +230,7 @@ async fn med_008_a_venue_is_a_folder_and_a_line() {
     let mut block = InputBlock::new(source.instruments(), 1);
     while !seen.iter().any(|text| text == "trade 100") {
         block.reset(1);
-        source.next(&mut block).await.ok().expect("inputs");
+        source.next(&mut block).await.unwrap_or_else(|failure| panic!("{}", failure.message));
         for index in 0..block.len() {
             match block.get(index) {
                 EventRef::Trade(trade) => seen.push(format!("trade {}", trade.price.0)),

@@ -234,7 +234,6 @@ fn add_09_trades_that_fall_silent_are_asked_for_anew_and_no_mark_flickers() {
         let came: Vec<String> = fixture.events().split_off(2);
         assert_eq!(came, ["trade 2 1005 Sell", "trade 5 1005 Sell"], "what was missed comes");
         // A channel that does not answer at all is another matter.
-        let mut fixture = fixture;
         for _ in 0..620 {
             let next = fixture.now + Ts::SECOND;
             fixture.run_to(next);
