@@ -20,6 +20,7 @@ mod outage;
 mod program;
 mod record;
 mod recording;
+mod strikes;
 mod swap;
 mod tidy;
 mod trust;

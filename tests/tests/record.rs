@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use sandpaper::journal::{Kind, Manifest, Scanner, decode, encode};
+use sandpaper::recorder;
 use sandpaper_tests::{Folder, repository};
 use serde_json::Value;
 
@@ -147,13 +149,137 @@ fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
     let in_batches = [&run[..], &["--unsigned"], LIVELY].concat();
     folder.run(&in_batches).expect(0);
     let record = run_of(&folder);
-    let verified = verify(&folder, &record, &[], 7);
+    let verified = verify(&folder, &record, &["--unsigned"], 7);
     let finding = &verified["findings"][0];
     assert_eq!(finding["strategy"], "ahead", "{verified}");
     assert!(finding["what"].to_string().contains("reads ahead"), "{verified}");
     assert!(finding["record"].as_u64() > Some(1), "{verified}");
     // The control: called with one event at a time, it cannot.
     fs::remove_dir_all(&record).expect("removed");
-    folder.run(&[&in_batches[..], &["--strict"]].concat()).expect(0);
-    verify(&folder, &run_of(&folder), &[], 0);
+    folder.run(&[&in_batches[..], &["--strict", "--record", "x.tape"]].concat()).expect(0);
+    verify(&folder, &run_of(&folder), &["--unsigned"], 0);
+    // A replay in batches is misled as the run was, and a strict one is not.
+    let chain = |more: &[&str]| {
+        let replay = ["replay", "x.tape", "--wasm", "ahead.wasm", "--unsigned", "--json"];
+        let told = folder.run(&[&replay[..], more].concat()).expect(0).stdout;
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["strategies"][0]["chain"].clone()
+    };
+    assert_ne!(chain(&[]), chain(&["--strict"]));
+    assert_eq!(chain(&["--set", "engine.batch=1"]), chain(&["--strict"]));
+}
+
+/// A record is a stranger's word: it does not let its modules run here.
+#[test]
+fn crit_001_a_record_gives_no_permission() {
+    let Some(module) = repository::guest("market-making") else { return };
+    let folder = Folder::new();
+    folder.write("mm.wasm", fs::read(module).expect("readable"));
+    let run = ["run", "--wasm", "mm.wasm", "--unsigned", "--duration", "5s"];
+    folder.run(&[&run[..], LIVELY].concat()).expect(0);
+    let run = run_of(&folder);
+    let path = run.to_str().expect("a plain path");
+    let refused = folder.run(&["verify", path]).expect(4);
+    assert!(refused.stderr.contains("--unsigned"), "{}", refused.stderr);
+    // The control: who says so in so many words may, and the result says it too.
+    assert_eq!(verify(&folder, &run, &["--unsigned"], 0)["unsigned"], serde_json::json!(["mm"]));
+    let shown = folder.run(&["verify", path, "--unsigned"]).expect(0);
+    assert!(shown.stdout.contains("UNSIGNED"), "{}", shown.stdout);
+    // Denied is denied.
+    folder.run(&["deny", "mm.wasm"]).expect(0);
+    folder.run(&["verify", path, "--unsigned"]).expect(4);
+}
+
+/// Fuel is granted for a call, and so a batch may do what single events may not. The
+/// record tells where, and is proved all the same.
+#[test]
+fn crit_003_a_run_whose_batches_shared_fuel_is_proved() {
+    let Some(folder) = ready() else { return };
+    let little = ["--set", "sandbox.fuel_per_event=9000"];
+    let run = ["run", "--duration", "60s", "--record", "x.tape"];
+    folder.run(&[&run[..], LIVELY, &little].concat()).expect(0);
+    let verified = verify(&folder, &run_of(&folder), &[], 0);
+    assert!(verified["told"].as_u64() > Some(0), "{verified}");
+    // The control: one event a call without being told ends otherwise.
+    let replay = |more: &[&str]| {
+        let arguments = [&["replay", "x.tape", "--json"], &little[..], more].concat();
+        let told: Value =
+            serde_json::from_str(&folder.run(&arguments).expect(0).stdout).expect("JSON");
+        told["strategies"][0]["state"].clone()
+    };
+    assert_eq!(replay(&["--strict"]), "quarantined");
+    assert_eq!(replay(&[]), "stopped");
+}
+
+/// The record again, with its head changed and every check of it made anew.
+fn retold(run: &std::path::Path, change: impl Fn(&mut Manifest)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut scanner, mut records) = (Scanner::default(), Vec::new());
+    let bytes = fs::read(run.join("00000001.journal")).expect("readable");
+    scanner.segment(&bytes, true, |record| records.push(record)).expect("sound");
+    let storage = recorder::Folder::create(&folder.path().join("lie")).expect("a folder");
+    let mut writer =
+        recorder::Recorder::create(storage, scanner.run().expect("a run")).expect("made");
+    for record in records {
+        let mut payload = record.payload;
+        match record.kind {
+            Kind::Synced => continue,
+            Kind::Manifest => {
+                let mut manifest: Manifest = decode(&payload).expect("a manifest");
+                change(&mut manifest);
+                payload = encode(&manifest).expect("encoded");
+            }
+            _ => {}
+        }
+        writer
+            .append(record.kind, record.flags, record.event_ns, record.wall_ns, payload)
+            .expect("written");
+    }
+    writer.sync().expect("synced");
+    let modules = folder.path().join("lie/modules");
+    fs::create_dir(&modules).expect("made");
+    for entry in fs::read_dir(run.join("modules")).expect("kept").flatten() {
+        fs::copy(entry.path(), modules.join(entry.file_name())).expect("copied");
+    }
+    folder
+}
+
+#[test]
+fn b7_a_head_whose_claims_do_not_agree_is_found() {
+    let Some(folder) = ready() else { return };
+    folder.run(&[&["run", "--duration", "5s"], LIVELY].concat()).expect(0);
+    let run = run_of(&folder);
+    let told = |change: &dyn Fn(&mut Manifest)| {
+        let lie = retold(&run, change);
+        let path = lie.path().join("lie");
+        let finished = folder.run(&["verify", path.to_str().expect("plain"), "--json"]);
+        assert!(matches!(finished.code, Some(0 | 7)), "{finished:?}");
+        (finished.code, finished.stdout)
+    };
+    // The control: told again as it was.
+    assert_eq!(told(&|_| ()).0, Some(0));
+    type Change = fn(&mut Manifest);
+    let lies: [(Change, &str); 6] = [
+        (|head| head.config.push_str("\n# more\n"), ""),
+        (|head| head.config_sha256 = "0".repeat(64), "the hash that the record names"),
+        (|head| head.seed += 1, "names the seed"),
+        (
+            |head| head.strategies[0].limits = "{\"fuel_per_event\":6000000}".into(),
+            "another limits",
+        ),
+        (|head| head.lock = head.lock.replace("name = \"mm\"", "name = \"nn\""), "another name"),
+        (|head| head.lock = "rubbish".into(), "the lock file that it keeps is none"),
+    ];
+    for (change, words) in lies {
+        let (code, text) = told(&change);
+        // A comment is no setting: the configuration is the same.
+        let expected = if words.is_empty() { 0 } else { 7 };
+        assert_eq!(code, Some(expected), "{words}: {text}");
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // A kept module that is another is found, though the right one lies elsewhere.
+    let kept = fs::read_dir(run.join("modules")).expect("kept").flatten().next().expect("one");
+    fs::write(kept.path(), "something else").expect("written");
+    let found = verify(&folder, &run, &[], 7);
+    assert!(found.to_string().contains("kept under its hash is another"), "{found}");
 }

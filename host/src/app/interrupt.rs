@@ -54,6 +54,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Asks, as the user would.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        self.notify.notify_one();
+    }
+
     /// True once the user asked.
     #[must_use]
     pub fn is_asked(&self) -> bool {

@@ -15,9 +15,10 @@ use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
-use super::strategies::{self, Loaded, Selection};
-use super::strikes::{Marks, STRIKES_MAX, Strikes};
+use super::strategies::{self, Loaded, Refused, Selected, Selection};
+use super::strikes::{Gate, Marks, Strikes};
 use super::swap::SwapWatch;
+use super::trial::Trial;
 use super::trust::TrustWatch;
 use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt, setup};
@@ -31,6 +32,8 @@ pub struct Ran {
     pub identities: Vec<Identity>,
     /// where each stands
     pub reports: Vec<LaneReport>,
+    /// what did not run
+    pub refused: Vec<Refused>,
     /// inputs taken
     pub events: u64,
     /// market time from first to last
@@ -50,12 +53,16 @@ pub fn run(
     requests: Requests,
 ) -> Result<Ran, Failure> {
     let strikes = Strikes::open(config)?;
-    for sha256 in strikes.collect()? {
-        tracing::error!("the program died while it called the module with SHA-256 {sha256}");
+    if !strikes.kept() {
+        tracing::warn!(
+            "there is no folder for private state: an older strategies.lock put back in place would not be noticed; name one: --set strategies.state=DIR"
+        );
     }
-    let loaded = without_strikes(strategies::load(config, selection)?, &strikes)?;
-    let marks = strikes.marks(&mark_name()?)?;
-    let loaded = marked(loaded, marks.as_ref())?;
+    let trial = Trial::of_this_program();
+    strikes.judge(|sha256| trial.run(config, sha256, interrupt))?;
+    let gate = Gate::new(strikes, &mark_name()?)?;
+    let marks = gate.marks();
+    let Selected { loaded, refused } = strategies::load(config, selection, Some(&gate))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
     let wanted = setup::union(config, &symbols);
@@ -64,7 +71,7 @@ pub fn run(
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
                 follow(
-                    (config, &selection.files, marks.as_ref()),
+                    (config, &selection.files, marks),
                     loaded,
                     symbols,
                     source,
@@ -83,7 +90,7 @@ pub fn run(
                 match VenueSource::open(venue, config, &plan, interrupt).await? {
                     Some(source) => {
                         follow(
-                            (config, &selection.files, marks.as_ref()),
+                            (config, &selection.files, marks),
                             loaded,
                             symbols,
                             source,
@@ -96,6 +103,7 @@ pub fn run(
                     None => Ok(Ran {
                         identities: identities(&loaded),
                         reports: Vec::new(),
+                        refused: Vec::new(),
                         events: 0,
                         span: Duration::ZERO,
                     }),
@@ -105,33 +113,7 @@ pub fn run(
     });
     // A name that is still being looked up must not hold the end of the process.
     runtime.shutdown_background();
-    ran
-}
-
-/// Leaves out modules in whose calls the program has died too often.
-fn without_strikes(loaded: Vec<Loaded>, strikes: &Strikes) -> Result<Vec<Loaded>, Failure> {
-    let (run, struck): (Vec<_>, Vec<_>) =
-        loaded.into_iter().partition(|one| strikes.of(&one.sha256) < STRIKES_MAX);
-    for one in &struck {
-        let Loaded { name, sha256, .. } = one;
-        tracing::error!(
-            "'{name}' does not run: the program died {STRIKES_MAX} times while it called it; to try again: sandpaper allow sha256:{sha256} --name {name}"
-        );
-    }
-    match (run.is_empty(), struck.first()) {
-        (true, Some(one)) => {
-            let message = format!("'{}' does not run, and there is no other", one.name);
-            Err(Failure::new(Exit::NotAllowed, message))
-        }
-        _ => Ok(run),
-    }
-}
-
-/// The same modules, marked while they are called.
-fn marked(loaded: Vec<Loaded>, marks: Option<&Arc<Marks>>) -> Result<Vec<Loaded>, Failure> {
-    let Some(marks) = marks else { return Ok(loaded) };
-    let mark = |one: Loaded| Ok(Loaded { guest: marks.on(one.guest, &one.sha256)?, ..one });
-    loaded.into_iter().map(mark).collect()
+    ran.map(|ran| Ran { refused, ..ran })
 }
 
 /// A name that no other process has.
@@ -165,8 +147,15 @@ async fn follow(
         &identities,
     );
     let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
+    // First of all: what the others do in a step is not a strategy's doing.
+    let mut rests = marks.cloned();
+    let mut all: Vec<&mut dyn Watch> = Vec::new();
+    all.extend(rests.as_mut().map(|rests| rests as &mut dyn Watch));
+    for watcher in watchers {
+        all.push(watcher);
+    }
     let mut session =
-        Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
+        Session::begin(engine, &identities, all)?.guarded(Box::new(trust)).commanded(requests);
     session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);
@@ -175,7 +164,8 @@ async fn follow(
     let identities = session.identities().to_vec();
     let engine = session.finish()?;
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
-    Ok(Ran { identities, reports: engine.reports(), events: engine.events(), span })
+    let (reports, events) = (engine.reports(), engine.events());
+    Ok(Ran { identities, reports, refused: Vec::new(), events, span })
 }
 
 /// The simulated market at the pace of the wall clock.

@@ -13,7 +13,7 @@ use crate::feed::tape::Tape;
 use crate::journal::StrategyRecord;
 use crate::lockfile::Wasi;
 
-use super::strategies::{self, Loaded, Selection};
+use super::strategies::{self, Loaded, Refused, Selected, Selection};
 use super::{Failure, setup};
 
 /// How many blocks the reading thread may be ahead: enough to hide a slow
@@ -74,6 +74,8 @@ pub struct Replayed {
     pub wall_s: f64,
     /// who ran
     pub identities: Vec<Identity>,
+    /// what did not run
+    pub refused: Vec<Refused>,
     /// where each stands
     pub reports: Vec<LaneReport>,
     /// false when the user ended it early
@@ -100,7 +102,7 @@ pub fn replay(
     let total: u64 = tapes.iter().map(|tape| tape.totals().events).sum();
     let instruments = first.instruments().clone();
     let start = first.span().map(|(first, _)| first).unwrap_or_default();
-    let loaded = strategies::load(config, selection)?;
+    let Selected { loaded, refused } = strategies::load(config, selection, None)?;
     let identities = identities(&loaded);
     let known: Vec<String> = instruments.iter().map(|(_, i)| i.symbol.clone()).collect();
     let symbols = setup::choose_symbols(config, &loaded, &known);
@@ -132,6 +134,7 @@ pub fn replay(
         engine_cpu_s: cpu_s,
         wall_s: started.elapsed().as_secs_f64(),
         identities,
+        refused,
         reports: engine.reports(),
         complete,
     })

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::dashboard::runs::{RunCurve, RunDetail, RunRow, RunStrategy};
-use crate::engine::{Engine, Output};
+use crate::engine::{Engine, LaneOutput, Output};
 
 use super::Failure;
 use super::replay::Identity;
@@ -78,7 +78,14 @@ impl Watch for RunResults {
         Ok(())
     }
 
-    fn stepped(&mut self, engine: &Engine, _news: &[Output]) -> Result<(), Failure> {
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
+        for one in news {
+            if let LaneOutput::Swapped { to, refused: None, .. } = &one.body
+                && let Some(sha256) = self.hashes.get_mut(usize::from(one.lane))
+            {
+                sha256.clone_from(to);
+            }
+        }
         if self.written.is_none_or(|at| at.elapsed() >= WRITE_EVERY) {
             self.write(engine, "running");
         }

@@ -25,7 +25,7 @@ use super::output::{LaneOutput, Output};
 use super::stream::Class;
 use super::throttle::Throttle;
 use super::timeline::{MomentKind, Timeline};
-use super::verdict::Verdicts;
+use super::verdict::{Call, Verdicts};
 use super::view::LaneView;
 
 /// Whether a lane's strategy is called.
@@ -287,10 +287,7 @@ impl Lane {
         let events = (upto - told) as u32;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         let before = self.strategy.usage().fuel;
-        let answer = match self.foretold() {
-            Ok(()) => self.strategy.handle(class.words(told, upto), events, &mut self.effects),
-            Err(fault) => Err(fault),
-        };
+        let answer = self.handle(class.words(told, upto), events);
         let consumed = self.consumed(answer, events, batch, class.moment(told))?;
         let next = told + consumed as usize;
         let moment = class.moment(next - 1);
@@ -370,7 +367,7 @@ impl Lane {
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
         let before = self.strategy.usage().fuel;
-        let told = match self.foretold() {
+        let told = match self.foretold(Call::Order) {
             Ok(()) => self.strategy.on_order(update, Arc::new(view), &mut self.effects),
             Err(fault) => Err(fault),
         };
@@ -553,8 +550,7 @@ impl Lane {
     pub(super) fn stop(&mut self, seq: u64, ts: Ts, outputs: &mut Vec<Output>) {
         if self.state.is_called() {
             self.effects.begin(self.next_order, 0);
-            self.stopping();
-            let stopped = match self.foretold() {
+            let stopped = match self.foretold(Call::Stop) {
                 Ok(()) => self.strategy.stop(&mut self.effects),
                 Err(fault) => Err(fault),
             };

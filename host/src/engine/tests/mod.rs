@@ -15,3 +15,4 @@ mod rules;
 mod startup;
 mod steps;
 mod support;
+mod verdicts;
