@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use sandpaper::journal::{Kind, Manifest, Scanner, decode, encode};
+use sandpaper::journal::{Kind, Manifest, Record, Scanner, decode, encode};
 use sandpaper::recorder;
 use sandpaper_tests::{Folder, repository};
 use serde_json::Value;
@@ -211,29 +211,22 @@ fn crit_003_a_run_whose_batches_shared_fuel_is_proved() {
     assert_eq!(replay(&[]), "stopped");
 }
 
-/// The record again, with its head changed and every check of it made anew.
-fn retold(run: &std::path::Path, change: impl Fn(&mut Manifest)) -> tempfile::TempDir {
+/// The record again, with what `change` does to its records and without those that it
+/// does not want, and every check of it made anew.
+fn retold(run: &std::path::Path, change: impl Fn(&mut Record) -> bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut scanner, mut records) = (Scanner::default(), Vec::new());
     let bytes = fs::read(run.join("00000001.journal")).expect("readable");
     scanner.segment(&bytes, true, |record| records.push(record)).expect("sound");
     let storage = recorder::Folder::create(&folder.path().join("lie")).expect("a folder");
-    let mut writer =
-        recorder::Recorder::create(storage, scanner.run().expect("a run")).expect("made");
-    for record in records {
-        let mut payload = record.payload;
-        match record.kind {
-            Kind::Synced => continue,
-            Kind::Manifest => {
-                let mut manifest: Manifest = decode(&payload).expect("a manifest");
-                change(&mut manifest);
-                payload = encode(&manifest).expect("encoded");
-            }
-            _ => {}
+    let id = scanner.run().expect("a run");
+    let mut writer = recorder::Recorder::create(storage, id).expect("made");
+    for mut record in records {
+        if record.kind == Kind::Synced || !change(&mut record) {
+            continue;
         }
-        writer
-            .append(record.kind, record.flags, record.event_ns, record.wall_ns, payload)
-            .expect("written");
+        let Record { kind, flags, event_ns, wall_ns, payload, .. } = record;
+        writer.append(kind, flags, event_ns, wall_ns, payload).expect("written");
     }
     writer.sync().expect("synced");
     let modules = folder.path().join("lie/modules");
@@ -250,7 +243,14 @@ fn b7_a_head_whose_claims_do_not_agree_is_found() {
     folder.run(&[&["run", "--duration", "5s"], LIVELY].concat()).expect(0);
     let run = run_of(&folder);
     let told = |change: &dyn Fn(&mut Manifest)| {
-        let lie = retold(&run, change);
+        let lie = retold(&run, |record| {
+            if record.kind == Kind::Manifest {
+                let mut manifest: Manifest = decode(&record.payload).expect("a manifest");
+                change(&mut manifest);
+                record.payload = encode(&manifest).expect("encoded");
+            }
+            true
+        });
         let path = lie.path().join("lie");
         let finished = folder.run(&["verify", path.to_str().expect("plain"), "--json"]);
         assert!(matches!(finished.code, Some(0 | 7)), "{finished:?}");
@@ -282,4 +282,47 @@ fn b7_a_head_whose_claims_do_not_agree_is_found() {
     fs::write(kept.path(), "something else").expect("written");
     let found = verify(&folder, &run, &[], 7);
     assert!(found.to_string().contains("kept under its hash is another"), "{found}");
+}
+
+/// That the clock stopped a start, no replay can find out by itself.
+#[test]
+fn b7_what_the_clock_stopped_at_the_start_is_proved() {
+    let folder = Folder::new();
+    let path = repository::root().join("tests/guests/well_behaved.wat");
+    let text = fs::read_to_string(path).expect("a guest");
+    let start = "f64 f64 i32 i32) (result i32)\n    i32.const 2048)";
+    let slow = "f64 f64 i32 i32) (result i32) (local $i i32)
+        (local.set $i (i32.const 38000000))
+        (loop $more (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+        i32.const 2048)";
+    assert!(text.contains(start), "the guest was changed");
+    let trades = r#"(data (i32.const 1048) "\b8\0b\00\00\01\00\00\00") (func (export "stop"))"#;
+    let text = text.replace(start, slow).replace("(func (export \"stop\"))", trades);
+    folder.write("strategies/slow.wasm", wat::parse_str(text).expect("wat"));
+    folder.run(&["allow", "strategies/slow.wasm", "--yes"]).expect(0);
+    let run = ["run", "--duration", "5s", "--set", "sandbox.deadline=10ms", "--json"];
+    let ended = folder.run(&[&run[..], LIVELY].concat());
+    assert!(ended.stdout.contains("deadline"), "{ended:?}");
+    let run = run_of(&folder);
+    let verified = verify(&folder, &run, &[], 0);
+    assert_eq!(verified["told"], 1, "{verified}");
+    // The controls: without the word of it, and with one that is not so.
+    let check = |change: &dyn Fn(&mut Record) -> bool, code: i32, words: &str| {
+        let lie = retold(&run, change);
+        let path = lie.path().join("lie");
+        let told = folder.run(&["verify", path.to_str().expect("plain")]).expect(code).stdout;
+        assert!(told.contains(words), "{told}");
+    };
+    check(&|_| true, 0, "replay decides the same");
+    check(&|record| record.kind != Kind::Verdict, 7, "slow: the record has");
+    let later = |record: &mut Record| {
+        if record.kind == Kind::Verdict {
+            let told: Value = decode(&record.payload).expect("a verdict");
+            let mut told = told;
+            told["verdict"]["events"] = 3.into();
+            record.payload = encode(&told).expect("encoded");
+        }
+        true
+    };
+    check(&later, 7, "slow");
 }

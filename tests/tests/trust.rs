@@ -115,6 +115,28 @@ fn add_22_a_strategy_filter_filters() {
     assert!(none.stderr.contains("nobody") && none.stderr.contains("mm, of"), "{}", none.stderr);
 }
 
+/// A link to a lock file stands for it: its folder counts too.
+#[test]
+fn crit_001_a_lock_file_behind_a_link_lies_where_nobody_else_writes() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let Some((folder, _)) = folder() else { return };
+    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    let lock = std::fs::read(folder.path("strategies.lock")).expect("a lock file");
+    folder.write("other/strategies.lock", lock);
+    std::fs::remove_file(folder.path("strategies.lock")).expect("removed");
+    symlink("other/strategies.lock", folder.path("strategies.lock")).expect("linked");
+    let open = |mode: u32| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path("other"), mode).expect("changed");
+    };
+    open(0o777);
+    let refused = folder.run(&RUN).expect(4);
+    assert!(refused.stderr.contains("may be written by everybody"), "{}", refused.stderr);
+    // The control: in a closed folder the link is as good as the file.
+    open(0o755);
+    folder.run(&RUN).expect(0);
+}
+
 #[test]
 fn crit_001_what_others_may_write_is_not_trusted() {
     use std::os::unix::fs::PermissionsExt as _;

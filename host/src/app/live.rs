@@ -40,6 +40,14 @@ pub struct Ran {
     pub span: Duration,
 }
 
+impl Ran {
+    /// The user ended it before it began.
+    fn nothing(identities: Vec<Identity>) -> Self {
+        let (reports, refused) = (Vec::new(), Vec::new());
+        Self { identities, reports, refused, events: 0, span: Duration::ZERO }
+    }
+}
+
 /// Runs until the configured duration has passed, the user ends it, or every
 /// strategy has failed.
 ///
@@ -60,9 +68,15 @@ pub fn run(
     }
     let trial = Trial::of_this_program();
     strikes.judge(|sha256| trial.run(config, sha256, interrupt))?;
-    let gate = Gate::new(strikes, &mark_name()?)?;
+    let gate = Arc::new(Gate::new(strikes, &mark_name()?)?);
     let marks = gate.marks();
-    let Selected { loaded, refused } = strategies::load(config, selection, Some(&gate))?;
+    let through = Some(Arc::clone(&gate));
+    let selected = strategies::load_unless_asked(config, selection, through, interrupt)?;
+    let Some(Selected { loaded, refused }) = selected else {
+        // The thread that loads is left as it is, and is nobody's fault.
+        gate.close();
+        return Ok(Ran::nothing(Vec::new()));
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
     let wanted = setup::union(config, &symbols);
@@ -100,13 +114,7 @@ pub fn run(
                         )
                         .await
                     }
-                    None => Ok(Ran {
-                        identities: identities(&loaded),
-                        reports: Vec::new(),
-                        refused: Vec::new(),
-                        events: 0,
-                        span: Duration::ZERO,
-                    }),
+                    None => Ok(Ran::nothing(identities(&loaded))),
                 }
             }
         }

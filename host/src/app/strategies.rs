@@ -13,9 +13,9 @@ use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder
 use crate::sandbox::{LoadError, Module};
 use crate::strategy::{Descriptor, Strategy};
 
-use super::Failure;
 use super::given::{self, Runtimes};
 use super::strikes::Gate;
+use super::{Failure, Interrupt};
 
 /// A module that will run.
 pub struct Loaded {
@@ -182,6 +182,21 @@ fn admit(
         Some(gate) => gate.admit(&name.clone(), &sha256, || make(name)),
         None => make(name),
     }
+}
+
+/// [`load`], unless the user ends the program meanwhile: compiling an interpreter takes
+/// half a minute.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_unless_asked(
+    config: &Config,
+    selection: &Selection,
+    gate: Option<Arc<Gate>>,
+    interrupt: &Interrupt,
+) -> Result<Option<Selected>, Failure> {
+    let (config, selection) = (config.clone(), selection.clone());
+    interrupt.unless_asked(move || load(&config, &selection, gate.as_deref()))?.transpose()
 }
 
 /// The files to look at, and whether each was named. Naming files and no

@@ -170,6 +170,13 @@ impl Gate {
         self.marks.as_ref()
     }
 
+    /// Takes the marks back, whatever may still be running.
+    pub fn close(&self) {
+        if let Some(marks) = &self.marks {
+            let _ = fs::remove_file(&marks.path);
+        }
+    }
+
     /// Makes a module of these bytes, unless it is struck.
     ///
     /// # Errors

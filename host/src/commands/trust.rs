@@ -251,6 +251,8 @@ fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Option<Timestamp>
         return Ok(Some(None));
     }
     let span = crate::config::parse_duration(text).and_then(|span| now.checked_add(span).ok());
+    // The lock file knows whole seconds.
+    let span = span.and_then(|time| Timestamp::from_second(time.as_second()).ok());
     let wrong = || Failure::new(Exit::Usage, format!("--expires {text}: not a time such as 90d"));
     span.map(|time| Some(Some(time))).ok_or_else(wrong)
 }

@@ -219,10 +219,15 @@ pub(super) fn read_text(path: &Path) -> Result<Option<String>, LockError> {
     if let Some(why) = Access::from(&found).others() {
         return Err(open_to(path, why));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    if let Some(why) = Access::from(&fs::metadata(folder).map_err(failed)?).others_in_folder() {
-        return Err(open_to(folder, why));
+    // A link stands for what it leads to: nobody else may exchange either.
+    let whole = fs::canonicalize(path).map_err(failed)?;
+    for place in [path, &whole] {
+        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let found = fs::metadata(folder).map_err(failed)?;
+        if let Some(why) = Access::from(&found).others_in_folder() {
+            return Err(open_to(folder, why));
+        }
     }
     let mut bytes = Vec::new();
     file.take(LOCK_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;

@@ -131,7 +131,7 @@ fn b7_a_verdict_that_finds_no_place_is_counted() {
 }
 
 /// Fuel of each event, at the second of its time.
-const SPENT: [u64; 20] = [1, 1, 1, 9, 1, 1, 1, 1, 30, 1, 1, 1, 1, 1, 12, 1, 1, 1, 1, 1];
+const SPENT: [u64; 20] = [1, 1, 1, 15, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1, 4, 1, 1, 1, 1, 1];
 /// What an event may use.
 const LIMIT: u64 = 10;
 
@@ -250,7 +250,7 @@ fn x_exc_fuel_that_events_shared_is_told_to_a_replay() {
     assert!(
         matches!(&strict.2, LaneState::Quarantined(fault) if fault.kind == FaultKind::OutOfFuel)
     );
-    for batch in [2, 7, 256] {
+    for batch in [4, 7, 256] {
         let run = spent((batch, false), &usual, &[]);
         let [Verdict { call: Call::Shared(_), .. }] = run.0[..] else { panic!("{:?}", run.0) };
         for again in [(1, true), (batch, false), (3, false)] {
@@ -266,7 +266,7 @@ fn x_exc_fuel_that_events_shared_is_told_to_a_replay() {
 /// to the same trap, and not run out of fuel on its way there.
 #[test]
 fn x_exc_a_trap_behind_a_costly_event_is_told_to_a_replay() {
-    let traps = Spender { traps_at: Some(11), ..Spender::default() };
+    let traps = Spender { traps_at: Some(6), ..Spender::default() };
     let run = spent((256, false), &traps, &[]);
     assert!(matches!(&run.2, LaneState::Quarantined(fault) if fault.kind == FaultKind::Trap));
     let again = spent((1, true), &traps, &run.0);
