@@ -195,19 +195,45 @@ fn crit_001_a_record_gives_no_permission() {
 /// record tells where, and is proved all the same.
 #[test]
 fn crit_003_a_run_whose_batches_shared_fuel_is_proved() {
-    let Some(folder) = ready() else { return };
-    let little = ["--set", "sandbox.fuel_per_event=9000"];
-    let chain = |finished: Finished| {
+    // Takes all events of a call, and uses at its first what six of them may.
+    let first = r#"(global $late (mut i32) (i32.const 0))
+        (func (export "handle") (param i32) (param $count i32) (result i32)
+            (local $i i32) (local.set $i (i32.const 60000))
+            (if (i32.eqz (global.get $late)) (then (loop $more
+                (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))))
+            (global.set $late (i32.const 1))
+            (i32.div_u (local.get $count) (i32.const 5)))"#;
+    let folder = Folder::new();
+    folder.write("strategies/spiky.wasm", guest(&[(HANDLE, first)]));
+    folder.run(&["allow", "strategies/spiky.wasm", "--yes"]).expect(0);
+    let little = ["--set", "sandbox.fuel_per_event=50000", "--json"];
+    let state = |finished: Finished| {
         let told: Value = serde_json::from_str(&finished.expect(0).stdout).expect("JSON");
-        told["strategies"][0]["chain"].clone()
+        told["strategies"][0]["state"].clone()
     };
-    let run = ["run", "--duration", "60s", "--record", "x.tape", "--json"];
-    let run = chain(folder.run(&[&run[..], LIVELY, &little].concat()));
+    let run = ["run", "--duration", "60s", "--record", "x.tape"];
+    assert_eq!(state(folder.run(&[&run[..], LIVELY, &little].concat())), "stopped");
     let verified = verify(&folder, &run_of(&folder), &[], 0);
-    assert!(verified["told"].as_u64() > Some(0), "{verified}");
+    assert_eq!(verified["told"], 1, "{verified}");
     // The control: one event a call without being told ends otherwise.
-    let strict = ["replay", "x.tape", "--json", "--strict"];
-    assert_ne!(chain(folder.run(&[&strict[..], &little].concat())), run);
+    let strict = ["replay", "x.tape", "--strict"];
+    assert_eq!(state(folder.run(&[&strict[..], &little].concat())), "quarantined");
+}
+
+/// The handler of the guest that does nothing.
+const HANDLE: &str = "(func (export \"handle\") (param $words i32) (param $count i32) (result i32)
+    i32.const 1)";
+
+/// The guest that does nothing, told of trades, with these parts in others' places.
+fn guest(parts: &[(&str, &str)]) -> Vec<u8> {
+    let path = repository::root().join("tests/guests/well_behaved.wat");
+    let mut text = fs::read_to_string(path).expect("a guest");
+    let trades = r#"(data (i32.const 1048) "\b8\0b\00\00\01\00\00\00") (func (export "stop"))"#;
+    for (old, new) in parts.iter().chain(&[("(func (export \"stop\"))", trades)]) {
+        assert!(text.contains(old), "the guest was changed: {old}");
+        text = text.replace(old, new);
+    }
+    wat::parse_str(text).expect("wat")
 }
 
 /// The record again, with what `change` does to its records and without those that it
@@ -287,17 +313,12 @@ fn b7_a_head_whose_claims_do_not_agree_is_found() {
 #[test]
 fn b7_what_the_clock_stopped_at_the_start_is_proved() {
     let folder = Folder::new();
-    let path = repository::root().join("tests/guests/well_behaved.wat");
-    let text = fs::read_to_string(path).expect("a guest");
     let start = "f64 f64 i32 i32) (result i32)\n    i32.const 2048)";
     let slow = "f64 f64 i32 i32) (result i32) (local $i i32)
         (local.set $i (i32.const 38000000))
         (loop $more (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
         i32.const 2048)";
-    assert!(text.contains(start), "the guest was changed");
-    let trades = r#"(data (i32.const 1048) "\b8\0b\00\00\01\00\00\00") (func (export "stop"))"#;
-    let text = text.replace(start, slow).replace("(func (export \"stop\"))", trades);
-    folder.write("strategies/slow.wasm", wat::parse_str(text).expect("wat"));
+    folder.write("strategies/slow.wasm", guest(&[(start, slow)]));
     folder.run(&["allow", "strategies/slow.wasm", "--yes"]).expect(0);
     let run = ["run", "--duration", "5s", "--set", "sandbox.deadline=10ms", "--json"];
     let ended = folder.run(&[&run[..], LIVELY].concat());

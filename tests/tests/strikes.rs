@@ -101,6 +101,24 @@ fn x_exc_a_user_who_kills_the_program_loses_no_strategy() {
     assert!(!quiet.stderr.contains("tried again"), "once: {}", quiet.stderr);
 }
 
+/// Who presses Ctrl-C twice ends the program himself: that raises no suspicion at all.
+#[test]
+fn x_exc_a_second_ctrl_c_raises_no_suspicion() {
+    let folder = ready();
+    let mut child = running(&folder);
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::INT).expect("signaled");
+    let marks = || repository::files(&folder.path(".state/sandpaper"), ".running").len();
+    while marks() > 0 {
+        std::thread::yield_now();
+    }
+    // It may have ended by itself meanwhile.
+    let _ = kill_process(pid, Signal::INT);
+    assert!(matches!(child.wait().expect("ended").code(), Some(0 | 130)));
+    let run = folder.run(&[&LIVELY[..], &SHORT].concat()).expect(0);
+    assert!(!run.stderr.contains("tried again"), "{}", run.stderr);
+}
+
 #[test]
 fn x_exc_a_module_whose_code_ends_the_program_twice_is_struck() {
     let folder = ready();
@@ -129,6 +147,8 @@ fn x_exc_a_module_whose_code_ends_the_program_twice_is_struck() {
     // It is not even compiled any more, until somebody allows it anew and means it.
     let refused = folder.run(&[&LIVELY[..], &SHORT].concat()).expect(4);
     assert!(refused.stderr.contains("does not run"), "{}", refused.stderr);
+    let listed = folder.run(&["list"]).expect(0).stdout;
+    assert!(listed.contains("struck"), "{listed}");
     let denied = ["allow", "strategies/busy.wasm", "--note", "x"];
     let _ = folder.run(&denied).expect(2);
     let _ = folder.run(&[&LIVELY[..], &SHORT].concat()).expect(4);

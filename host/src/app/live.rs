@@ -70,6 +70,9 @@ pub fn run(
     strikes.judge(|sha256| trial.run(config, sha256, interrupt))?;
     let gate = Arc::new(Gate::new(strikes, &mark_name()?)?);
     let marks = gate.marks();
+    if let Some(marks) = marks {
+        interrupt.forgets(marks.path());
+    }
     let through = Some(Arc::clone(&gate));
     let selected = strategies::load_unless_asked(config, selection, through, interrupt)?;
     let Some(Selected { loaded, refused }) = selected else {

@@ -265,6 +265,9 @@ pub fn load_one(config: &Config, approved: Approved) -> Result<Loaded, Failure> 
     compile(config, &mut Runtimes::new(config)?, (name, approved))
 }
 
+/// A module beyond this takes seconds to compile.
+const LARGE_BYTES: usize = 2 << 20;
+
 /// Compiles approved bytes, makes an instance and asks it what it is.
 ///
 /// # Errors
@@ -278,6 +281,9 @@ pub fn compile(
     let shown = path.display();
     let given = given::given(config, &approved.limits());
     let runtime = runtimes.of(&given)?;
+    if approved.candidate().bytes().len() > LARGE_BYTES {
+        tracing::info!("compiling {shown}, which takes a while");
+    }
     let module = Module::load(&runtime, &approved, &given.caps).map_err(|error: LoadError| {
         Failure::new(Exit::Incompatible, format!("{shown}: {error}"))
     })?;

@@ -9,12 +9,14 @@ use crate::app::Failure;
 use crate::app::given::{Given, Runtimes, file_bytes_max, given};
 use crate::app::smoke::smoke;
 use crate::app::strategies::{Loaded, load_one, read_lock};
+use crate::app::strikes::Strikes;
 use crate::cli::{CheckArgs, Exit};
 use crate::config::Config;
 use crate::engine::{LaneReport, LaneState};
 use crate::lockfile::{self, Approved, Candidate, Lock, Verdict};
 use crate::output;
 use crate::sandbox;
+use crate::strategy::{Fault, FaultKind};
 
 use super::Context;
 
@@ -89,7 +91,9 @@ fn text(checked: &Checked) -> String {
 fn look(config: &Config, file: &Path) -> (Checked, Exit) {
     let mut look = Look { config, lock: None, findings: Vec::new() };
     let (sha256, mut exit) = look.file(file);
+    let struck = look.findings.iter().any(|finding| finding.code == "strikes");
     let verdict = match (exit, look.lock) {
+        (Exit::Done, _) if struck => "may not run: the program died in its code",
         (Exit::Done, Some("allowed")) => "runs",
         (Exit::Done, Some("revoked")) => "may not run: it was denied",
         (Exit::Done, Some("expired")) => "may not run: its permission has expired",
@@ -127,6 +131,15 @@ impl Look<'_> {
         let hash = Some(sha256.to_string());
         self.note("file", true, output::bytes(candidate.bytes().len() as u64));
         self.word(&lock, &candidate);
+        match Strikes::open(self.config).map(|strikes| strikes.of(&sha256.to_string())) {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                self.note("strikes", false, why);
+            }
+            Err(failure) => {
+                self.note("strikes", false, failure.message);
+            }
+        }
         let (wasi, own) = (lock.wasi(&sha256), lock.limits(&sha256));
         let given = given(self.config, &own);
         let approved = Approved::unsigned(candidate, wasi).limited(own);
@@ -190,7 +203,7 @@ impl Look<'_> {
 
     /// Runs it twice over the same synthetic market.
     fn behavior(&mut self, loaded: Loaded, approved: Approved, given: &Given) -> Exit {
-        let second = load_one(self.config, approved);
+        let second = twin(&loaded, approved);
         let runs = [Ok(loaded), second].map(|loaded| loaded.and_then(|l| smoke(self.config, l)));
         let [first, second] = runs;
         let (first, second) = match (first, second) {
@@ -239,4 +252,18 @@ impl Look<'_> {
         );
         self.note("fuel", fuel.max <= budget, detail)
     }
+}
+
+/// Another instance of the same compiled code, asked what it is as the first one was.
+fn twin(loaded: &Loaded, approved: Approved) -> Result<Loaded, Failure> {
+    let faulty = |fault: Fault| Failure::new(Exit::Incompatible, fault.to_string());
+    let mut guest = loaded
+        .guest
+        .fresh()
+        .unwrap_or_else(|| Err(Fault::new(FaultKind::Host, "it cannot be made a second time")))
+        .map_err(faulty)?;
+    let descriptor = guest.describe().map_err(faulty)?;
+    let Loaded { name, sha256, unsigned, path, .. } = loaded;
+    let (name, sha256, path) = (name.clone(), sha256.clone(), path.clone());
+    Ok(Loaded { name, sha256, unsigned: *unsigned, path, guest, descriptor, approved })
 }

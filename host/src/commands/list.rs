@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::app::accounting::{UsageNow, Used};
 use crate::app::given::file_bytes_max;
 use crate::app::strategies::read_lock;
+use crate::app::strikes::Strikes;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, ListArgs};
 use crate::lockfile::{self, Candidate, Entry, Lock, Sha256, Verdict, Wasi};
@@ -45,6 +46,12 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<Exit, Failure> 
     let known: BTreeSet<Sha256> = candidates.iter().map(Candidate::sha256).collect();
     let mut rows: Vec<Row> =
         candidates.iter().map(|candidate| row(candidate, &lock, &known, now)).collect();
+    let strikes = Strikes::open(config)?;
+    for row in rows.iter_mut().filter(|row| row.status == "allowed") {
+        if let Some(why) = row.sha256.as_ref().and_then(|sha256| strikes.of(sha256)) {
+            (row.status, row.note) = ("struck", why);
+        }
+    }
     // The entry of a changed file has its row already.
     let shown: BTreeSet<String> =
         rows.iter().flat_map(|row| row.allowed_sha256.clone().or(row.sha256.clone())).collect();

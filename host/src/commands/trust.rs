@@ -13,7 +13,8 @@ use crate::app::strikes::Strikes;
 use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef, WasiGrant};
 use crate::config::parse_size;
 use crate::lockfile::{
-    self, Approved, Entry, LimitOverride, Lock, Profile, Sha256, Verdict, WORLD, Wasi,
+    self, Approved, CandidateError, Entry, LimitOverride, Lock, Profile, Sha256, Verdict, WORLD,
+    Wasi,
 };
 use crate::output;
 use crate::sandbox::{LoadError, Module};
@@ -124,7 +125,11 @@ fn from_file(
     let config = &context.config;
     let asked = given(config, &own_limits(LimitOverride::default(), &args.limit)?);
     let cap = asked.caps.file_bytes.max(file_bytes_max(config, lock));
-    let candidate = lockfile::read_named(path, cap)?;
+    let candidate = lockfile::read_named(path, cap).map_err(|error| match error {
+        CandidateError::TooLarge { .. } => Failure::from(error)
+            .hint("a module of Python or JavaScript needs: --limit profile=interpreter"),
+        other => other.into(),
+    })?;
     let sha256 = candidate.sha256();
     let known = listed(lock, &sha256);
     let name = known.map_or_else(|| candidate.stem(), |known| known.name.clone());

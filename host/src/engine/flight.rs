@@ -129,7 +129,13 @@ impl Lane {
             arrives,
         };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-        self.flight.sent.push_back((arrives, intent.clone()));
+        let mut intent = intent.clone();
+        if let Intent::Submit { request, .. } = &mut intent {
+            // The chain has it, and nobody reads it again: it would only take memory
+            // that no limit of the strategy counts.
+            request.metadata = Vec::new();
+        }
+        self.flight.sent.push_back((arrives, intent));
         Ok(())
     }
 

@@ -317,6 +317,28 @@ fn a_fault_closes_positions_where_it_is_told_to() {
 }
 
 #[test]
+fn crit_001_what_is_revoked_is_closed_where_faults_are() {
+    let open = |flatten: bool| {
+        let config = EngineConfig { on_fault: policy(0, flatten), ..free() };
+        let mut engine = engine(&config, vec![Counter::default()]);
+        let block = at(&engine, 1..=5);
+        engine.step(&block).expect("stepped");
+        assert_eq!(engine.reports()[0].positions.len(), 1, "it has bought");
+        let (action, reason) = (CommandAction::Revoke, "denied".to_owned());
+        let command = Command { lane: Some(0), action, reason };
+        engine.command(Ts(5 * Ts::SECOND), &command).expect("taken");
+        let block = at(&engine, 6..=9);
+        engine.step(&block).expect("stepped");
+        let report = engine.reports().remove(0);
+        assert!(matches!(&report.state, LaneState::Quarantined(f) if f.kind == FaultKind::Revoked));
+        report.positions.len()
+    };
+    assert_eq!(open(true), 0);
+    // The control: where faults leave positions alone, so does this.
+    assert_eq!(open(false), 1);
+}
+
+#[test]
 fn an_operators_word_holds_over_a_restart() {
     let command = |action| Command { lane: Some(0), action, reason: "test".into() };
     let run = |actions: &[CommandAction]| {
