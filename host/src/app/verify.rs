@@ -490,17 +490,16 @@ impl Modules {
         check_range(&own)
             .map_err(|why| refused(&format!("has limits beyond all bounds: {why}")))?;
         // What a record says of permissions gives none.
-        if !self.lock.was_allowed(&sha256) {
-            if !self.bypass {
-                let hint = if strategy.unsigned {
-                    "the run bypassed the lock file; to do so again: --unsigned".to_owned()
-                } else {
-                    format!("to allow it: sandpaper allow sha256:{hash} --name {name}")
-                };
-                return Err(refused("is not among those that may run here").hint(hint));
-            }
+        let allowed = self.lock.was_allowed(&sha256);
+        if !allowed && !self.bypass {
+            let hint = if strategy.unsigned {
+                "the run bypassed the lock file; to do so again: --unsigned".to_owned()
+            } else {
+                format!("to allow it: sandpaper allow sha256:{hash} --name {name}")
+            };
+            return Err(refused("is not among those that may run here").hint(hint));
         }
-        if strategy.unsigned || !self.lock.was_allowed(&sha256) {
+        if strategy.unsigned || !allowed {
             self.unsigned.insert(name.clone());
         }
         let cap = given(config, &own).caps.file_bytes;
