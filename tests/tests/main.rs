@@ -14,6 +14,7 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod opening;
 mod operator;
 mod oracle;
 mod outage;
