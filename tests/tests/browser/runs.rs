@@ -18,6 +18,9 @@ fn runs_are_compared_with_their_curves_and_the_address_keeps_the_choice() {
     // The first ends in order and is kept; the second is on.
     host.interrupt();
     host.restart();
+    drop(browser);
+    let Some(mut browser) = Browser::open() else { return };
+    browser.size(1440, 900, "light");
     enter(&mut browser, &host);
     browser.until("a curve of the second", points);
     show(&mut browser, "the runs", "#/runs");
