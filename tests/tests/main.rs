@@ -15,6 +15,7 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod opening;
 mod operator;
 mod oracle;
 mod outage;

@@ -244,6 +244,12 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
             },
             LaneOutput::Dropped { orders } => Decision::Dropped { orders: *orders },
             LaneOutput::Fault(fault) => Decision::Fault { kind: fault.kind.name().to_owned() },
+            // What was asked is in the chain already.
+            LaneOutput::Sent { what, order, symbol, arrives, .. } => Decision::Other {
+                what: format!(
+                    "Sent {{ what: {what:?}, order: {order:?}, symbol: {symbol:?}, arrives: {arrives:?} }}"
+                ),
+            },
             // Which lines are kept of a flood depends on how often they are taken.
             LaneOutput::Log { .. } => return None,
             #[allow(unreachable_patterns, reason = "whatever else the engine tells")]

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::domain::{Action, OrderId, OrderStatus, Qty, RejectReason, SymbolId, Ts};
+use crate::domain::{OrderId, OrderStatus, Qty, RejectReason, SymbolId, Ts};
 use crate::execution::LatencyConfig;
 use crate::execution::latency::{Sent, uniform};
 use crate::portfolio::InvariantBroken;
@@ -127,6 +127,10 @@ impl Lane {
             order,
             symbol: about.map(|about| about.symbol),
             arrives,
+            asked: match intent {
+                Intent::Submit { request, .. } => Some(request.clone()),
+                _ => None,
+            },
         };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
         let mut intent = intent.clone();
@@ -193,13 +197,12 @@ impl Lane {
     ) {
         match intent {
             Intent::Submit { order, request } => {
-                let (order, action) = (OrderId(*order), request.action);
-                self.refuse(batch, place, order, action, &request.reason, refusal);
+                self.refuse(batch, place, OrderId(*order), Some(request), refusal);
             }
             _ => {
                 let order = kind(intent).1.unwrap_or_default();
                 self.counters.orders += 1;
-                self.refuse(batch, place, order, Action::Buy, "", refusal);
+                self.refuse(batch, place, order, None, refusal);
             }
         }
     }
@@ -270,6 +273,7 @@ impl Lane {
                 symbol: Some(SymbolId(request.symbol)),
                 reason,
                 detail: "the strategy ended while it was on its way".into(),
+                asked: Some(request),
             };
             outputs.push(Output { lane: self.number, ts, body });
         }
