@@ -53,6 +53,38 @@ def show(x):
     return "-" if x is None else str(x)
 
 
+# What comes of order, change and cancel on their way, by what is sent.
+KINDS = {"order": 1, "amend": 2, "cancel": 3, "cancel-all": 4}
+SENT = {"order": "new"}
+IN_FLIGHT_MAX = 256
+
+BLAKE3_IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
+BLAKE3_ORDER = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
+COLUMNS_THEN_DIAGONALS = (
+    (0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+    (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14),
+)
+
+
+def blake3_first(message):
+    """The first eight bytes of the BLAKE3 hash of at most 64 bytes, as a number."""
+    block = message.ljust(64, b"\0")
+    m = [int.from_bytes(block[i : i + 4], "little") for i in range(0, 64, 4)]
+    # One chunk of one block: start, end and root at once.
+    v = list(BLAKE3_IV) + list(BLAKE3_IV[:4]) + [0, 0, len(message), 1 | 2 | 8]
+    for _ in range(7):
+        for step, (a, b, c, d) in enumerate(COLUMNS_THEN_DIAGONALS):
+            for word, (first, second) in ((m[2 * step], (16, 12)), (m[2 * step + 1], (8, 7))):
+                v[a] = (v[a] + v[b] + word) & 0xFFFFFFFF
+                x = v[d] ^ v[a]
+                v[d] = (x >> first | x << (32 - first)) & 0xFFFFFFFF
+                v[c] = (v[c] + v[d]) & 0xFFFFFFFF
+                x = v[b] ^ v[c]
+                v[b] = (x >> second | x << (32 - second)) & 0xFFFFFFFF
+        m = [m[i] for i in BLAKE3_ORDER]
+    return v[0] ^ v[8] | (v[1] ^ v[9]) << 32
+
+
 class Refused(Exception):
     """An order that is refused, with its reason."""
 
@@ -158,10 +190,16 @@ class Session:
         self.short_open, self.short_roll = rate("short_open"), rate("short_roll")
         limit = lambda name: None if config[name] == "none" else F(config[name])
         self.max_order, self.max_position = limit("max_order"), limit("max_position")
+        self.max_exposure = limit("max_exposure")
         self.cash = self.start = self.peak = F(config["capital"])
         self.fees = self.carry = self.realized = self.fall = ZERO
         self.symbols, self.orders = [], []
         self.next_order = 1
+        self.seed, self.lane = int(config["seed"]), config["lane"].encode()
+        # The least latency and how many there are, of orders and of cancels.
+        self.delays = [tuple(map(int, config[name].split(":"))) for name in ("order", "cancel")]
+        # when it arrives, what it is and its words
+        self.flight = []
         self.now = 0
         self.cause = (None, ZERO)
 
@@ -238,6 +276,49 @@ class Session:
             left = self.look(order, trade, left)
         if acts and symbol.qty:
             self.close(symbol, acts)
+        while self.flight and self.flight[0][0] <= self.now:
+            _, what, words = self.flight.pop(0)
+            self.arrive(what, words)
+
+    # What is sent, and when it is there.
+
+    def delay(self, what, number):
+        low, count = self.delays[what in ("cancel", "cancel-all")]
+        if BROKEN == "cancels-at-once" and what in ("cancel", "cancel-all"):
+            return 0
+        if count == 1:
+            return low
+        message = self.seed.to_bytes(8, "little") + bytes([KINDS[what]])
+        message += number.to_bytes(8, "little") + self.lane
+        return low + (blake3_first(message) * count >> 64)
+
+    def send(self, what, words):
+        number = self.next_order if what == "cancel-all" else int(words[0])
+        if what == "order":
+            self.next_order = number + 1
+        arrives = self.now + self.delay(what, number)
+        if self.flight and BROKEN != "overtaking":
+            arrives = max(arrives, self.flight[-1][0])
+        if arrives <= self.now:
+            self.arrive(what, words)
+            return
+        if len(self.flight) >= IN_FLIGHT_MAX:
+            print("reject", 0 if what == "cancel-all" else number, "too-many-orders")
+            return
+        if what in ("amend", "cancel"):
+            carried = any(w == "order" and int(ws[0]) == number for _, w, ws in self.flight)
+            if not carried and all(order.number != number for order in self.orders):
+                print("reject", number, "unknown-order")
+                return
+        print("sent", SENT.get(what, what), 0 if what == "cancel-all" else number, arrives)
+        self.flight.append((arrives, what, words))
+        self.flight.sort(key=lambda sent: sent[0])
+
+    def arrive(self, what, words):
+        if what == "order":
+            self.submit(words)
+        else:
+            self.request(what, words)
 
     def accrue(self):
         """Every four hours an open short is charged, at the first event behind."""
@@ -395,7 +476,9 @@ class Session:
             raise Refused("risk-limit")
         mark = symbol.fair() or ZERO
         position = floor8(abs(symbol.qty) * mark) + amount
-        for limit, worth in ((self.max_order, amount), (self.max_position, position)):
+        exposure = sum(abs(s.value()) for s in self.symbols) + amount
+        limits = (self.max_order, self.max_position, self.max_exposure)
+        for limit, worth in zip(limits, (amount, position, exposure)):
             if limit is not None and worth > limit:
                 raise Refused("risk-limit")
         if action == "buy":
@@ -428,7 +511,6 @@ class Session:
 
     def submit(self, words):
         number = int(words[0])
-        self.next_order = number + 1
         symbol = self.symbols[int(words[1])]
         action, size, kind = words[2], words[3], words[4]
         try:
@@ -459,9 +541,9 @@ class Session:
         return low * symbol.qty_step
 
     def market(self, number, symbol, action, size, words):
-        tif, post, reduce, stop, target = words[7:12]
+        tif, post, reduce, stop, target, till = words[7:13]
         buys, opens = BUYS[action], OPENS[action]
-        if post == "1" or (reduce == "1" and opens):
+        if post == "1" or (reduce == "1" and opens) or till != "-":
             raise Refused("unsupported")
         self.check_status(symbol, opens)
         self.check_direction(action, symbol)
@@ -515,12 +597,12 @@ class Session:
                 order.symbol.target = order.target
 
     def waiting(self, number, symbol, action, size, kind, words):
-        first, second, tif, post, reduce, stop, target = words[5:12]
+        first, second, tif, post, reduce, stop, target, till = words[5:13]
         order = Order(number, symbol, action)
         buys, opens = order.buys, order.opens
         is_limit, post = kind == "limit", post == "1"
         immediate = tif in ("ioc", "fok")
-        if (post and (not is_limit or immediate)) or (not is_limit and immediate):
+        if (post and (not is_limit or immediate)) or ((not is_limit or till != "-") and immediate):
             raise Refused("unsupported")
         if reduce == "1" and opens:
             raise Refused("unsupported")
@@ -565,8 +647,12 @@ class Session:
         self.check_bracket(action, at, order.stop, order.target)
         order.qty = order.leaves = qty
         order.tif, order.post = tif, post
-        if tif == "day":
-            order.expires = (self.now // DAY + 1) * DAY
+        ends = [(self.now // DAY + 1) * DAY] if tif == "day" else []
+        if till != "-" and BROKEN != "good-for-ever":
+            ends.append(int(till))
+        order.expires = min(ends, default=None)
+        if order.expires is not None and order.expires <= self.now:
+            raise Refused("invalid-number")
         self.check_limit_funds(order)
         return order
 
@@ -593,10 +679,6 @@ class Session:
     def meet(self, order):
         """Takes what stands, as far as limit and position allow, then waits."""
         symbol = order.symbol
-        if not order.opens:
-            beyond = max(order.leaves - abs(symbol.qty), ZERO)
-            order.qty -= beyond
-            order.leaves -= beyond
         takes = symbol.status == TRADING or (symbol.status == REDUCE_ONLY and not order.opens)
         took = ZERO
         if takes and not order.post:
@@ -639,7 +721,7 @@ class Session:
                 self.cancel(order)
                 return left
         if order.expires is not None and self.now >= order.expires:
-            self.cancel(order)
+            print("expire", order.number, order.leaves)
             return left
         if symbol.status != TRADING and not (symbol.status == REDUCE_ONLY and not order.opens):
             self.put(order)
@@ -647,6 +729,11 @@ class Session:
         if order.trigger is not None:
             if self.reached(order):
                 order.trigger = order.distance = None
+                if not order.opens:
+                    beyond = max(order.leaves - abs(symbol.qty), ZERO)
+                    order.qty -= beyond
+                    order.leaves -= beyond
+                self.accepted(order)
                 self.meet(order)
             else:
                 self.put(order)
@@ -810,10 +897,8 @@ def main():
             session.symbols.append(Symbol(words))
         elif kind in ("trade", "book", "status"):
             session.event(kind, words)
-        elif kind == "order":
-            session.submit(words)
-        elif kind in ("cancel", "cancel-all", "amend"):
-            session.request(kind, words)
+        elif kind in KINDS:
+            session.send(kind, words)
         elif kind == "state":
             session.state()
         elif kind == "end":

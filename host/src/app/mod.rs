@@ -4,6 +4,7 @@ pub mod accounting;
 pub mod capture;
 pub mod console;
 pub mod dashboard;
+pub mod export;
 pub mod failure;
 pub mod given;
 pub mod interrupt;

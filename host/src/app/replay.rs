@@ -112,9 +112,12 @@ pub fn replay(
         while let Some(block) = blocks.next() {
             let mut block = block?;
             block.renumber(next_seq);
-            next_seq = block.next_seq();
             let before = cpu_seconds();
             engine.step(&block)?;
+            for command in engine.due_commands() {
+                engine.command(engine.now(), &command)?;
+            }
+            next_seq = engine.next_seq();
             cpu_s += cpu_seconds() - before;
             blocks.recycle(block);
             if watch(&mut engine, total).is_break() {

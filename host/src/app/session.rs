@@ -308,7 +308,12 @@ impl<'a> Session<'a> {
             watcher.inputs(block)?;
         }
         self.engine.step(block)?;
-        self.publish()
+        self.publish()?;
+        for command in self.engine.due_commands() {
+            tracing::error!("{}: {}", command.action.name(), command.reason);
+            self.command(&command)?;
+        }
+        Ok(())
     }
 
     /// Steps with what `source` gives until it ends, the user ends it, or no

@@ -174,13 +174,14 @@ impl Lane {
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
     }
 
-    /// Says that an order is open, or how it stands now.
+    /// Says that an order is open, or how it stands now: taken, woken, changed, or as
+    /// it was because a change was refused for this reason.
     pub(super) fn tell_order(
         &mut self,
         batch: &mut Batch<'_>,
         place: &Moment,
         order: &Order,
-        status: OrderStatus,
+        refused: Option<RejectReason>,
     ) {
         let price = |price: Option<Price>| price.map_or(0, |p| i128::from(p.0));
         let stop = order.trigger.map(|t| t.price);
@@ -190,8 +191,9 @@ impl Lane {
             .int(price(order.limit))
             .int(price(stop));
         self.chain.absorb(&record);
-        let update = self.update(place, &About::of(order), status, order.leaves, &order.reason);
-        self.updates.push_back(update);
+        let (about, status) = (About::of(order), OrderStatus::Accepted);
+        let update = self.update(place, &about, status, order.leaves, &order.reason);
+        self.updates.push_back(OrderUpdate { reject: refused, ..update });
         let body = LaneOutput::Accepted {
             order: order.id,
             symbol: order.symbol,

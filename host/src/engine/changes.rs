@@ -6,6 +6,7 @@ use crate::execution::orders::Order;
 use crate::portfolio::InvariantBroken;
 use crate::risk;
 
+use super::chain::{Record, RecordKind};
 use super::entering::{grid, limit_rounding};
 use super::lane::{Batch, Lane, LaneState};
 use super::output::{LaneOutput, Output};
@@ -56,6 +57,8 @@ impl Lane {
         match amended {
             Err(reason) => {
                 self.counters.rejected += 1;
+                let record = Record::new(RecordKind::Reject, place.seq, place.phase);
+                self.chain.absorb(&record.int(i128::from(id.0)).text(reason.name()));
                 let body = LaneOutput::Reject {
                     order: id,
                     symbol: Some(old.symbol),
@@ -63,11 +66,11 @@ impl Lane {
                     detail: "the change is refused, the order stays".into(),
                 };
                 batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-                self.tell_order(batch, &place, &old, OrderStatus::Accepted);
+                self.tell_order(batch, &place, &old, Some(reason));
                 self.orders.put(old);
             }
             Ok(new) if new.limit == old.limit && new.leaves <= old.leaves => {
-                self.tell_order(batch, &place, &new, OrderStatus::Accepted);
+                self.tell_order(batch, &place, &new, None);
                 self.orders.put(new);
             }
             Ok(new) => self.work(batch, moment, new)?,

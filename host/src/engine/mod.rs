@@ -11,6 +11,7 @@
 
 mod booking;
 mod builder;
+mod calls;
 pub mod chain;
 mod changes;
 mod command;
@@ -30,6 +31,7 @@ mod stream;
 mod swap;
 mod throttle;
 mod timeline;
+mod total;
 mod verdict;
 mod view;
 
@@ -53,6 +55,7 @@ pub use verdict::Verdict;
 use lane::{Batch, Lane};
 use stream::Class;
 use timeline::Timeline;
+use total::Total;
 
 /// Who a lane is.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,7 @@ pub struct Engine {
     classes: Vec<Class>,
     lanes: Vec<Lane>,
     outputs: Vec<Output>,
+    total: Total,
     next_seq: u64,
     events: u64,
 }
@@ -96,6 +100,7 @@ impl Engine {
         }
         self.next_seq = self.next_seq.max(block.next_seq());
         self.events += block.len() as u64;
+        self.look_at_all();
         Ok(())
     }
 

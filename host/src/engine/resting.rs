@@ -29,7 +29,7 @@ impl Lane {
         order: Order,
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
-        self.tell_order(batch, &place, &order, OrderStatus::Accepted);
+        self.tell_order(batch, &place, &order, None);
         let id = order.id;
         let meets_market = order.trigger.is_none();
         self.orders.put(order);
@@ -48,11 +48,6 @@ impl Lane {
         let Some(mut order) = self.orders.take(id) else { return Ok(()) };
         if order.leaves.is_zero() {
             return Ok(());
-        }
-        if !order.action.opens() {
-            let held = self.account.qty(order.symbol).magnitude();
-            let beyond = (order.leaves.0 - held.0).max(0);
-            (order.qty, order.leaves) = (Qty(order.qty.0 - beyond), Qty(order.leaves.0 - beyond));
         }
         let taken = {
             let instrument = self.instruments.at(order.symbol);
@@ -191,8 +186,14 @@ impl Lane {
             }
             Some(Deed::Wake) => {
                 order.trigger = None;
+                if !order.action.opens() {
+                    let beyond = (order.leaves.0 - held.magnitude().0).max(0);
+                    order.qty = Qty(order.qty.0 - beyond);
+                    order.leaves = Qty(order.leaves.0 - beyond);
+                }
                 let record = Record::new(RecordKind::Wake, place.seq, place.phase);
                 self.chain.absorb(&record.int(i128::from(order.id.0)));
+                self.tell_order(batch, &place, &order, None);
                 self.orders.put(order);
                 self.meet(batch, moment, id)?;
             }

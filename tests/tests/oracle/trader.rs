@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
+use sandpaper::app::export::{Ledger, Sheet as _};
 use sandpaper::domain::{Action, Money, Rate, TimeInForce, Ts};
 use sandpaper::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
-use sandpaper::execution::Model;
+use sandpaper::execution::{Delay, Model};
 use sandpaper::input::InputBlock;
 use sandpaper::portfolio::AccountConfig;
 use sandpaper::risk::ShortBase;
@@ -56,9 +57,14 @@ pub struct Session {
 impl Session {
     /// Runs a session of about so many orders.
     pub fn run(seed: u64, orders: u64) -> Self {
+        Self::run_into(seed, orders, &mut std::io::sink())
+    }
+
+    /// The same, and writes its ledger as hledger reads it.
+    pub fn run_into(seed: u64, orders: u64, journal: &mut dyn std::io::Write) -> Self {
         let mut random = Random::new(seed, "session");
         let table = instruments(&mut random);
-        let config = config(&mut random);
+        let config = config(&mut random, seed);
         let mut stream = header(&config);
         table.iter().for_each(|(_, instrument)| stream.push_str(&describe(instrument)));
         let shared = Arc::new(Mutex::new(Shared::default()));
@@ -66,6 +72,8 @@ impl Session {
         let mut market = Market::new(seed, table.clone());
         let mut block = InputBlock::new(&table, 1);
         let (mut outcome, mut fills) = (String::new(), 0);
+        let mut ledger = Ledger;
+        ledger.open(&engine, &[0], journal).expect("written");
         while shared.lock().expect("one thread").orders < orders {
             block.reset(engine.next_seq());
             let events = random.between(1, 30);
@@ -89,11 +97,15 @@ impl Session {
             }
             assert_eq!(asked.next(), None, "every order has its event");
             let news: Vec<_> = engine.drain().collect();
+            for one in &news {
+                ledger.news(&engine, one, journal).expect("written");
+            }
             fills += outcome::tell(&news, &table, &mut outcome);
             outcome::state(&engine, &table, &mut outcome);
             stream.push_str("state\n");
         }
         stream.push_str("end\n");
+        ledger.close(&engine, &[0], journal).expect("written");
         engine.check().expect("the account adds up");
         let orders = shared.lock().expect("one thread").orders;
         Self { seed, stream, outcome, orders, fills }
@@ -108,8 +120,9 @@ impl Session {
     }
 }
 
-fn config(random: &mut Random) -> EngineConfig {
-    let mut config = EngineConfig { batch: 7, candles: Vec::new(), ..EngineConfig::default() };
+fn config(random: &mut Random, seed: u64) -> EngineConfig {
+    let mut config =
+        EngineConfig { seed, batch: 7, candles: Vec::new(), ..EngineConfig::default() };
     let execution = &mut config.execution;
     execution.model = if random.chance(800) { Model::Book } else { Model::Instant };
     execution.fee = Rate(random.pick(&[0, 1_000_000, 2_600_000, 333_333]));
@@ -120,11 +133,35 @@ fn config(random: &mut Random) -> EngineConfig {
     execution.short_base = random.pick(&[ShortBase::Starting, ShortBase::Equity]);
     config.terms.short_open = Rate(random.pick(&[0, 200_000]));
     config.terms.short_rollover = Rate(random.pick(&[0, 200_000, 333_333]));
+    if config.execution.model == Model::Book && random.chance(600) {
+        (config.latency.order, config.latency.cancel) = (delay(random), delay(random));
+    }
     if random.chance(200) {
         config.risk.max_order = Some(Money::parse("400").expect("a decimal"));
         config.risk.max_position = Some(Money::parse("700.5").expect("a decimal"));
+        config.risk.max_exposure =
+            random.chance(500).then(|| Money::parse("900.25").expect("a decimal"));
     }
     config
+}
+
+/// None, a constant one, or one that is drawn: up to some of the market's events.
+fn delay(random: &mut Random) -> Delay {
+    let ns = random.between(1, 6_000_000_000);
+    match random.below(4) {
+        0 => Delay::Fixed(0),
+        1 => Delay::Uniform(ns / 2, ns / 2 + random.between(0, 9_000_000_000)),
+        _ => Delay::Fixed(ns),
+    }
+}
+
+/// The least of a latency and how many there are, as the oracle reads it.
+fn spread(delay: &Delay) -> String {
+    match delay {
+        Delay::Fixed(ns) => format!("{ns}:1"),
+        Delay::Uniform(low, high) => format!("{low}:{}", high - low + 1),
+        Delay::Recorded(_) => unreachable!("none is recorded here"),
+    }
 }
 
 fn header(config: &EngineConfig) -> String {
@@ -132,7 +169,8 @@ fn header(config: &EngineConfig) -> String {
     let limit = |limit: Option<Money>| limit.map_or("none".into(), |l| l.to_string());
     format!(
         "session model={} taker={} maker={} slippage={} extra={} max_age={} leverage={} base={} short_open={} \
-         short_roll={} max_order={} max_position={} capital={CAPITAL}\n",
+         short_roll={} max_order={} max_position={} max_exposure={} seed={} lane=trader order={} \
+         cancel={} capital={CAPITAL}\n",
         if execution.model == Model::Book { "book" } else { "instant" },
         execution.fee,
         execution.maker,
@@ -145,6 +183,10 @@ fn header(config: &EngineConfig) -> String {
         config.terms.short_rollover,
         limit(config.risk.max_order),
         limit(config.risk.max_position),
+        limit(config.risk.max_exposure),
+        config.seed,
+        spread(&config.latency.order),
+        spread(&config.latency.cancel),
     )
 }
 
@@ -182,7 +224,7 @@ impl Trader {
     fn ask(&mut self, ts: i64, effects: &mut Effects) -> bool {
         let line = match self.random.below(100) {
             0..=7 => self.change(effects),
-            _ => self.order(effects),
+            _ => self.order(ts, effects),
         };
         let mut shared = self.shared.lock().expect("one thread");
         shared.orders += 1;
@@ -232,7 +274,7 @@ impl Trader {
         (units + self.random.between(-units / 50, units / 50)) as f64 / 10_000.0
     }
 
-    fn order(&mut self, effects: &mut Effects) -> String {
+    fn order(&mut self, ts: i64, effects: &mut Effects) -> String {
         let symbol = self.random.below(2) as usize;
         let held = self.position[symbol];
         let fitting = match held {
@@ -263,7 +305,7 @@ impl Trader {
                 TimeInForce::Ioc,
                 TimeInForce::Fok,
             ]),
-            good_till_ns: None,
+            good_till_ns: self.date(ts),
             post_only: false,
             reduce_only: self.random.chance(50),
             stop_loss: None,
@@ -291,6 +333,19 @@ impl Trader {
         let number = effects.submit(request).expect("there is room");
         self.last = number;
         format!("order {number} {line}")
+    }
+
+    /// Mostly none; sometimes one that is over, or soon.
+    fn date(&mut self, ts: i64) -> Option<u64> {
+        if !self.random.chance(150) {
+            return None;
+        }
+        let ahead = match self.random.below(8) {
+            0 => self.random.between(-3, 0),
+            1..=5 => self.random.between(1, 40_000_000_000),
+            _ => self.random.between(1, 40) * 3_600 * Ts::SECOND,
+        };
+        Some((ts + ahead) as u64)
     }
 
     fn kind(&mut self, symbol: usize) -> OrderKind {
@@ -337,6 +392,7 @@ fn words(request: &OrderRequest) -> String {
     for level in [request.stop_loss, request.take_profit] {
         let _ = write!(line, " {}", level.map_or("-".into(), |l| format!("{l}")));
     }
+    let _ = write!(line, " {}", request.good_till_ns.map_or("-".into(), |ns| ns.to_string()));
     line + "\n"
 }
 

@@ -90,6 +90,7 @@ fn stops_and_brackets_wait_for_the_next_trade() {
     let expected = [
         "1 Taker 100 for 100 at 1s",
         "2 open 50",
+        "2 open 50",
         "2 Taker 50 for 40 at 501s",
         "3 Taker 50 for 40 at 501s",
     ];

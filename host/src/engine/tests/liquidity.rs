@@ -68,7 +68,7 @@ fn add_18_what_an_order_took_is_gone_until_the_market_shows_it_again() {
             "a stop",
             stop,
             Print(Side::Buy, 10_000, 9),
-            vec!["2 open 100", "2 Taker 100 for 100.1 at 3s"],
+            vec!["2 open 100", "2 open 100", "2 Taker 100 for 100.1 at 3s"],
         ),
         // 2.00 at 100.10 and 10.00 at 100.50 are 200.2 + 1005, more than there is.
         (

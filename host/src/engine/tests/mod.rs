@@ -1,6 +1,7 @@
 //! The engine driven by scripted strategies over hand-made and random markets.
 
 mod accounting;
+mod accounts;
 mod candles;
 mod commands;
 mod faults;
@@ -15,3 +16,4 @@ mod rules;
 mod startup;
 mod steps;
 mod support;
+mod total;
