@@ -37,6 +37,13 @@ pub struct Ran {
     pub span: Duration,
 }
 
+impl Ran {
+    /// The user ended it before it began.
+    fn nothing(identities: Vec<Identity>) -> Self {
+        Self { identities, reports: Vec::new(), events: 0, span: Duration::ZERO }
+    }
+}
+
 /// Runs until the configured duration has passed, the user ends it, or every
 /// strategy has failed.
 ///
@@ -53,7 +60,10 @@ pub fn run(
     for sha256 in strikes.collect()? {
         tracing::error!("the program died while it called the module with SHA-256 {sha256}");
     }
-    let loaded = without_strikes(strategies::load(config, selection)?, &strikes)?;
+    let Some(loaded) = strategies::load_unless_asked(config, selection, interrupt)? else {
+        return Ok(Ran::nothing(Vec::new()));
+    };
+    let loaded = without_strikes(loaded, &strikes)?;
     let marks = strikes.marks(&mark_name()?)?;
     let loaded = marked(loaded, marks.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -93,12 +103,7 @@ pub fn run(
                         )
                         .await
                     }
-                    None => Ok(Ran {
-                        identities: identities(&loaded),
-                        reports: Vec::new(),
-                        events: 0,
-                        span: Duration::ZERO,
-                    }),
+                    None => Ok(Ran::nothing(identities(&loaded))),
                 }
             }
         }

@@ -25,6 +25,10 @@ use super::session::Watch;
 /// The longest that a record without haste waits in memory.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the end of a run waits for packing: with the webhook's and the dashboard's
+/// share it stays below five seconds.
+const PACKING_MAX: Duration = Duration::from_secs(1);
+
 /// A strategy's last words may be longer than any log wants.
 const FAULT_BYTES_MAX: usize = 16 << 10;
 
@@ -272,7 +276,10 @@ impl Watch for RunLogs {
         }
         let fields = json!({ "events": engine.events(), "records": self.next });
         self.system(engine, "run-ended", object(fields))?;
-        self.logs.take().map_or(Ok(()), Logs::finish).map_err(|error| failure(&error))
+        self.logs
+            .take()
+            .map_or(Ok(()), |logs| logs.finish(PACKING_MAX))
+            .map_err(|error| failure(&error))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::journal::SwapRecord;
 use crate::strategy::Value;
 
 use super::operator::{Request, Requests};
+use super::pace::Pace;
 use super::replay::Identity;
 use super::strategies::Loaded;
 use super::{Failure, Interrupt};
@@ -308,12 +309,7 @@ impl<'a> Session<'a> {
             watcher.inputs(block)?;
         }
         self.engine.step(block)?;
-        self.publish()?;
-        for command in self.engine.due_commands() {
-            tracing::error!("{}: {}", command.action.name(), command.reason);
-            self.command(&command)?;
-        }
-        Ok(())
+        self.publish()
     }
 
     /// Steps with what `source` gives until it ends, the user ends it, or no
@@ -327,6 +323,7 @@ impl<'a> Session<'a> {
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let mut block = InputBlock::new(source.instruments(), self.engine.next_seq());
+        let mut pace = Pace::default();
         let mut idle = interval(IDLE);
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.engine.is_running() && !interrupt.is_asked() {
@@ -346,7 +343,7 @@ impl<'a> Session<'a> {
             if block.is_empty() {
                 self.publish()?;
             } else {
-                self.step(&block)?;
+                pace.steps(&block, || !interrupt.is_asked(), |part| self.step(part))?;
             }
             match turn {
                 Turn::Command(request) => self.carry_out(request)?,

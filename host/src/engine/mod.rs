@@ -94,13 +94,13 @@ impl Engine {
         let mut from = 0;
         while from < block.len() {
             let to = rules::batch_end(block, from, self.batch);
+            let to = self.total.batch_end(block.first_seq(), from, to);
             self.step_batch(block, from, to)?;
             self.take_rules(block, to - 1);
             from = to;
         }
         self.next_seq = self.next_seq.max(block.next_seq());
         self.events += block.len() as u64;
-        self.look_at_all();
         Ok(())
     }
 
@@ -122,6 +122,8 @@ impl Engine {
         for lane in &mut self.lanes {
             lane.walk(&mut batch)?;
         }
+        let last = batch.timeline.moments().len().saturating_sub(1) as u32;
+        self.total.look(&mut self.lanes, &mut batch, last)?;
         self.market_mut()?.commit(block);
         Ok(())
     }
@@ -172,6 +174,7 @@ impl Engine {
             lane.walk(&mut batch)?;
             act(lane, &mut batch, moment)?;
         }
+        self.total.look(&mut self.lanes, &mut batch, moment)?;
         self.market_mut()?.commit(&block);
         self.next_seq = block.next_seq();
         self.events += 1;

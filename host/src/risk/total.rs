@@ -1,17 +1,16 @@
 //! Limits over all strategies of a run together.
 //!
-//! 1. What all accounts are worth, hold and owe is added up after each block of
-//!    inputs. All of them count in one currency.
-//! 2. No order is refused for it: a check that looked at other strategies would let
-//!    the trades of one decide over the orders of another, and a chain would depend on
-//!    who else runs. What is beyond a limit becomes an operator's command for all,
-//!    which the record holds at its place like any other.
+//! 1. What all accounts are worth, hold and owe is added up behind every 32nd input of
+//!    the run, whatever batches and blocks it comes in. All count in one currency.
+//! 2. No order is refused for it: what is beyond a limit stops all strategies there, as
+//!    an operator's command would. Only where such a limit is set do strategies depend
+//!    on each other.
 //! 3. Loss of a day and fall from the peak are those of the sum, by the rules of
 //!    [`Watch`]. Shorts stay within a multiple of the base, which is the
 //!    sum of what the leverage of each is counted from; exposure is what all positions
 //!    are worth, long or short.
 //! 4. Orders are counted in the sixty seconds before each look.
-//! 5. A limit commands once when it is passed, and again only after it was kept.
+//! 5. A limit acts once when it is passed, and again only after it was kept.
 
 use std::collections::VecDeque;
 
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_commands_again_only_after_it_was_kept() {
+    fn a_limit_acts_again_only_after_it_was_kept() {
         let limits = TotalLimits { max_exposure: Some(usd("10")), ..TotalLimits::default() };
         let mut watch = TotalWatch::default();
         let told: Vec<bool> = ["10", "10.1", "12", "9", "11"]
