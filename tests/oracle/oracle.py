@@ -95,8 +95,8 @@ class Symbol:
         self.price_step, self.qty_unit, self.qty_step, self.qty_min, self.cost_min = map(F, words[1:6])
         self.may_short = words[6] == "1"
         self.bids, self.asks = {}, {}
-        # what our own fills took of the levels, by side and price
-        self.taken = {}
+        # what our own fills took of the levels, and what prints took, by side and price
+        self.taken, self.printed = {}, {}
         self.last, self.last_at = ZERO, 0
         self.status = TRADING
         self.has_book = False
@@ -121,7 +121,9 @@ class Symbol:
         """The same, less what our fills have taken of it."""
         if BROKEN == "taken-twice":
             return self.levels(buys)
-        levels = ((p, q - self.taken.get((buys, p), ZERO)) for p, q in self.levels(buys))
+        printed = {} if BROKEN == "prints-are-forgotten" else self.printed
+        gone = lambda key: self.taken.get(key, ZERO) + printed.get(key, ZERO)
+        levels = ((p, q - gone((buys, p))) for p, q in self.levels(buys))
         return [(p, q) for p, q in levels if q > 0]
 
     def deplete(self, buys, qty):
@@ -250,14 +252,17 @@ class Session:
             trade = (words[2] == "buy", F(words[3]), F(words[4]))
             symbol.last, symbol.last_at = trade[1], self.now
             self.cause = (symbol, trade[1])
+            if trade[1] in (symbol.asks if trade[0] else symbol.bids):
+                symbol.printed[trade[:2]] = symbol.printed.get(trade[:2], ZERO) + trade[2]
         elif kind == "book":
             if words[2] == "1":
-                symbol.bids, symbol.asks, symbol.taken = {}, {}, {}
+                symbol.bids, symbol.asks, symbol.taken, symbol.printed = {}, {}, {}, {}
             symbol.has_book = True
             for word in words[3:]:
                 side, price, qty = word.split(":")
                 levels = symbol.bids if side == "b" else symbol.asks
                 symbol.taken.pop((side == "a", F(price)), None)
+                symbol.printed.pop((side == "a", F(price)), None)
                 if qty == "0":
                     levels.pop(F(price), None)
                 else:
@@ -530,6 +535,10 @@ class Session:
     def affordable(self, symbol, money, price):
         return floor_to(money / price, symbol.qty_step) if money > 0 else ZERO
 
+    def owing(self, symbol, price):
+        """All that may be short, by what it fetches and by what it would owe."""
+        return self.affordable(symbol, self.short_room(), max(price, symbol.fair() or ZERO))
+
     def within(self, symbol, money, cost):
         """The most whole steps whose cost stays within the money."""
         low, high = 0, 1
@@ -568,7 +577,7 @@ class Session:
 
             asked = self.within(symbol, self.free(), cost)
         else:
-            asked = self.affordable(symbol, self.short_room(), self.reference(symbol, buys))
+            asked = self.owing(symbol, self.reference(symbol, buys))
         self.check_held(action, symbol, asked)
         best = self.reference(symbol, buys)
         exempt = not opens and asked == abs(symbol.qty)
@@ -606,9 +615,7 @@ class Session:
             raise Refused("unsupported")
         if reduce == "1" and opens:
             raise Refused("unsupported")
-        taken_anyway = symbol.status == LIMIT_ONLY or (symbol.status == POST_ONLY and post)
-        if not (is_limit and taken_anyway):
-            self.check_status(symbol, opens)
+        self.check_open(symbol, opens, is_limit, post)
         self.check_direction(action, symbol)
         meets = symbol.meets(buys, self.oldest())
         if kind == "limit":
@@ -640,11 +647,12 @@ class Session:
         elif buys:
             qty = self.within(symbol, self.free(), lambda qty: self.with_fee(at, qty))
         else:
-            qty = self.affordable(symbol, self.short_room(), at)
+            qty = self.owing(symbol, at)
         self.check_held(action, symbol, qty)
         self.check_minimums(symbol, qty, at, not opens and qty == abs(symbol.qty))
         order.stop, order.target = self.levels_of(symbol, buys, stop, target)
-        self.check_bracket(action, at, order.stop, order.target)
+        for entry in self.entries(order):
+            self.check_bracket(action, entry, order.stop, order.target)
         order.qty = order.leaves = qty
         order.tif, order.post = tif, post
         ends = [(self.now // DAY + 1) * DAY] if tif == "day" else []
@@ -655,6 +663,23 @@ class Session:
             raise Refused("invalid-number")
         self.check_limit_funds(order)
         return order
+
+    def entries(self, order):
+        """Where it may fill, as far as that is known: limit, stop, what it meets now."""
+        meets = order.symbol.meets(order.buys, self.oldest())
+        prices = [order.limit, order.trigger]
+        if order.trigger is not None:
+            now = meets and (meets >= order.trigger if order.buys else meets <= order.trigger)
+        else:
+            now = meets and (meets <= order.limit if order.buys else meets >= order.limit)
+        if BROKEN == "bracket-of-the-limit":
+            return [order.limit if order.limit is not None else order.trigger]
+        return [price for price in prices if price is not None] + ([meets] if now else [])
+
+    def check_open(self, symbol, opens, is_limit, post):
+        taken_anyway = symbol.status == LIMIT_ONLY or (symbol.status == POST_ONLY and post)
+        if not (is_limit and taken_anyway):
+            self.check_status(symbol, opens)
 
     def check_limit_funds(self, order):
         if order.limit is not None:
@@ -713,13 +738,10 @@ class Session:
     def look(self, order, trade, left):
         """A waiting order meets an event of its symbol. What is left of the print."""
         symbol = order.symbol
+        # What came before it in this event may have ended it.
+        if order not in self.orders:
+            return left
         self.orders.remove(order)
-        if not order.opens:
-            try:
-                self.check_direction(order.action, symbol)
-            except Refused:
-                self.cancel(order)
-                return left
         if order.expires is not None and self.now >= order.expires:
             print("expire", order.number, order.leaves)
             return left
@@ -729,10 +751,6 @@ class Session:
         if order.trigger is not None:
             if self.reached(order):
                 order.trigger = order.distance = None
-                if not order.opens:
-                    beyond = max(order.leaves - abs(symbol.qty), ZERO)
-                    order.qty -= beyond
-                    order.leaves -= beyond
                 self.accepted(order)
                 self.meet(order)
             else:
@@ -742,8 +760,6 @@ class Session:
         if filled <= 0:
             self.put(order)
             return left
-        if not order.opens:
-            filled = min(filled, abs(symbol.qty))
         amount = against(order.buys, order.limit * filled)
         taken = (filled, amount, self.fee(amount, self.maker))
         if self.fill_waiting(order, taken, "maker", trade is None):
@@ -812,6 +828,9 @@ class Session:
         self.orders.remove(order)
         if kind == "cancel":
             self.cancel(order)
+        elif order.expires is not None and order.expires <= self.now:
+            print("expire", order.number, order.leaves)
+            print("reject", number, "unknown-order")
         else:
             self.amend(order, words[1], words[2])
 
@@ -832,6 +851,14 @@ class Session:
             at = order.limit if order.limit is not None else order.trigger
             whole = not order.opens and order.leaves == abs(symbol.qty)
             self.check_minimums(symbol, order.leaves, at, whole or order.leaves < order.qty)
+            is_limit = order.trigger is None
+            self.check_open(symbol, order.opens, is_limit, order.post)
+            meets = symbol.meets(order.buys, self.oldest())
+            if order.post and is_limit and meets:
+                if meets <= order.limit if order.buys else meets >= order.limit:
+                    raise Refused("would-take")
+            for entry in self.entries(order):
+                self.check_bracket(order.action, entry, order.stop, order.target)
             self.check_held(order.action, symbol, order.leaves)
             self.check_limit_funds(order)
         except Refused as refused:
@@ -880,6 +907,22 @@ class Session:
         self.sample()
         print("fill", order.number, self.symbols.index(s), order.action, qty, amount, fee, liquidity, cause)
         self.tell_charge(s, "opening", opening)
+        if not order.opens:
+            self.shrink(s)
+
+    def shrink(self, symbol):
+        """What waits to reduce a position shrinks with it, and ends with it."""
+        held = abs(symbol.qty)
+        for order in list(self.orders):
+            if order.symbol is not symbol or order.opens or order.leaves <= held:
+                continue
+            if not held or BROKEN == "shrink-to-nothing":
+                self.orders.remove(order)
+                self.cancel(order)
+            else:
+                order.qty -= order.leaves - held
+                order.leaves = held
+                self.accepted(order)
 
     def state(self):
         fall = -(-self.fall.numerator * 10**9 // self.fall.denominator)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Fill as EngineFill, Instrument, Liquidity, OrderId, Qty, Side};
+use crate::domain::{Fill as EngineFill, Instrument, Liquidity, OrderId, Qty, Side, SymbolId};
 use crate::engine::{Engine, LaneOutput, Output};
 use crate::output::printable;
 
@@ -151,6 +151,10 @@ impl Builder {
                     });
                 }
             }
+            LaneOutput::Asked { request, .. } => {
+                let instrument = lane.instruments.get(SymbolId(request.symbol));
+                event.symbol = instrument.map(|instrument| instrument.symbol.clone());
+            }
             LaneOutput::Charge(charge) => {
                 event.symbol = Some(name(charge.symbol));
             }
@@ -182,7 +186,8 @@ impl Builder {
 fn kind(body: &LaneOutput) -> &'static str {
     match body {
         LaneOutput::Fill { .. } => "fill",
-        LaneOutput::Accepted { .. }
+        LaneOutput::Asked { .. }
+        | LaneOutput::Accepted { .. }
         | LaneOutput::Canceled { .. }
         | LaneOutput::Expired { .. }
         | LaneOutput::Sent { .. }
@@ -204,7 +209,9 @@ fn order_kind(limit: bool, stop: bool) -> &'static str {
     match (limit, stop) {
         (true, true) => "stop-limit",
         (false, true) => "stop",
-        _ => "limit",
+        (true, false) => "limit",
+        // A stop that was reached.
+        (false, false) => "market",
     }
 }
 

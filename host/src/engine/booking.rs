@@ -53,9 +53,38 @@ impl Lane {
         let body = LaneOutput::Fill { fill, reason: reason.to_owned(), position, closed };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
         self.tell_charges(place, batch.outputs);
+        if !about.action.opens() {
+            self.shrink(batch, place, about.symbol);
+        }
         self.fees.on_fill(place.ts, volume);
         self.set_fees(place.ts);
         Ok(())
+    }
+
+    /// Orders that wait to reduce a position shrink with it, and end with it.
+    fn shrink(&mut self, batch: &mut Batch<'_>, place: &Moment, symbol: SymbolId) {
+        let held = self.account.qty(symbol).magnitude();
+        for id in self.orders.ids(Some(symbol)) {
+            let beyond = |order: &Order| !order.action.opens() && order.leaves > held;
+            if !self.orders.get(id).is_some_and(beyond) {
+                continue;
+            }
+            let Some(mut order) = self.orders.take(id) else { continue };
+            if held.is_zero() {
+                self.end_order(
+                    batch,
+                    place,
+                    &order,
+                    OrderStatus::Canceled,
+                    "the position is closed",
+                );
+                continue;
+            }
+            order.qty = Qty(order.qty.0 - (order.leaves.0 - held.0));
+            order.leaves = held;
+            self.tell_order(batch, place, &order, None);
+            self.orders.put(order);
+        }
     }
 
     /// What a market order could not fill is canceled.

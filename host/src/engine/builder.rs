@@ -259,6 +259,7 @@ impl EngineBuilder {
             effects: Effects::new(effects),
             updates: std::collections::VecDeque::new(),
             next_order: 1,
+            given: 0,
             next_fill: 1,
             indicators: Vec::new(),
             throttle: Throttle::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::Ts;
 use crate::portfolio::InvariantBroken;
-use crate::strategy::{Fault, FaultKind, OrderUpdate};
+use crate::strategy::{Fault, FaultKind, Intent, OrderUpdate};
 
 use super::lane::{Batch, Lane};
 use super::output::{LaneOutput, Output};
@@ -145,9 +145,17 @@ impl Lane {
         let ts = batch.timeline.moments()[moment as usize].ts;
         self.publish(ts, batch.outputs);
         let intents = std::mem::take(&mut self.effects.intents);
+        // What a limit closes between two of them must not take the number of the next.
+        let numbers = intents.iter().filter_map(|intent| match intent {
+            Intent::Submit { order, .. } => Some(order + 1),
+            _ => None,
+        });
+        self.given = numbers.max().unwrap_or(0);
         for intent in &intents {
             self.send(batch, moment, intent)?;
+            self.police(batch, moment)?;
         }
+        self.given = 0;
         self.effects.intents = intents;
         self.effects.intents.clear();
         Ok(())

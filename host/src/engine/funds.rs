@@ -103,7 +103,7 @@ impl Lane {
             }
             Size::All if !request.action.opens() => Want::Base(held.magnitude()),
             Size::All if side == Side::Buy => Want::Budget(self.free(symbol)),
-            Size::All => Want::Quote(self.short_room(symbol)),
+            Size::All => Want::Debt(self.short_room(symbol)),
         })
     }
 

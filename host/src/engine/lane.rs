@@ -142,6 +142,8 @@ pub struct Lane {
     pub(super) effects: Effects,
     pub(super) updates: VecDeque<OrderUpdate>,
     pub(super) next_order: u64,
+    /// the number behind those that the call at hand has given to its orders
+    pub(super) given: u64,
     pub(super) next_fill: u64,
     pub(super) indicators: Vec<(String, f64)>,
     pub(super) throttle: Throttle,
@@ -337,8 +339,9 @@ impl Lane {
         self.state = LaneState::Quarantined(fault);
     }
 
-    /// Ends all orders that wait, after a fault. They look at every moment of
-    /// their symbols, so none has come between the failed call and the next one.
+    /// Ends all orders that wait or are on their way, after a fault and at the end.
+    /// They look at every moment of their symbols, so none has come between a failed
+    /// call and the next one.
     fn abandon(&mut self, ts: Ts, outputs: &mut Vec<Output>) {
         for id in self.orders.ids(None) {
             let Some(order) = self.orders.take(id) else { continue };
@@ -365,8 +368,8 @@ impl Lane {
         if let Some(cause) = acts.filter(|_| !self.account.qty(symbol).is_zero()) {
             self.close(batch, moment, symbol, cause)?;
         }
-        self.land(batch, moment)?;
         self.police(batch, moment)?;
+        self.land(batch, moment)?;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         self.settle(batch, moment)
     }
@@ -397,6 +400,7 @@ impl Lane {
         if let LaneState::Restarting { fault, .. } = &self.state {
             self.state = LaneState::Quarantined(fault.clone());
         }
+        self.abandon(ts, outputs);
         // A call that failed has consumed nothing, however far it came.
         let events =
             if !matches!(self.state, LaneState::Quarantined(_)) { self.counters.events } else { 0 };

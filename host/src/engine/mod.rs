@@ -284,10 +284,18 @@ impl Engine {
         self.lanes.iter().map(|lane| &lane.chain)
     }
 
-    /// True while at least one strategy is called.
+    /// True while at least one strategy is called, or will be again.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.lanes.iter().any(|lane| lane.state.goes_on())
+    }
+
+    /// True while the market can still change what the run comes to: a strategy runs,
+    /// or a stop, a target or a close that was begun stands on a position of one that
+    /// has ended.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.is_running() || self.lanes.iter().any(|lane| !lane.brackets.is_empty())
     }
 
     /// Where every lane stands.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
 use crate::execution::latency::Sent;
 use crate::portfolio::{Charge, RoundTrip};
-use crate::strategy::{Fault, LogLevel};
+use crate::strategy::{Fault, LogLevel, OrderRequest};
 
 use super::command::CommandAction;
 
@@ -24,6 +24,13 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneOutput {
+    /// the strategy asked for an order; the chain has it, so the record does not
+    Asked {
+        /// under which number
+        order: OrderId,
+        /// in its own words and numbers
+        request: Box<OrderRequest>,
+    },
     /// an order was filled
     Fill {
         /// the fill

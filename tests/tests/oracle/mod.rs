@@ -118,6 +118,9 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "cancels-at-once",
         "overtaking",
         "good-for-ever",
+        "prints-are-forgotten",
+        "bracket-of-the-limit",
+        "shrink-to-nothing",
     ];
     let sessions: Vec<Session> = (1..=40).map(|seed| Session::run(seed, 150)).collect();
     let stream: String = sessions.iter().map(|session| session.stream.as_str()).collect();

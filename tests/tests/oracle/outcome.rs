@@ -49,6 +49,7 @@ pub fn tell(news: &[Output], instruments: &InstrumentTable, out: &mut String) ->
                     fill.cause.name(),
                 )
             }
+            LaneOutput::Asked { .. } => Ok(()),
             LaneOutput::Reject { order, reason, .. } => {
                 writeln!(out, "reject {} {}", order.0, reason.name())
             }

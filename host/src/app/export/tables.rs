@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::ExportWhat;
-use crate::domain::{Fill, Instrument, Price, Qty, Ts};
+use crate::domain::{Fill, Instrument, InstrumentTable, Price, Qty, SymbolId, Ts};
 use crate::engine::{Engine, LaneOutput, Output};
 use crate::portfolio::RoundTrip;
 
@@ -97,8 +97,7 @@ impl Sheet for Rows {
                 Some(trip_cells(lane.name, lane.instruments.at(trip.symbol), trip))
             }
             (ExportWhat::Orders, _) => {
-                let instrument = |symbol| lane.instruments.at(symbol);
-                order_cells(news.ts, lane.name, &instrument, &news.body)
+                order_cells(news.ts, lane.name, lane.instruments, &news.body)
             }
             _ => None,
         };
@@ -168,18 +167,27 @@ fn trip_cells(name: &str, instrument: &Instrument, trip: &RoundTrip) -> Vec<Valu
 }
 
 /// Every change of an order, in order.
-fn order_cells<'a>(
+fn order_cells(
     ts: Ts,
     name: &str,
-    instrument: &dyn Fn(crate::domain::SymbolId) -> &'a Instrument,
+    instruments: &InstrumentTable,
     body: &LaneOutput,
 ) -> Option<Vec<Value>> {
+    let instrument = |symbol| instruments.at(symbol);
+    let known = |symbol| instruments.get(SymbolId(symbol));
     let row = |order: Option<u64>, event: &str, rest: [Value; 6]| {
         let head = [time(ts), json!(name), json!(order), json!(event)];
         [head.as_slice(), &rest].concat()
     };
     let none = || Value::Null;
     Some(match body {
+        LaneOutput::Asked { order, request } => {
+            let symbol = known(request.symbol).map(|instrument| &instrument.symbol);
+            let words = request.words(symbol.map_or("?", String::as_str));
+            let why = json!(format!("{words}: {}", request.reason));
+            let action = json!(request.action.name());
+            row(Some(order.0), "asked", [json!(symbol), action, none(), none(), none(), why])
+        }
         LaneOutput::Sent { what, order, symbol, .. } => {
             let symbol = symbol.map(|symbol| &instrument(symbol).symbol);
             let event = format!("sent {}", what.name());

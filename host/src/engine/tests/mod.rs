@@ -6,6 +6,7 @@ mod candles;
 mod commands;
 mod faults;
 mod freshness;
+mod honest;
 mod latency;
 mod limits;
 mod liquidity;

@@ -387,7 +387,9 @@ fn the_random_markets_reach_the_limits() {
     for setting in (1..SETTINGS).cycle().take(300) {
         let random = (prop::collection::vec(step(), 20..200), any::<u64>());
         let (steps, seed) = random.new_tree(&mut runner).expect("a market").current();
-        let mut engine = engine(&config_of(setting), vec![(gambler(seed), "1000")]);
+        let mut config = config_of(setting);
+        config.risk.max_orders_per_minute = None;
+        let mut engine = engine(&config, vec![(gambler(seed), "1000")]);
         engine.step(&block(&steps)).expect("no invariant breaks");
         for output in engine.drain() {
             match output.body {
@@ -401,7 +403,7 @@ fn the_random_markets_reach_the_limits() {
         }
     }
     assert!(
-        halts > 10 && liquidations > 0 && charges > 50,
+        halts > 10 && liquidations > 5 && charges > 50,
         "{halts} halts, {liquidations} liquidations, {charges} charges"
     );
 }

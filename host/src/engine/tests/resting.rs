@@ -211,8 +211,9 @@ fn a_refused_change_and_a_woken_stop_are_told_to_the_strategy() {
         "1 Taker 100 for 100 at 1s",
         "2 open 100",
         "3 Taker 40 for 39.96 at 3s",
+        "2 open 60",
         "2 insufficient-position",
-        "2 open 100",
+        "2 open 60",
         "2 open 60",
         "2 Taker 10 for 9.9 at 5s",
     ];
@@ -225,8 +226,10 @@ fn a_refused_change_and_a_woken_stop_are_told_to_the_strategy() {
     let accepted = OrderStatus::Accepted;
     let expected = [
         (accepted, None, 1.0),
-        (accepted, Some(RejectReason::InsufficientPosition), 1.0),
-        // Woken, it is no larger than the position that it reduces.
+        // It shrinks with the position.
+        (accepted, None, 0.6),
+        (accepted, Some(RejectReason::InsufficientPosition), 0.6),
+        // Woken.
         (accepted, None, 0.6),
         (OrderStatus::PartiallyFilled, None, 0.5),
     ];
