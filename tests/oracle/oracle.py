@@ -18,6 +18,7 @@ from fractions import Fraction as F
 UNIT = 10**8
 FOUR_HOURS = 4 * 3600 * 10**9
 DAY = 86400 * 10**9
+MINUTE = 60 * 10**9
 ZERO = F(0)
 BROKEN = sys.argv[2] if len(sys.argv) == 3 and sys.argv[1] == "--break" else None
 
@@ -193,6 +194,14 @@ class Session:
         limit = lambda name: None if config[name] == "none" else F(config[name])
         self.max_order, self.max_position = limit("max_order"), limit("max_position")
         self.max_exposure = limit("max_exposure")
+        self.drawdown, self.daily, self.margin = limit("drawdown"), limit("daily"), limit("margin")
+        self.liquidation_fee, self.flattens = rate("liquidation_fee"), config["on_halt"] == "flatten"
+        self.per_minute = limit("per_minute")
+        self.considered = []
+        self.day = self.opening = self.last_equity = None
+        self.breached = self.halted = False
+        # the number behind those that the strategy has given in its call
+        self.given = 0
         self.cash = self.start = self.peak = F(config["capital"])
         self.fees = self.carry = self.realized = self.fall = ZERO
         self.symbols, self.orders = [], []
@@ -279,11 +288,70 @@ class Session:
         self.is_book = kind == "book"
         for order in sorted((o for o in self.orders if o.symbol is symbol), key=turn):
             left = self.look(order, trade, left)
+            self.police()
         if acts and symbol.qty:
             self.close(symbol, acts)
+        self.police()
         while self.flight and self.flight[0][0] <= self.now:
             _, what, words = self.flight.pop(0)
             self.arrive(what, words)
+            self.police()
+
+    # Limits that act by themselves.
+
+    def admits(self):
+        """No more than so many in any sixty seconds; what is refused does not count."""
+        if self.per_minute is None:
+            return True
+        self.considered = [at for at in self.considered if self.now - at < MINUTE]
+        room = len(self.considered) < self.per_minute
+        if room:
+            self.considered.append(self.now)
+        return room
+
+    def police(self):
+        if self.drawdown is None and self.daily is None and self.margin is None:
+            return
+        equity = self.equity()
+        if self.now // DAY != self.day:
+            self.day = self.now // DAY
+            self.opening = self.peak if self.last_equity is None else self.last_equity
+        self.last_equity = equity
+        if not self.breached:
+            peak = self.start if BROKEN == "drawdown-from-the-start" else self.peak
+            fell = self.drawdown is not None and peak - equity > floor8(peak * self.drawdown)
+            lost = self.daily is not None and self.opening - equity > self.daily
+            if fell or lost:
+                self.breached = True
+                self.halt()
+        if self.margin is not None and self.equity() < ceil8(self.shorts() * self.margin):
+            self.close_all([s for s in self.symbols if s.qty < 0 and not s.closing], "liquidation")
+
+    def halt(self):
+        print("halted")
+        self.halted = True
+        self.cancel_all()
+        for _, what, words in self.flight:
+            if what == "order":
+                print("reject", int(words[0]), "halted")
+        self.flight = []
+        if self.flattens:
+            self.close_all([s for s in self.symbols if s.qty], "operator")
+
+    def close_all(self, symbols, cause):
+        """Closes them now where the market takes it, else as soon as it does."""
+        if symbols:
+            self.cancel_all()
+        for symbol in symbols:
+            symbol.closing = cause
+            acts = self.bracket(symbol)
+            if acts:
+                self.close(symbol, acts)
+
+    def cancel_all(self):
+        for order in list(self.orders):
+            self.orders.remove(order)
+            self.cancel(order)
 
     # What is sent, and when it is there.
 
@@ -300,12 +368,18 @@ class Session:
     def send(self, what, words):
         number = self.next_order if what == "cancel-all" else int(words[0])
         if what == "order":
-            self.next_order = number + 1
+            self.next_order = max(self.next_order, number + 1)
+        if self.halted:
+            reason = "halted" if what == "order" else "unknown-order"
+            print("reject", 0 if what == "cancel-all" else number, reason)
+            return
         arrives = self.now + self.delay(what, number)
         if self.flight and BROKEN != "overtaking":
             arrives = max(arrives, self.flight[-1][0])
         if arrives <= self.now:
             self.arrive(what, words)
+            if BROKEN != "limits-wait-for-the-call":
+                self.police()
             return
         if len(self.flight) >= IN_FLIGHT_MAX:
             print("reject", 0 if what == "cancel-all" else number, "too-many-orders")
@@ -355,6 +429,8 @@ class Session:
         price = s.meets((s.qty > 0) if BROKEN == "entry-side" else s.qty < 0, self.oldest())
         if not price:
             return None
+        if s.closing:
+            return s.closing
         beyond = lambda level, falling: price <= level if falling else price >= level
         stop, target = ("stop-loss", s.stop, s.qty > 0), ("take-profit", s.target, s.qty < 0)
         for cause, level, falling in (stop, target):
@@ -368,7 +444,11 @@ class Session:
         taken = self.take(symbol, order.buys, order.qty)
         if taken is None or not taken[0]:
             return
-        self.next_order += 1
+        if cause == "liquidation":
+            extra = ceil8(taken[1] * self.liquidation_fee)
+            taken = (taken[0], taken[1], taken[2] + extra)
+        order.number = max(self.next_order, self.given)
+        self.next_order = order.number + 1
         self.fill(order, taken, "taker", cause)
         if order.leaves:
             self.cancel(order)
@@ -491,6 +571,8 @@ class Session:
                 raise Refused("insufficient-cash")
         else:
             owed = max(floor8(qty * mark), amount)
+            if self.margin is not None and self.equity() < ceil8((self.shorts() + owed) * self.margin):
+                raise Refused("risk-limit")
             leverage = self.leverage + (1 if BROKEN == "more-leverage" else 0)
             if self.shorts() + owed > floor8(self.base() * leverage):
                 raise Refused("leverage-exceeded")
@@ -519,6 +601,8 @@ class Session:
         symbol = self.symbols[int(words[1])]
         action, size, kind = words[2], words[3], words[4]
         try:
+            if not self.admits():
+                raise Refused("risk-limit")
             if kind == "market":
                 self.market(number, symbol, action, size, words)
             else:
@@ -838,6 +922,8 @@ class Session:
         symbol = order.symbol
         before = (order.qty, order.leaves, order.limit)
         try:
+            if not self.admits():
+                raise Refused("risk-limit")
             if size != "-":
                 done = order.qty - order.leaves
                 order.qty = floor_to(floor_to(F(size), symbol.qty_unit), symbol.qty_step)
@@ -901,7 +987,7 @@ class Session:
         opening = ceil8(amount * self.short_open) if order.action == "short" else ZERO
         self.charge(opening)
         if not s.qty:
-            s.stop = s.target = None
+            s.stop = s.target = s.closing = None
         order.leaves -= qty
         s.mark = s.fair() or s.mark
         self.sample()
@@ -942,6 +1028,11 @@ def main():
             session.event(kind, words)
         elif kind in KINDS:
             session.send(kind, words)
+        elif kind == "given":
+            session.given = int(words[0])
+        elif kind == "called":
+            session.given = 0
+            session.police()
         elif kind == "state":
             session.state()
         elif kind == "end":

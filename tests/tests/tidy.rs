@@ -119,10 +119,28 @@ fn sources() -> Vec<PathBuf> {
 }
 
 /// The lines of a file that are neither comments nor unit tests, with their
-/// numbers. Unit tests stand at the end of their file.
+/// numbers. Unit tests stand at the end of their file, or in one of their own that
+/// this one names.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
-    lines.enumerate().map(|(index, line)| (index + 1, line.split("//").next().unwrap_or("")))
+    let mut lines = text.lines().enumerate();
+    std::iter::from_fn(move || {
+        let (mut index, mut line) = lines.next()?;
+        while line.starts_with("#[cfg(test)]") {
+            let (_, named) = lines.next()?;
+            if !named.ends_with(';') {
+                return None;
+            }
+            (index, line) = lines.next()?;
+        }
+        Some((index + 1, line.split("//").next().unwrap_or("")))
+    })
+}
+
+#[test]
+fn unit_tests_are_left_out_and_what_follows_their_name_is_not() {
+    let text = "use a;\n#[cfg(test)]\nmod tests;\nuse b; // c\n#[cfg(test)]\nmod more {\nuse d;\n}";
+    let seen: Vec<_> = code(text).collect();
+    assert_eq!(seen, [(1, "use a;"), (4, "use b; ")]);
 }
 
 /// True for a file that holds only unit tests.

@@ -121,6 +121,8 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "prints-are-forgotten",
         "bracket-of-the-limit",
         "shrink-to-nothing",
+        "drawdown-from-the-start",
+        "limits-wait-for-the-call",
     ];
     let sessions: Vec<Session> = (1..=40).map(|seed| Session::run(seed, 150)).collect();
     let stream: String = sessions.iter().map(|session| session.stream.as_str()).collect();

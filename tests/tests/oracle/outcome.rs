@@ -50,6 +50,7 @@ pub fn tell(news: &[Output], instruments: &InstrumentTable, out: &mut String) ->
                 )
             }
             LaneOutput::Asked { .. } => Ok(()),
+            LaneOutput::Halted { .. } => writeln!(out, "halted"),
             LaneOutput::Reject { order, reason, .. } => {
                 writeln!(out, "reject {} {}", order.0, reason.name())
             }

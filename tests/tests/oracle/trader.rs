@@ -10,7 +10,7 @@ use sandpaper::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
 use sandpaper::execution::{Delay, Model};
 use sandpaper::input::InputBlock;
 use sandpaper::portfolio::AccountConfig;
-use sandpaper::risk::ShortBase;
+use sandpaper::risk::{OnHalt, RiskConfig, ShortBase};
 use sandpaper::strategy::{
     Channel, Descriptor, Effects, Fault, HistoryRef, Intent, OrderKind, OrderRequest, OrderUpdate,
     Size, StartInfo, Strategy, Subscription, Usage,
@@ -74,7 +74,10 @@ impl Session {
         let (mut outcome, mut fills) = (String::new(), 0);
         let mut ledger = Ledger;
         ledger.open(&engine, &[0], journal).expect("written");
-        while shared.lock().expect("one thread").orders < orders {
+        // A strategy that was halted asks no more; what is closed then is seen too.
+        let mut after = 0;
+        while shared.lock().expect("one thread").orders < orders && after < 6 {
+            after += u32::from(!engine.is_running());
             block.reset(engine.next_seq());
             let events = random.between(1, 30);
             let lines: Vec<_> = (0..events).map(|_| market.event(&mut block)).collect();
@@ -142,7 +145,23 @@ fn config(random: &mut Random, seed: u64) -> EngineConfig {
         config.risk.max_exposure =
             random.chance(500).then(|| Money::parse("900.25").expect("a decimal"));
     }
+    if random.chance(350) {
+        limits(random, &mut config.risk);
+    }
     config
+}
+
+/// Limits that act by themselves.
+fn limits(random: &mut Random, risk: &mut RiskConfig) {
+    risk.on_halt = random.pick(&[OnHalt::Hold, OnHalt::Flatten]);
+    let some = |random: &mut Random, chance| random.chance(chance);
+    risk.max_drawdown = some(random, 400).then(|| Rate(random.between(20_000_000, 500_000_000)));
+    risk.max_daily_loss =
+        some(random, 400).then(|| Money(i128::from(random.between(1, 40_000_000_000))));
+    risk.maintenance_margin =
+        some(random, 500).then(|| Rate(random.between(200_000_000, 1_000_000_000)));
+    risk.liquidation_fee = Rate(random.pick(&[0, 5_000_001]));
+    risk.max_orders_per_minute = some(random, 300).then(|| random.between(5, 80) as u32);
 }
 
 /// None, a constant one, or one that is drawn: up to some of the market's events.
@@ -167,9 +186,11 @@ fn spread(delay: &Delay) -> String {
 fn header(config: &EngineConfig) -> String {
     let execution = &config.execution;
     let limit = |limit: Option<Money>| limit.map_or("none".into(), |l| l.to_string());
+    let rate = |rate: Option<Rate>| rate.map_or("none".into(), |r| r.to_string());
     format!(
         "session model={} taker={} maker={} slippage={} extra={} max_age={} leverage={} base={} short_open={} \
-         short_roll={} max_order={} max_position={} max_exposure={} seed={} lane=trader order={} \
+         short_roll={} max_order={} max_position={} max_exposure={} drawdown={} \
+         daily={} margin={} liquidation_fee={} per_minute={} on_halt={} seed={} lane=trader order={} \
          cancel={} capital={CAPITAL}\n",
         if execution.model == Model::Book { "book" } else { "instant" },
         execution.fee,
@@ -184,6 +205,12 @@ fn header(config: &EngineConfig) -> String {
         limit(config.risk.max_order),
         limit(config.risk.max_position),
         limit(config.risk.max_exposure),
+        rate(config.risk.max_drawdown),
+        limit(config.risk.max_daily_loss),
+        rate(config.risk.maintenance_margin),
+        config.risk.liquidation_fee,
+        config.risk.max_orders_per_minute.map_or("none".into(), |most| most.to_string()),
+        if config.risk.on_halt == OnHalt::Hold { "hold" } else { "flatten" },
         config.seed,
         spread(&config.latency.order),
         spread(&config.latency.cancel),
@@ -220,8 +247,21 @@ fn engine(
 }
 
 impl Trader {
-    /// Asks for something at `ts`; true when it did.
-    fn ask(&mut self, ts: i64, effects: &mut Effects) -> bool {
+    /// Asks for some things at `ts` in one call, and says where the call begins and ends.
+    fn call(&mut self, ts: i64, count: u64, effects: &mut Effects) {
+        let begin = self.shared.lock().expect("one thread").asked.len();
+        (0..count).for_each(|_| self.ask(ts, effects));
+        let behind = effects.intents.iter().filter_map(|intent| match intent {
+            Intent::Submit { order, .. } => Some(order + 1),
+            _ => None,
+        });
+        let behind = behind.max().unwrap_or(0);
+        let mut shared = self.shared.lock().expect("one thread");
+        shared.asked.insert(begin, (ts, format!("given {behind}\n")));
+        shared.asked.push((ts, "called\n".into()));
+    }
+
+    fn ask(&mut self, ts: i64, effects: &mut Effects) {
         let line = match self.random.below(100) {
             0..=7 => self.change(effects),
             _ => self.order(ts, effects),
@@ -229,7 +269,6 @@ impl Trader {
         let mut shared = self.shared.lock().expect("one thread");
         shared.orders += 1;
         shared.asked.push((ts, line));
-        true
     }
 
     /// A cancel or a change of one of the newest orders, open or not.
@@ -417,11 +456,12 @@ impl Strategy for Trader {
             let length = Header(rest[0]).words().expect("a known event");
             let (event, tail) = rest.split_at(length);
             rest = tail;
-            let mut asked = false;
-            while self.random.chance(600) && effects.intents.len() < 3 {
-                asked = self.ask(event[1] as i64, effects);
+            let mut count = 0;
+            while self.random.chance(600) && count < 3 {
+                count += 1;
             }
-            if asked {
+            if count > 0 {
+                self.call(event[1] as i64, count, effects);
                 return Ok(consumed);
             }
         }
@@ -437,7 +477,7 @@ impl Strategy for Trader {
         self.position[usize::from(update.symbol)] = update.position;
         self.last = self.last.max(update.order);
         if self.random.chance(100) {
-            self.ask(update.ts_ns as i64, effects);
+            self.call(update.ts_ns as i64, 1, effects);
         }
         Ok(())
     }
