@@ -23,6 +23,7 @@ mod program;
 mod record;
 mod recording;
 mod swap;
+mod third_venue;
 mod tidy;
 mod totals;
 mod trust;
