@@ -251,7 +251,8 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
                 ),
             },
             // Which lines are kept of a flood depends on how often they are taken.
-            LaneOutput::Log { .. } => return None,
+            // What was asked for is in the chain.
+            LaneOutput::Log { .. } | LaneOutput::Asked { .. } => return None,
             #[allow(unreachable_patterns, reason = "whatever else the engine tells")]
             other => Decision::Other { what: format!("{other:?}") },
         };
