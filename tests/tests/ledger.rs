@@ -13,6 +13,7 @@ use super::oracle::{Session, number};
 
 /// What `hledger` says of a journal with these arguments, and whether it is content;
 /// nothing where it is not installed.
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
 fn hledger(journal: &str, arguments: &[&str]) -> Option<(bool, String)> {
     let mut command = Command::new("hledger");
     command.args(["-f", "-"]).args(arguments);

@@ -55,6 +55,7 @@ const LAYERS: &[(&str, Layer, &[&str])] = &[
             "output",
             "portfolio",
             "strategy",
+            "venue",
         ],
     ),
     ("cli", Layer::Shell, &["config"]),

@@ -344,7 +344,7 @@ fn describe(
         LaneOutput::Fill { fill, reason, position, .. } => {
             ("fill", "info", fill_fields(lane, fill, reason, *position))
         }
-        LaneOutput::Reject { order, symbol, reason, detail } => {
+        LaneOutput::Reject { order, symbol, reason, detail, .. } => {
             let fields = json!({
                 "correlation": correlation(lane, order.0),
                 "order": order.0,
@@ -385,7 +385,7 @@ fn describe(
             });
             ("expired", "info", fields)
         }
-        LaneOutput::Sent { what, order, symbol, arrives } => {
+        LaneOutput::Sent { what, order, symbol, arrives, .. } => {
             let fields = json!({
                 "correlation": order.map(|order| correlation(lane, order.0)),
                 "order": order.map(|order| order.0),

@@ -134,6 +134,20 @@ pub fn engine(
     symbols: Symbols,
     now: Ts,
 ) -> Result<Engine, Failure> {
+    Ok(builder(config, run, instruments, loaded, symbols)?.start(now))
+}
+
+/// An engine that is ready to start.
+///
+/// # Errors
+/// As [`engine`].
+pub fn builder(
+    config: &Config,
+    run: &str,
+    instruments: InstrumentTable,
+    loaded: Vec<Loaded>,
+    symbols: Symbols,
+) -> Result<EngineBuilder, Failure> {
     let mut builder = EngineBuilder::new(engine_config(config, run)?, instruments.clone())?;
     for (one, symbols) in loaded.into_iter().zip(symbols) {
         let account = account(config, &one.name, &symbols, &instruments)?;
@@ -146,7 +160,7 @@ pub fn engine(
             account,
         })?;
     }
-    Ok(builder.start(now))
+    Ok(builder)
 }
 
 /// The engine's part of the configuration.

@@ -13,6 +13,9 @@ pub struct VerifyArgs {
     /// Take the run's modules from these files; may be given several times
     #[arg(long, value_name = "FILE")]
     pub wasm: Vec<PathBuf>,
+    /// Run modules of a run that bypassed the lock file; the result says UNSIGNED
+    #[arg(long)]
+    pub unsigned: bool,
 }
 
 /// What `export` writes.
@@ -75,4 +78,7 @@ pub struct ExportArgs {
     /// Take the run's modules from these files; may be given several times
     #[arg(long, value_name = "FILE")]
     pub wasm: Vec<PathBuf>,
+    /// Run modules of a run that bypassed the lock file
+    #[arg(long)]
+    pub unsigned: bool,
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use crate::app::export::{Export, sheet};
+use crate::app::strategies::Selection;
 use crate::app::{Failure, verify};
 use crate::cli::{Exit, ExportArgs, ExportFormat, ExportWhat};
 
@@ -20,7 +21,8 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<Exit, Failu
         None => Box::new(BufWriter::new(Reader { gone: false })),
     };
     let mut export = Export::new(sheet, args.strategy.as_deref(), &mut out);
-    let verified = verify::follow(&context.config, &args.run, &args.wasm, &mut export)?;
+    let given = Selection { files: args.wasm.clone(), unsigned: args.unsigned };
+    let verified = verify::follow(&context.config, &args.run, &given, &mut export)?;
     if !export.found() {
         let name = args.strategy.as_deref().unwrap_or_default();
         return Err(Failure::new(Exit::Usage, format!("no strategy '{name}' was in this run")));

@@ -224,7 +224,7 @@ section! {
         /// times its length.
         fuel_per_event: u64 = 5_000_000 from "1000" to "1000000000000",
         /// Fuel for all events and order updates of one second of market time.
-        fuel_per_second: u64 = 5_000_000_000 from "1000" to "1000000000000000",
+        fuel_per_second: u64 = 500_000_000 from "1000" to "1000000000000000",
         /// Fuel to stop it, and to save or load its state.
         fuel_per_call: u64 = 50_000_000 from "1000" to "1000000000000",
         /// All memories of one strategy together.

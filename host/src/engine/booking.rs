@@ -5,7 +5,7 @@ use crate::domain::{
 };
 use crate::execution::{Order, Taken};
 use crate::portfolio::InvariantBroken;
-use crate::strategy::OrderUpdate;
+use crate::strategy::{OrderRequest, OrderUpdate};
 
 use super::chain::{Record, RecordKind};
 use super::intake::Refusal;
@@ -114,11 +114,12 @@ impl Lane {
         batch: &mut Batch<'_>,
         place: &Moment,
         order: OrderId,
-        action: Action,
-        words: &str,
+        asked: Option<&OrderRequest>,
         refusal: Refusal,
     ) {
         let Refusal { symbol, reason, detail } = refusal;
+        let action = asked.map_or(Action::Buy, |request| request.action);
+        let words = asked.map_or("", |request| &request.reason);
         self.counters.rejected += 1;
         let record = Record::new(RecordKind::Reject, place.seq, place.phase);
         self.chain.absorb(&record.int(i128::from(order.0)).text(reason.name()));
@@ -133,7 +134,8 @@ impl Lane {
         let mut update = self.update(place, &about, OrderStatus::Rejected, Qty::ZERO, words);
         update.reject = Some(reason);
         self.updates.push_back(update);
-        let body = LaneOutput::Reject { order, symbol, reason, detail };
+        let asked = asked.map(|request| Box::new(request.clone()));
+        let body = LaneOutput::Reject { order, symbol, reason, detail, asked };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
     }
 

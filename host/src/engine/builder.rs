@@ -24,7 +24,7 @@ use super::stream::{Class, ClassKey};
 use super::throttle::Throttle;
 use super::timeline::Timeline;
 use super::total::Total;
-use super::verdict::Verdicts;
+use super::verdict::{Call, Verdict, Verdicts};
 use super::view::{LaneView, account_info, instrument_info};
 
 /// What all lanes share.
@@ -313,6 +313,13 @@ impl EngineBuilder {
         self.classes.len() - 1
     }
 
+    /// Lets a verdict come again in the lane of this number.
+    pub fn foretell(&mut self, number: u16, verdict: Verdict) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(number)) {
+            lane.foretell(verdict);
+        }
+    }
+
     /// Starts every strategy, at engine time `now`. One that fails is
     /// quarantined.
     #[must_use]
@@ -366,7 +373,10 @@ impl Lane {
         let view = Arc::new(LaneView::new(self, market, 0));
         // A strategy that starts has seen no market: it may not order yet.
         self.effects.begin(self.next_order, 0);
-        match self.strategy.start(&self.info, view, &mut self.effects) {
+        let started = self
+            .foretold(Call::Begin)
+            .and_then(|()| self.strategy.start(&self.info, view, &mut self.effects));
+        match started {
             Ok(()) => self.publish(now, outputs),
             Err(fault) => self.quarantine(fault, now, outputs),
         }

@@ -9,6 +9,7 @@ use crate::strategy::{Fault, FaultKind, Intent, OrderUpdate};
 
 use super::lane::{Batch, Lane};
 use super::output::{LaneOutput, Output};
+use super::verdict::Call;
 use super::view::LaneView;
 
 /// The most bytes of log text of one lane that wait to be drained: a strategy
@@ -40,10 +41,7 @@ impl Lane {
         let events = (upto - told) as u32;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         let before = self.strategy.usage().fuel;
-        let answer = match self.foretold() {
-            Ok(()) => self.strategy.handle(class.words(told, upto), events, &mut self.effects),
-            Err(fault) => Err(fault),
-        };
+        let answer = self.handle(class.words(told, upto), events);
         let consumed = self.consumed(answer, events, batch, class.moment(told))?;
         let next = told + consumed as usize;
         let moment = class.moment(next - 1);
@@ -123,7 +121,7 @@ impl Lane {
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
         let before = self.strategy.usage().fuel;
-        let told = match self.foretold() {
+        let told = match self.foretold(Call::Order) {
             Ok(()) => self.strategy.on_order(update, Arc::new(view), &mut self.effects),
             Err(fault) => Err(fault),
         };

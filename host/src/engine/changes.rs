@@ -71,6 +71,7 @@ impl Lane {
                     symbol: Some(old.symbol),
                     reason,
                     detail: "the change is refused, the order stays".into(),
+                    asked: None,
                 };
                 batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
                 self.tell_order(batch, &place, &old, Some(reason));

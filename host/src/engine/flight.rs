@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::domain::{Action, OrderId, OrderStatus, Qty, RejectReason, SymbolId, Ts};
+use crate::domain::{OrderId, OrderStatus, Qty, RejectReason, SymbolId, Ts};
 use crate::execution::LatencyConfig;
 use crate::execution::latency::{Sent, uniform};
 use crate::portfolio::InvariantBroken;
@@ -142,9 +142,19 @@ impl Lane {
             order,
             symbol: about.map(|about| about.symbol),
             arrives,
+            asked: match intent {
+                Intent::Submit { request, .. } => Some(request.clone()),
+                _ => None,
+            },
         };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-        self.flight.sent.push_back((arrives, intent.clone()));
+        let mut intent = intent.clone();
+        if let Intent::Submit { request, .. } = &mut intent {
+            // The chain has it, and nobody reads it again: it would only take memory
+            // that no limit of the strategy counts.
+            request.metadata = Vec::new();
+        }
+        self.flight.sent.push_back((arrives, intent));
         Ok(())
     }
 
@@ -202,13 +212,12 @@ impl Lane {
     ) {
         match intent {
             Intent::Submit { order, request } => {
-                let (order, action) = (OrderId(*order), request.action);
-                self.refuse(batch, place, order, action, &request.reason, refusal);
+                self.refuse(batch, place, OrderId(*order), Some(request), refusal);
             }
             _ => {
                 let order = kind(intent).1.unwrap_or_default();
                 self.counters.orders += 1;
-                self.refuse(batch, place, order, Action::Buy, "", refusal);
+                self.refuse(batch, place, order, None, refusal);
             }
         }
     }
@@ -280,6 +289,7 @@ impl Lane {
                 symbol: Some(SymbolId(request.symbol)),
                 reason,
                 detail: "the strategy ended while it was on its way".into(),
+                asked: Some(request),
             };
             outputs.push(Output { lane: self.number, ts, body });
         }

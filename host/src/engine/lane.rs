@@ -26,7 +26,7 @@ use super::output::{LaneOutput, Output};
 use super::stream::Class;
 use super::throttle::Throttle;
 use super::timeline::{MomentKind, Timeline};
-use super::verdict::Verdicts;
+use super::verdict::{Call, Verdicts};
 
 /// Whether a lane's strategy is called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -384,8 +384,7 @@ impl Lane {
     pub(super) fn stop(&mut self, seq: u64, ts: Ts, outputs: &mut Vec<Output>) {
         if self.state.is_called() {
             self.effects.begin(self.next_order, 0);
-            self.stopping();
-            let stopped = match self.foretold() {
+            let stopped = match self.foretold(Call::Stop) {
                 Ok(()) => self.strategy.stop(&mut self.effects),
                 Err(fault) => Err(fault),
             };

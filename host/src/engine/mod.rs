@@ -50,7 +50,7 @@ pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
 pub use swap::Replacement;
-pub use verdict::Verdict;
+pub use verdict::{Call, Verdict};
 
 use lane::{Batch, Lane};
 use stream::Class;
@@ -183,18 +183,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Where the wall clock has stopped a lane so far.
+    /// What has happened to a lane so far that a replay must be told.
     #[must_use]
     pub fn verdicts(&self, number: u16) -> &[Verdict] {
         self.lanes.get(usize::from(number)).map_or(&[], Lane::verdicts)
     }
 
-    /// Lets the wall clock stop a lane again where it did in the run that this one
-    /// repeats.
-    pub fn foretell(&mut self, number: u16, verdict: Verdict) {
-        if let Some(lane) = self.lanes.get_mut(usize::from(number)) {
-            lane.foretell(verdict);
-        }
+    /// How many verdicts that [`EngineBuilder::foretell`] told of have found no place
+    /// yet.
+    #[must_use]
+    pub fn unfulfilled(&self, number: u16) -> usize {
+        self.lanes.get(usize::from(number)).map_or(0, Lane::unfulfilled)
     }
 
     /// The number that the next input takes.

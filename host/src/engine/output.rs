@@ -52,6 +52,9 @@ pub enum LaneOutput {
         reason: RejectReason,
         /// the particulars
         detail: String,
+        /// what was asked, where an order was refused and not a change of one
+        #[serde(skip)]
+        asked: Option<Box<OrderRequest>>,
     },
     /// an order waits, or stands differently now
     Accepted {
@@ -96,6 +99,9 @@ pub enum LaneOutput {
         symbol: Option<SymbolId>,
         /// when it arrives; it acts at the first event at or after that
         arrives: Ts,
+        /// what a new order asks for
+        #[serde(skip)]
+        asked: Option<Box<OrderRequest>>,
     },
     /// a short was charged for being opened or staying open
     Charge(Charge),

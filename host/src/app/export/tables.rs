@@ -221,7 +221,7 @@ fn order_cells(
             let rest = [json!(of.symbol), none(), qty, none(), none(), none()];
             row(Some(order.0), if expired { "expired" } else { "canceled" }, rest)
         }
-        LaneOutput::Reject { order, symbol, reason, detail } => {
+        LaneOutput::Reject { order, symbol, reason, detail, .. } => {
             let symbol = symbol.map(|symbol| &instrument(symbol).symbol);
             let why = json!(format!("{}: {detail}", reason.name()));
             row(Some(order.0), "rejected", [json!(symbol), none(), none(), none(), none(), why])

@@ -325,14 +325,17 @@ fn on_its_symbol(seed: u64) -> Scripted {
     })
 }
 
+/// A trade: symbol, price, quantity, and whether its taker bought.
+type Print = (u16, i64, i64, bool);
+
 /// A trade of either symbol.
-fn print() -> impl Strategy<Value = (u16, i64, i64, bool)> {
+fn print() -> impl Strategy<Value = Print> {
     (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>())
 }
 
 /// The trades of each tick have one time; `turn` decides which symbol comes first,
 /// and each symbol keeps its own order.
-fn alternating(ticks: &[(i64, Vec<(u16, i64, i64, bool)>)], turn: &mut u64) -> InputBlock {
+fn alternating(ticks: &[(i64, Vec<Print>)], turn: &mut u64) -> InputBlock {
     let mut block = InputBlock::new(&instruments(), 1);
     let mut now = Ts::SECOND;
     for (gap_ms, prints) in ticks {
@@ -470,9 +473,9 @@ fn extreme_order(state: u64, size: f64, price: f64, level: f64) -> OrderRequest 
     };
     let mut order = OrderRequest { kind, ..market(action, size) };
     order.time_in_force = crate::domain::TimeInForce::Gtc;
-    order.symbol = if (state >> 8) % 16 == 0 { 7 } else { 0 };
-    order.stop_loss = ((state >> 12) % 3 == 0).then_some(level);
-    order.take_profit = ((state >> 14) % 3 == 0).then_some(price);
-    order.good_till_ns = ((state >> 16) % 5 == 0).then_some(u64::MAX);
+    order.symbol = if (state >> 8).is_multiple_of(16) { 7 } else { 0 };
+    order.stop_loss = (state >> 12).is_multiple_of(3).then_some(level);
+    order.take_profit = (state >> 14).is_multiple_of(3).then_some(price);
+    order.good_till_ns = (state >> 16).is_multiple_of(5).then_some(u64::MAX);
     order
 }

@@ -18,3 +18,4 @@ mod startup;
 mod steps;
 mod support;
 mod total;
+mod verdicts;
