@@ -5,6 +5,7 @@ pub mod capture;
 pub mod claims;
 pub mod console;
 pub mod dashboard;
+pub mod export;
 pub mod failure;
 pub mod given;
 pub mod interrupt;

@@ -244,8 +244,15 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
             },
             LaneOutput::Dropped { orders } => Decision::Dropped { orders: *orders },
             LaneOutput::Fault(fault) => Decision::Fault { kind: fault.kind.name().to_owned() },
+            // What was asked is in the chain already.
+            LaneOutput::Sent { what, order, symbol, arrives, .. } => Decision::Other {
+                what: format!(
+                    "Sent {{ what: {what:?}, order: {order:?}, symbol: {symbol:?}, arrives: {arrives:?} }}"
+                ),
+            },
             // Which lines are kept of a flood depends on how often they are taken.
-            LaneOutput::Log { .. } => return None,
+            // What was asked for is in the chain.
+            LaneOutput::Log { .. } | LaneOutput::Asked { .. } => return None,
             #[allow(unreachable_patterns, reason = "whatever else the engine tells")]
             other => Decision::Other { what: format!("{other:?}") },
         };

@@ -26,7 +26,9 @@ pub fn mode(config: &Config) -> &'static str {
 pub struct RunResults {
     folder: PathBuf,
     row: RunRow,
+    /// of each strategy: the hash of what runs, and of what ran before it
     hashes: Vec<String>,
+    earlier: Vec<Vec<String>>,
     written: Option<Instant>,
 }
 
@@ -42,21 +44,24 @@ impl RunResults {
             version: env!("CARGO_PKG_VERSION").into(),
             ..RunRow::default()
         };
-        Self { folder, row, hashes: Vec::new(), written: None }
+        Self { folder, row, hashes: Vec::new(), earlier: Vec::new(), written: None }
     }
 
     #[allow(clippy::disallowed_methods, reason = "how often it is written is of the wall")]
     fn write(&mut self, engine: &Engine, state: &str) {
         self.written = Some(Instant::now());
         let reports = engine.reports();
-        let strategies = reports.iter().zip(&self.hashes);
+        let strategies = reports.iter().zip(self.hashes.iter().zip(&self.earlier));
         let ended = (state == "ended").then(|| engine.now().0.to_string());
         let row = RunRow {
             state: state.into(),
             ended_ns: ended,
             events: Some(engine.events()),
             strategies: strategies
-                .map(|(report, sha256)| RunStrategy::of(report, sha256))
+                .map(|(report, (sha256, earlier))| RunStrategy {
+                    earlier: earlier.clone(),
+                    ..RunStrategy::of(report, sha256)
+                })
                 .collect(),
             ..self.row.clone()
         };
@@ -74,6 +79,7 @@ impl Watch for RunResults {
         self.row.symbols = engine.instruments().iter().map(|(_, i)| i.symbol.clone()).collect();
         self.row.unsigned = identities.iter().any(|identity| identity.unsigned);
         self.hashes = identities.iter().map(|identity| identity.sha256.clone()).collect();
+        self.earlier = vec![Vec::new(); self.hashes.len()];
         self.write(engine, "running");
         Ok(())
     }
@@ -81,9 +87,10 @@ impl Watch for RunResults {
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
         for one in news {
             if let LaneOutput::Swapped { to, refused: None, .. } = &one.body
-                && let Some(sha256) = self.hashes.get_mut(usize::from(one.lane))
+                && let Some(hash) = self.hashes.get_mut(usize::from(one.lane))
             {
-                sha256.clone_from(to);
+                let before = std::mem::replace(hash, to.clone());
+                self.earlier[usize::from(one.lane)].push(before);
             }
         }
         if self.written.is_none_or(|at| at.elapsed() >= WRITE_EVERY) {

@@ -10,7 +10,7 @@ use crate::execution::{ExecutionConfig, Model, Schedule};
 use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
-use crate::risk::{OnHalt, RiskConfig, ShortBase};
+use crate::risk::{OnHalt, OnTotal, RiskConfig, ShortBase, TotalLimits};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
@@ -208,12 +208,14 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
             },
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
+            max_exposure: config.risk.max_exposure,
             max_orders_per_minute: config.risk.max_orders_per_minute,
             max_daily_loss: config.risk.max_daily_loss,
             max_drawdown: config.risk.max_drawdown,
             maintenance_margin: config.risk.maintenance_margin,
             liquidation_fee: config.risk.liquidation_fee_rate,
         },
+        total: total_limits(config),
         effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
@@ -225,6 +227,23 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
                 .unwrap_or(i64::MAX),
         },
     })
+}
+
+fn total_limits(config: &Config) -> TotalLimits {
+    let risk = &config.risk;
+    TotalLimits {
+        action: match risk.on_total {
+            config::OnTotal::Pause => OnTotal::Pause,
+            config::OnTotal::Flatten => OnTotal::Flatten,
+            config::OnTotal::Kill => OnTotal::Kill,
+        },
+        max_daily_loss: risk.total_daily_loss,
+        max_drawdown: risk.total_drawdown,
+        max_exposure: risk.total_exposure,
+        max_short_leverage: risk.total_short_leverage,
+        maintenance_margin: risk.total_maintenance_margin,
+        max_orders_per_minute: risk.total_orders_per_minute,
+    }
 }
 
 fn fault_policy(config: &Config) -> FaultPolicy {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,12 +11,16 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, StrategiesConfig};
 use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder, Verdict};
+use crate::output::printable;
 use crate::sandbox::{LoadError, Module};
 use crate::strategy::{Descriptor, Strategy};
 
 use super::given::{self, Runtimes};
 use super::strikes::Gate;
 use super::{Failure, Interrupt};
+
+/// The longest name that a file gives.
+const NAME_MAX: usize = 64;
 
 /// A module that will run.
 pub struct Loaded {
@@ -33,6 +38,10 @@ pub struct Loaded {
     pub descriptor: Descriptor,
     /// its bytes, and what they were granted
     pub approved: Approved,
+    /// what it imports
+    pub imports: Vec<String>,
+    /// how long it took to check and compile it, in milliseconds
+    pub compile_ms: u64,
 }
 
 /// What there is to run, and what may not.
@@ -226,7 +235,8 @@ fn approve(
     let cap = given::file_bytes_max(config, lock);
     let read = if named { lockfile::read_named } else { lockfile::read_candidate };
     let candidate: Candidate = read(path, cap)?;
-    let stem = candidate.stem();
+    // A file's name is whoever's put it there: it is shown wherever the name is.
+    let stem = printable(&candidate.stem(), NAME_MAX);
     let wanted = |name: &str| {
         let only = &config.strategies.only;
         let enabled = config.strategy.get(name).is_none_or(|s| s.enabled);
@@ -272,6 +282,7 @@ const LARGE_BYTES: usize = 2 << 20;
 ///
 /// # Errors
 /// What keeps it from running.
+#[allow(clippy::disallowed_methods, reason = "how long it took is told, never used")]
 pub fn compile(
     config: &Config,
     runtimes: &mut Runtimes,
@@ -280,6 +291,7 @@ pub fn compile(
     let path = approved.candidate().path().to_owned();
     let shown = path.display();
     let given = given::given(config, &approved.limits());
+    let began = Instant::now();
     let runtime = runtimes.of(&given)?;
     if approved.candidate().bytes().len() > LARGE_BYTES {
         tracing::info!("compiling {shown}, which takes a while");
@@ -287,6 +299,7 @@ pub fn compile(
     let module = Module::load(&runtime, &approved, &given.caps).map_err(|error: LoadError| {
         Failure::new(Exit::Incompatible, format!("{shown}: {error}"))
     })?;
+    let compile_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let faulty = |fault| Failure::new(Exit::Incompatible, format!("{shown}: {fault}"));
     let mut guest = module.instantiate(given.limits).map_err(faulty)?;
     let descriptor = guest.describe().map_err(faulty)?;
@@ -295,8 +308,8 @@ pub fn compile(
     let sha256 = module.sha256().to_string();
     tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
     let unsigned = approved.is_unsigned();
-    let guest = Box::new(guest);
-    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved })
+    let (guest, imports) = (Box::new(guest), module.imports().to_vec());
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved, imports, compile_ms })
 }
 
 /// Adds a module; a name that is taken gets a number, which only files named

@@ -2,6 +2,7 @@
 //! again.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Command, Engine, Verdict};
+use crate::engine::{Command, Engine, Output, Verdict};
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, End, Ended, HEAD_LEN, Inputs, Kind, Manifest, Outputs,
@@ -63,15 +64,61 @@ pub struct Verified {
     pub findings: Vec<Finding>,
 }
 
+impl Verified {
+    /// The exit code that says so.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match (&self.damage, self.findings.is_empty()) {
+            (Some(_), _) => Exit::DataDamaged,
+            (None, false) => Exit::Findings,
+            (None, true) => Exit::Done,
+        }
+    }
+}
+
+/// Who is shown a run as it is replayed from its record.
+pub trait Follow {
+    /// The engine is started.
+    ///
+    /// # Errors
+    /// Whatever keeps it from following.
+    fn opened(&mut self, engine: &Engine) -> io::Result<()>;
+
+    /// This came of a record.
+    ///
+    /// # Errors
+    /// As above.
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> io::Result<()>;
+
+    /// That was all.
+    ///
+    /// # Errors
+    /// As above.
+    fn closed(&mut self, engine: &Engine) -> io::Result<()>;
+}
+
+/// Replays the record in `folder` as it was run, and shows it to `follower`.
+///
+/// # Errors
+/// As [`verify`], and what keeps the follower.
+pub fn follow(
+    config: &Config,
+    folder: &Path,
+    given: &Selection,
+    follower: &mut dyn Follow,
+) -> Result<Verified, Failure> {
+    walk(config, folder, given, false, Some(follower))
+}
+
 /// Walks the record in `folder` and replays it with the modules that it names.
 ///
 /// # Errors
 /// A folder without a record, or modules that cannot be had.
 pub fn verify(config: &Config, folder: &Path, given: &Selection) -> Result<Verified, Failure> {
-    let mut verified = walk(config, folder, given, true)?;
+    let mut verified = walk(config, folder, given, true, None)?;
     if !verified.findings.is_empty() && verified.damage.is_none() {
         // What a replay in batches does not find was read ahead in a batch.
-        let again = walk(config, folder, given, false)?;
+        let again = walk(config, folder, given, false, None)?;
         let still: BTreeSet<_> = again.findings.iter().map(|one| &one.strategy).collect();
         for finding in &mut verified.findings {
             let reads = !finding.what.contains(FaultKind::OutOfFuel.name());
@@ -88,6 +135,7 @@ fn walk(
     folder: &Path,
     given: &Selection,
     strict: bool,
+    mut follower: Option<&mut dyn Follow>,
 ) -> Result<Verified, Failure> {
     let damaged =
         |what: String| Failure::new(Exit::DataDamaged, format!("{}: {what}", folder.display()));
@@ -106,9 +154,21 @@ fn walk(
                 None => {
                     let manifest = manifest(&record).map_err(|e| damaged(e.to_string()))?;
                     let told = verdicts(&paths)?;
-                    replay = Some(Replay::open((config, folder), manifest, &told, given, strict)?);
+                    let mut opened =
+                        Replay::open((config, folder), manifest, &told, given, strict)?;
+                    if let Some(follower) = &mut follower {
+                        follower.opened(&opened.engine)?;
+                        opened.shown = Some(Vec::new());
+                    }
+                    replay = Some(opened);
                 }
-                Some(replay) => replay.take(&record)?,
+                Some(replay) => {
+                    replay.take(&record)?;
+                    if let (Some(follower), Some(news)) = (&mut follower, &mut replay.shown) {
+                        follower.stepped(&replay.engine, news)?;
+                        news.clear();
+                    }
+                }
             }
         }
         match end {
@@ -124,6 +184,9 @@ fn walk(
         }
     }
     let replay = replay.ok_or_else(|| damaged(damage.clone().unwrap_or("it is empty".into())))?;
+    if let Some(follower) = &mut follower {
+        follower.closed(&replay.engine)?;
+    }
     let told = (0..replay.engine.chains().count() as u16)
         .map(|lane| replay.engine.verdicts(lane).len() as u64)
         .sum();
@@ -187,6 +250,8 @@ struct Replay {
     lengths: Vec<u64>,
     /// what the last step gave, not yet compared
     pending: Option<Outputs>,
+    /// news that a follower was not shown yet
+    shown: Option<Vec<Output>>,
     /// lanes that have gone another way
     apart: BTreeSet<u16>,
     findings: Vec<Finding>,
@@ -233,6 +298,7 @@ impl Replay {
             block,
             lengths: Vec::new(),
             pending: None,
+            shown: None,
             apart: BTreeSet::new(),
             findings,
             ended: false,
@@ -367,6 +433,9 @@ impl Replay {
 
     fn collect(&mut self) {
         let news: Vec<_> = self.engine.drain().collect();
+        if let Some(shown) = &mut self.shown {
+            shown.extend(news.iter().cloned());
+        }
         let chains = grown(&self.engine, &mut self.lengths);
         self.pending = Some(Outputs { decisions: decisions(&news), chains });
     }

@@ -6,6 +6,7 @@
 //! that say how it is run stay here.
 
 mod exit;
+mod proof;
 mod target;
 mod trust;
 
@@ -16,6 +17,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use exit::Exit;
+pub use proof::{ExportArgs, ExportFormat, ExportWhat, VerifyArgs};
 pub use target::{ModuleRef, RefError};
 pub use trust::{AllowArgs, DenyArgs, WasiGrant};
 
@@ -132,6 +134,12 @@ pub enum Verb {
     /// Names the first record that differs. The modules are found by their hash:
     /// among the allowed ones, or the files given with --wasm.
     Verify(VerifyArgs),
+    /// Write what a run did: its ledger, fills, trades, orders or equity
+    ///
+    /// The record is replayed, and what comes of it is written as it comes.
+    /// `sandpaper export ledger RUN | hledger -f - check -s` has another program
+    /// check the books.
+    Export(ExportArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
     List(ListArgs),
@@ -257,20 +265,6 @@ pub struct RecordArgs {
     /// Stop after this long, such as 90s or 1h30m
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-}
-
-/// What `verify` takes.
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// The folder of the run, such as runs/20250101T000000Z-1b2c3d4e
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
-    /// Take the run's modules from these files; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub wasm: Vec<PathBuf>,
-    /// Run modules of a run that bypassed the lock file; the result says UNSIGNED
-    #[arg(long)]
-    pub unsigned: bool,
 }
 
 /// What `replay` takes.

@@ -265,5 +265,7 @@ fn twin(loaded: &Loaded, approved: Approved) -> Result<Loaded, Failure> {
     let descriptor = guest.describe().map_err(faulty)?;
     let Loaded { name, sha256, unsigned, path, .. } = loaded;
     let (name, sha256, path) = (name.clone(), sha256.clone(), path.clone());
-    Ok(Loaded { name, sha256, unsigned: *unsigned, path, guest, descriptor, approved })
+    let (imports, compile_ms) = (loaded.imports.clone(), loaded.compile_ms);
+    let unsigned = *unsigned;
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved, imports, compile_ms })
 }

@@ -4,6 +4,7 @@
 mod check;
 mod config;
 mod doctor;
+mod export;
 mod import;
 mod inspect;
 mod list;
@@ -67,6 +68,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Allow(args) => trust::allow(&context, &args),
         Verb::Deny(args) => trust::deny(&context, &args),
         Verb::Verify(args) => verify::verify(&context, &args),
+        Verb::Export(args) => export::export(&context, &args),
         Verb::List(args) => list::list(&context, &args),
         Verb::Config(ConfigVerb::Show(args)) | Verb::ShowConfig(args) => {
             config::show(&context, &args)

@@ -40,9 +40,5 @@ pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failu
             context.output.print(&crate::output::printable(line, 4_000))?;
         }
     }
-    Ok(match (&verified.damage, verified.findings.is_empty()) {
-        (Some(_), _) => Exit::DataDamaged,
-        (None, false) => Exit::Findings,
-        (None, true) => Exit::Done,
-    })
+    Ok(verified.exit())
 }
