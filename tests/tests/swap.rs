@@ -313,6 +313,12 @@ fn what_a_run_uses_is_watched_from_another_process() {
     assert!(used(&second, "memory_peak_bytes") >= used(&second, "memory_bytes"));
     assert!(used(&second, "host_calls") > 0);
     assert!(row(&second, "mm")["sandbox"]["call_ns"]["p99"].as_u64() > Some(0));
+    // Nobody reads what another one shows: it ends, and does not wait for the run.
+    let mut unread = folder.command(&["list", "--watch", "--json"]);
+    let mut unread =
+        unread.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+    drop(unread.stdout.take());
+    assert!(unread.wait().expect("ended").success());
     let report = run.end();
     assert!(used(&report, "fuel") >= used(&second, "fuel"));
     // It ends with the run.

@@ -115,6 +115,28 @@ fn add_22_a_strategy_filter_filters() {
     assert!(none.stderr.contains("nobody") && none.stderr.contains("mm, of"), "{}", none.stderr);
 }
 
+/// That another module may be large lets nobody else be.
+#[test]
+fn crit_001_a_large_module_is_told_what_it_needs() {
+    let Some((folder, _)) = folder() else { return };
+    folder.write("large.wasm", vec![0; 5 << 20]);
+    let refused = || {
+        let refused = folder.run(&["allow", "large.wasm", "--yes"]).expect(5);
+        let told = refused.stderr.contains("5242880 bytes, more than the 4194304");
+        assert!(told && refused.stderr.contains("profile=interpreter"), "{}", refused.stderr);
+    };
+    refused();
+    let other = format!("sha256:{}", "ab".repeat(32));
+    let allow = ["allow", &other, "--name", "js", "--yes", "--limit", "profile=interpreter"];
+    folder.run(&allow).expect(0);
+    refused();
+    let checked = folder.run(&["check", "large.wasm"]).expect(5);
+    assert!(checked.stdout.contains("bytes in the file, more than"), "{}", checked.stdout);
+    // The control: with what it needs, something else is wrong with it.
+    let more = ["allow", "large.wasm", "--yes", "--limit", "profile=interpreter"];
+    assert!(!folder.run(&more).expect(5).stderr.contains("more than"));
+}
+
 /// A link to a lock file stands for it: its folder counts too.
 #[test]
 fn crit_001_a_lock_file_behind_a_link_lies_where_nobody_else_writes() {

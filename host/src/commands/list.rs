@@ -209,7 +209,7 @@ fn watch(context: &Context) -> Result<Exit, Failure> {
                 shown.clone_from(&now.at);
                 show_usage(context, &now)?;
             }
-            if !now.running {
+            if !now.running || context.output.is_gone() {
                 break;
             }
             // A program that was killed has written no last word.

@@ -125,9 +125,12 @@ fn from_file(
     let config = &context.config;
     let asked = given(config, &own_limits(LimitOverride::default(), &args.limit)?);
     let cap = asked.caps.file_bytes.max(file_bytes_max(config, lock));
+    let large = |error: CandidateError| {
+        Failure::from(error)
+            .hint("a module of Python or JavaScript needs: --limit profile=interpreter")
+    };
     let candidate = lockfile::read_named(path, cap).map_err(|error| match error {
-        CandidateError::TooLarge { .. } => Failure::from(error)
-            .hint("a module of Python or JavaScript needs: --limit profile=interpreter"),
+        CandidateError::TooLarge { .. } => large(error),
         other => other.into(),
     })?;
     let sha256 = candidate.sha256();
@@ -137,6 +140,11 @@ fn from_file(
     let own = own_limits(lock.limits(&sha256), &args.limit)?;
     let given = given(config, &own);
     let Given { limits, caps, .. } = &given;
+    // Others may be larger than this one may be.
+    if size > caps.file_bytes {
+        let (path, cap) = (path.to_owned(), caps.file_bytes);
+        return Err(large(CandidateError::TooLarge { path, size, cap }));
+    }
     let wasi = granted(args).unwrap_or_else(|| lock.wasi(&sha256));
     let approved = Approved::unsigned(candidate, wasi).limited(own);
     let shown = path.display();

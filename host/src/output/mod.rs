@@ -11,6 +11,7 @@ mod progress;
 mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -22,6 +23,9 @@ pub use progress::Progress;
 pub use table::{Align, Table};
 
 use crate::cli::ColorChoice;
+
+/// The reader of this process's standard output has gone away.
+static GONE: AtomicBool = AtomicBool::new(false);
 
 /// The longest line of a note.
 const NOTE_CHARS_MAX: usize = 4_000;
@@ -110,9 +114,19 @@ impl Output {
             .and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") })
             .and_then(|()| stdout.flush());
         match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                GONE.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             written => written,
         }
+    }
+
+    /// True when nobody reads standard output any more: what is shown again and again
+    /// may end.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        GONE.load(Ordering::Relaxed)
     }
 
     /// Prints a table as this output shows it.

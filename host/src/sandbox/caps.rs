@@ -97,13 +97,21 @@ impl Caps {
         }
     }
 
+    /// Checks the file's size alone, which costs nothing.
+    ///
+    /// # Errors
+    /// By how much it is too large.
+    pub(super) fn fits(&self, bytes: &[u8]) -> Result<(), String> {
+        cap("bytes in the file", bytes.len() as u64, self.file_bytes)
+    }
+
     /// Walks a file and compares all of it with these caps. Nothing is built
     /// from the file, so this is safe on any bytes.
     ///
     /// # Errors
     /// What is too large and by how much, or what cannot be parsed.
     pub(super) fn check(&self, bytes: &[u8]) -> Result<(), String> {
-        cap("bytes in the file", bytes.len() as u64, self.file_bytes)?;
+        self.fits(bytes)?;
         let mut walk = Walk { caps: self, modules: 0, components: 0, blocks_total: 0 };
         let mut stack = Vec::new();
         for payload in Parser::new(0).parse_all(bytes) {

@@ -107,6 +107,8 @@ impl Vetting {
         approved: &Approved,
         caps: &Caps,
     ) -> Result<(), LoadError> {
+        // The child would read no more of it than that.
+        caps.fits(approved.candidate().bytes()).map_err(LoadError::Structure)?;
         let request = Request {
             options: runtime.options,
             caps: *caps,

@@ -227,6 +227,24 @@ fn x_exc_every_limit_holds_from_the_configuration_and_from_the_lock_file() {
     }
 }
 
+/// A state of another, larger limit is refused before it is copied, and harms nobody.
+#[test]
+fn x_exc_a_state_that_is_too_large_is_not_handed_over() {
+    let usual = Config::load(&Sources::default()).expect("built in");
+    let own = LimitOverride { state_bytes: Some(1_024), ..LimitOverride::default() };
+    let given = given(&usual, &own);
+    let runtime = Runtime::new(given.options).expect("an engine");
+    let candidate = Candidate::from_bytes(SOUND.build(), "x.wasm");
+    let approved = Approved::unsigned(candidate, Wasi::Refused);
+    let module = Module::load(&runtime, &approved, &given.caps).expect("loaded");
+    let mut guest = module.instantiate(given.limits).expect("a guest");
+    let fault = guest.load(&[0; 1_025], "1").expect_err("refused");
+    assert!(fault.to_string().contains("1025 bytes, more than 1024"), "{fault}");
+    assert_eq!(guest.fault(), None, "it goes on");
+    // The control: one that fits.
+    assert_eq!(guest.load(&[0; 1_024], "1"), Ok(()));
+}
+
 /// All strategies share a thread: one that stays below the limit of every event must
 /// not take the whole of every second.
 #[test]

@@ -106,7 +106,10 @@ const KINDS: &[(u32, &str, &[&str])] = &[
     (
         40,
         "state that is not its own",
-        &["test:x_exc_too_much_data_for_the_host_is_an_output_fault"],
+        &[
+            "test:x_exc_too_much_data_for_the_host_is_an_output_fault",
+            "test:x_exc_a_state_that_is_too_large_is_not_handed_over",
+        ],
     ),
     (41, "compile bomb: a huge function", &["bomb_of_size"]),
     (42, "compile bomb: parameters", &["bomb_of_parameters"]),
@@ -123,7 +126,14 @@ const KINDS: &[(u32, &str, &[&str])] = &[
     (49, "shorter while it is read", &["test:crit_001_a_file_that_changes_while_it_is_read"]),
     (50, "precompiled code", &["precompiled"]),
     (51, "a thousand strategies at once", &["test:crit_001_a_folder_of_too_many_files_is_refused"]),
-    (52, "reads ahead in its batch", &["test:x_exc_who_reads_ahead_is_told_by_strict_calls"]),
+    (
+        52,
+        "reads ahead in its batch",
+        &[
+            "test:x_exc_who_reads_ahead_is_told_by_strict_calls",
+            "test:a_strategy_that_reads_ahead_in_its_batch_is_found_out",
+        ],
+    ),
     (
         53,
         "answers outside of the contract",
