@@ -332,8 +332,7 @@ fn filled_order(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Action;
-    use crate::strategy::TimeInForce;
+    use crate::domain::{Action, TimeInForce};
 
     #[test]
     fn an_order_that_was_refused_or_is_on_its_way_shows_what_was_asked() {
