@@ -94,7 +94,8 @@ const NOT_IN_CORE: &[(&str, &str)] = &[
 /// The longest a source file may be; past it, a second topic has crept in.
 const LINES_MAX: usize = 600;
 
-/// Requirements that must be shown by a test of their name.
+/// Requirements that must be shown by a test of their name, and the properties of
+/// accounting.
 const REQUIREMENTS: &[&str] = &[
     "CRIT-001", "CRIT-002", "CRIT-003", "CRIT-004", "HIGH-001", "HIGH-002", "HIGH-003", "HIGH-004",
     "HIGH-005", "HIGH-006", "HIGH-007", "HIGH-008", "MED-001", "MED-002", "MED-003", "MED-004",
@@ -103,7 +104,8 @@ const REQUIREMENTS: &[&str] = &[
     "LOW-009", "X-INIT", "X-EXEC", "X-BOUND", "X-ASYNC", "X-IMPORT", "X-MULTI", "X-EXC", "X-VER",
     "ADD-01", "ADD-02", "ADD-03", "ADD-04", "ADD-05", "ADD-06", "ADD-07", "ADD-08", "ADD-09",
     "ADD-10", "ADD-11", "ADD-12", "ADD-13", "ADD-14", "ADD-15", "ADD-16", "ADD-17", "ADD-18",
-    "ADD-19", "ADD-20", "ADD-21", "ADD-22",
+    "ADD-19", "ADD-20", "ADD-21", "ADD-22", "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08",
+    "A09", "A10", "A11", "A12", "A13", "A14", "A15", "A16", "A17", "A18",
 ];
 
 /// This file names what it forbids.
@@ -230,6 +232,49 @@ fn only_the_sandbox_names_wasmtime() {
         .map(|path| relative(&path))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What names a venue's module outside of its folder: its registration, and the
+/// importers of its recordings.
+const NAMES_VENUES: &[&str] =
+    &["host/src/venue/mod.rs", "host/src/venue/live.rs", "host/src/feed/import/"];
+
+/// Another venue touches a new folder and one registration, because nothing else
+/// knows those that are there.
+#[test]
+fn med_008_only_its_registration_names_a_venue() {
+    let source = root().join("host/src");
+    let folders = fs::read_dir(source.join("venue")).expect("readable");
+    let venues: Vec<String> = folders
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .collect();
+    assert!(venues.len() >= 2, "{venues:?}");
+    let (mut wrong, mut registered) = (Vec::new(), 0);
+    for path in files(&source, ".rs") {
+        let name = relative(&path);
+        let own = venues.iter().any(|venue| name.contains(&format!("/venue/{venue}/")));
+        if own || only_tests(&name) {
+            continue;
+        }
+        let text = read(&path);
+        for (number, line) in code(&text) {
+            let names = |venue: &String| {
+                line.contains(&format!("{venue}::")) || line.contains(&format!("venue::{venue}"))
+            };
+            if !venues.iter().any(names) {
+                continue;
+            }
+            if NAMES_VENUES.iter().any(|allowed| name.starts_with(allowed)) {
+                registered += usize::from(line.contains("VENUES"));
+            } else {
+                wrong.push(format!("{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(registered, 1, "one line registers them");
 }
 
 #[test]

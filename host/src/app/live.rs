@@ -15,9 +15,10 @@ use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Flow, Session, Source, Watch};
 use super::setup::Symbols;
-use super::strategies::{self, Loaded, Selection};
-use super::strikes::{Marks, STRIKES_MAX, Strikes};
+use super::strategies::{self, Loaded, Refused, Selected, Selection};
+use super::strikes::{Gate, Marks, Strikes};
 use super::swap::SwapWatch;
+use super::trial::Trial;
 use super::trust::TrustWatch;
 use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt, setup};
@@ -31,6 +32,8 @@ pub struct Ran {
     pub identities: Vec<Identity>,
     /// where each stands
     pub reports: Vec<LaneReport>,
+    /// what did not run
+    pub refused: Vec<Refused>,
     /// inputs taken
     pub events: u64,
     /// market time from first to last
@@ -40,7 +43,8 @@ pub struct Ran {
 impl Ran {
     /// The user ended it before it began.
     fn nothing(identities: Vec<Identity>) -> Self {
-        Self { identities, reports: Vec::new(), events: 0, span: Duration::ZERO }
+        let (reports, refused) = (Vec::new(), Vec::new());
+        Self { identities, reports, refused, events: 0, span: Duration::ZERO }
     }
 }
 
@@ -57,15 +61,25 @@ pub fn run(
     requests: Requests,
 ) -> Result<Ran, Failure> {
     let strikes = Strikes::open(config)?;
-    for sha256 in strikes.collect()? {
-        tracing::error!("the program died while it called the module with SHA-256 {sha256}");
+    if !strikes.kept() {
+        tracing::warn!(
+            "there is no folder for private state: an older strategies.lock put back in place would not be noticed; name one: --set strategies.state=DIR"
+        );
     }
-    let Some(loaded) = strategies::load_unless_asked(config, selection, interrupt)? else {
+    let trial = Trial::of_this_program();
+    strikes.judge(|sha256| trial.run(config, sha256, interrupt))?;
+    let gate = Arc::new(Gate::new(strikes, &mark_name()?)?);
+    let marks = gate.marks();
+    if let Some(marks) = marks {
+        interrupt.forgets(marks.path());
+    }
+    let through = Some(Arc::clone(&gate));
+    let selected = strategies::load_unless_asked(config, selection, through, interrupt)?;
+    let Some(Selected { loaded, refused }) = selected else {
+        // The thread that loads is left as it is, and is nobody's fault.
+        gate.close();
         return Ok(Ran::nothing(Vec::new()));
     };
-    let loaded = without_strikes(loaded, &strikes)?;
-    let marks = strikes.marks(&mark_name()?)?;
-    let loaded = marked(loaded, marks.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
     let wanted = setup::union(config, &symbols);
@@ -74,7 +88,7 @@ pub fn run(
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
                 follow(
-                    (config, &selection.files, marks.as_ref()),
+                    (config, &selection.files, marks),
                     loaded,
                     symbols,
                     source,
@@ -93,7 +107,7 @@ pub fn run(
                 match VenueSource::open(venue, config, &plan, interrupt).await? {
                     Some(source) => {
                         follow(
-                            (config, &selection.files, marks.as_ref()),
+                            (config, &selection.files, marks),
                             loaded,
                             symbols,
                             source,
@@ -110,33 +124,7 @@ pub fn run(
     });
     // A name that is still being looked up must not hold the end of the process.
     runtime.shutdown_background();
-    ran
-}
-
-/// Leaves out modules in whose calls the program has died too often.
-fn without_strikes(loaded: Vec<Loaded>, strikes: &Strikes) -> Result<Vec<Loaded>, Failure> {
-    let (run, struck): (Vec<_>, Vec<_>) =
-        loaded.into_iter().partition(|one| strikes.of(&one.sha256) < STRIKES_MAX);
-    for one in &struck {
-        let Loaded { name, sha256, .. } = one;
-        tracing::error!(
-            "'{name}' does not run: the program died {STRIKES_MAX} times while it called it; to try again: sandpaper allow sha256:{sha256} --name {name}"
-        );
-    }
-    match (run.is_empty(), struck.first()) {
-        (true, Some(one)) => {
-            let message = format!("'{}' does not run, and there is no other", one.name);
-            Err(Failure::new(Exit::NotAllowed, message))
-        }
-        _ => Ok(run),
-    }
-}
-
-/// The same modules, marked while they are called.
-fn marked(loaded: Vec<Loaded>, marks: Option<&Arc<Marks>>) -> Result<Vec<Loaded>, Failure> {
-    let Some(marks) = marks else { return Ok(loaded) };
-    let mark = |one: Loaded| Ok(Loaded { guest: marks.on(one.guest, &one.sha256)?, ..one });
-    loaded.into_iter().map(mark).collect()
+    ran.map(|ran| Ran { refused, ..ran })
 }
 
 /// A name that no other process has.
@@ -170,8 +158,15 @@ async fn follow(
         &identities,
     );
     let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
+    // First of all: what the others do in a step is not a strategy's doing.
+    let mut rests = marks.cloned();
+    let mut all: Vec<&mut dyn Watch> = Vec::new();
+    all.extend(rests.as_mut().map(|rests| rests as &mut dyn Watch));
+    for watcher in watchers {
+        all.push(watcher);
+    }
     let mut session =
-        Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
+        Session::begin(engine, &identities, all)?.guarded(Box::new(trust)).commanded(requests);
     session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);
@@ -180,7 +175,8 @@ async fn follow(
     let identities = session.identities().to_vec();
     let engine = session.finish()?;
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
-    Ok(Ran { identities, reports: engine.reports(), events: engine.events(), span })
+    let (reports, events) = (engine.reports(), engine.events());
+    Ok(Ran { identities, reports, refused: Vec::new(), events, span })
 }
 
 /// The simulated market at the pace of the wall clock.

@@ -2,8 +2,10 @@
 
 pub mod accounting;
 pub mod capture;
+pub mod claims;
 pub mod console;
 pub mod dashboard;
+pub mod export;
 pub mod failure;
 pub mod given;
 pub mod interrupt;
@@ -19,9 +21,11 @@ pub mod replay;
 pub mod result;
 pub mod session;
 pub mod setup;
+pub mod smoke;
 pub mod strategies;
 pub mod strikes;
 pub mod swap;
+pub mod trial;
 pub mod trust;
 pub mod venue;
 pub mod verify;

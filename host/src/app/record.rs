@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::Ts;
-use crate::engine::{Command, Engine, LaneOutput, Output, Verdict};
+use crate::engine::{Command, Engine, LaneOutput, Output};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
@@ -22,6 +22,7 @@ use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::Failure;
+use super::claims::lock_text;
 use super::modules::Kept;
 use super::replay::Identity;
 use super::session::Watch;
@@ -35,6 +36,7 @@ pub struct RunRecord {
     recorder: Recorder<Folder>,
     _lock: Lock,
     path: PathBuf,
+    config: Config,
     manifest: Manifest,
     lengths: Vec<u64>,
     /// verdicts of the wall clock that are in the record, by lane
@@ -77,11 +79,13 @@ impl RunRecord {
             instruments: Vec::new(),
             strategies: Vec::new(),
             files: selection.files.iter().map(|file| file.display().to_string()).collect(),
+            lock: String::new(),
         };
         Ok(Self {
             recorder,
             _lock: lock,
             path,
+            config: config.clone(),
             manifest,
             lengths: Vec::new(),
             verdicts: Vec::new(),
@@ -141,8 +145,7 @@ impl RunRecord {
             let number = u16::try_from(lane).unwrap_or(u16::MAX);
             let all = engine.verdicts(number);
             for verdict in &all[self.verdicts[lane].min(all.len())..] {
-                let Verdict { events, updates, faults, stopping } = *verdict;
-                let record = VerdictRecord { lane: number, events, updates, faults, stopping };
+                let record = VerdictRecord { lane: number, verdict: *verdict };
                 self.append(Kind::Verdict, 0, engine.now().0, &record)?;
                 judged = true;
             }
@@ -155,6 +158,7 @@ impl RunRecord {
 impl Watch for RunRecord {
     fn modules(&mut self, modules: &[Loaded]) -> Result<(), Failure> {
         let kept = Kept::of_run(&self.path);
+        self.manifest.lock = lock_text(&self.config, modules)?;
         modules.iter().try_for_each(|module| kept.keep(module.approved.candidate()))
     }
 
@@ -247,7 +251,8 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
                 ),
             },
             // Which lines are kept of a flood depends on how often they are taken.
-            LaneOutput::Log { .. } => return None,
+            // What was asked for is in the chain.
+            LaneOutput::Log { .. } | LaneOutput::Asked { .. } => return None,
             #[allow(unreachable_patterns, reason = "whatever else the engine tells")]
             other => Decision::Other { what: format!("{other:?}") },
         };

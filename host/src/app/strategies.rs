@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::config::{Config, StrategiesConfig};
@@ -15,6 +16,7 @@ use crate::sandbox::{LoadError, Module};
 use crate::strategy::{Descriptor, Strategy};
 
 use super::given::{self, Runtimes};
+use super::strikes::Gate;
 use super::{Failure, Interrupt};
 
 /// The longest name that a file gives.
@@ -40,6 +42,34 @@ pub struct Loaded {
     pub imports: Vec<String>,
     /// how long it took to check and compile it, in milliseconds
     pub compile_ms: u64,
+}
+
+/// What there is to run, and what may not.
+pub struct Selected {
+    /// what runs
+    pub loaded: Vec<Loaded>,
+    /// what a filter would have taken and that does not run
+    pub refused: Vec<Refused>,
+}
+
+/// A module that does not run, as scripts read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// the file
+    pub file: String,
+    /// why not, naming the hash where the file could be read
+    pub reason: String,
+    /// the exit code of a run that has nothing else
+    pub code: u8,
+}
+
+impl Refused {
+    /// This file, for this reason.
+    #[must_use]
+    pub fn new(path: &Path, failure: &Failure) -> Self {
+        let (file, reason) = (path.display().to_string(), failure.message.clone());
+        Self { file, reason, code: failure.exit as u8 }
+    }
 }
 
 /// What the command line asks for beside the configuration.
@@ -110,38 +140,57 @@ pub fn lock_source(config: &Config) -> Result<LockSource, Failure> {
     Ok(LockSource::new(path, key, private_folder(config)?.map(Arc::new)))
 }
 
-/// Loads everything that is to run.
+/// Loads everything that is to run, through `gate` where there is one.
 ///
 /// # Errors
 /// A module named by file that may not run or is no strategy, a name that
 /// nothing has, or nothing left to run.
-pub fn load(config: &Config, selection: &Selection) -> Result<Vec<Loaded>, Failure> {
+pub fn load(
+    config: &Config,
+    selection: &Selection,
+    gate: Option<&Gate>,
+) -> Result<Selected, Failure> {
     let lock = read_lock(config)?;
     let mut runtimes = Runtimes::new(config)?;
     let mut loaded: Vec<Loaded> = Vec::new();
-    let mut refused: Option<Failure> = None;
+    let (mut refused, mut first) = (Vec::new(), None);
     for (path, named) in paths(config, selection)? {
         let result = approve(config, selection, &lock, &path, named)
-            .and_then(|found| found.map(|a| compile(config, &mut runtimes, a)).transpose());
+            .and_then(|found| found.map(|a| admit(config, &mut runtimes, gate, a)).transpose());
         match result {
             Ok(None) => {}
             Ok(Some(one)) => add(&mut loaded, one)?,
             Err(failure) if named => return Err(failure),
             Err(failure) => {
                 tracing::warn!("{failure}");
-                refused.get_or_insert(failure);
+                refused.push(Refused::new(&path, &failure));
+                first.get_or_insert(failure);
             }
         }
     }
     check_names(config, &lock, &loaded)?;
     if !loaded.is_empty() {
-        return Ok(loaded);
+        return Ok(Selected { loaded, refused });
     }
-    Err(refused.unwrap_or_else(|| {
+    Err(first.unwrap_or_else(|| {
         let dir = &config.strategies.dir;
         Failure::new(Exit::NotAllowed, format!("there is no strategy to run in {dir}/"))
             .hint(format!("put a .wasm file there, then: sandpaper allow {dir}/NAME.wasm"))
     }))
+}
+
+fn admit(
+    config: &Config,
+    runtimes: &mut Runtimes,
+    gate: Option<&Gate>,
+    (name, approved): (String, Approved),
+) -> Result<Loaded, Failure> {
+    let sha256 = approved.candidate().sha256().to_string();
+    let make = |name| compile(config, runtimes, (name, approved));
+    match gate {
+        Some(gate) => gate.admit(&name.clone(), &sha256, || make(name)),
+        None => make(name),
+    }
 }
 
 /// [`load`], unless the user ends the program meanwhile: compiling an interpreter takes
@@ -152,10 +201,11 @@ pub fn load(config: &Config, selection: &Selection) -> Result<Vec<Loaded>, Failu
 pub fn load_unless_asked(
     config: &Config,
     selection: &Selection,
+    gate: Option<Arc<Gate>>,
     interrupt: &Interrupt,
-) -> Result<Option<Vec<Loaded>>, Failure> {
+) -> Result<Option<Selected>, Failure> {
     let (config, selection) = (config.clone(), selection.clone());
-    interrupt.unless_asked(move || load(&config, &selection))?.transpose()
+    interrupt.unless_asked(move || load(&config, &selection, gate.as_deref()))?.transpose()
 }
 
 /// The files to look at, and whether each was named. Naming files and no
@@ -184,8 +234,7 @@ fn approve(
 ) -> Result<Option<(String, Approved)>, Failure> {
     let cap = given::file_bytes_max(config, lock);
     let read = if named { lockfile::read_named } else { lockfile::read_candidate };
-    let candidate: Candidate =
-        read(path, cap).map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
+    let candidate: Candidate = read(path, cap)?;
     // A file's name is whoever's put it there: it is shown wherever the name is.
     let stem = printable(&candidate.stem(), NAME_MAX);
     let wanted = |name: &str| {
@@ -226,6 +275,9 @@ pub fn load_one(config: &Config, approved: Approved) -> Result<Loaded, Failure> 
     compile(config, &mut Runtimes::new(config)?, (name, approved))
 }
 
+/// A module beyond this takes seconds to compile.
+const LARGE_BYTES: usize = 2 << 20;
+
 /// Compiles approved bytes, makes an instance and asks it what it is.
 ///
 /// # Errors
@@ -241,6 +293,9 @@ pub fn compile(
     let given = given::given(config, &approved.limits());
     let began = Instant::now();
     let runtime = runtimes.of(&given)?;
+    if approved.candidate().bytes().len() > LARGE_BYTES {
+        tracing::info!("compiling {shown}, which takes a while");
+    }
     let module = Module::load(&runtime, &approved, &given.caps).map_err(|error: LoadError| {
         Failure::new(Exit::Incompatible, format!("{shown}: {error}"))
     })?;

@@ -2,6 +2,7 @@
 //! again.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Command, Engine, Verdict};
+use crate::engine::{Command, Engine, Output, Verdict};
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, End, Ended, HEAD_LEN, Inputs, Kind, Manifest, Outputs,
@@ -17,13 +18,14 @@ use crate::journal::{
 };
 use crate::lockfile::{self, Approved, Candidate, LimitOverride, Lock, Sha256, Wasi};
 use crate::recorder::{segment_name, segments};
+use crate::strategy::FaultKind;
 
-use super::given::{Runtimes, given};
+use super::given::{Runtimes, check_range, given};
 use super::modules::Kept;
 use super::record::{decisions, grown};
 use super::session::replacement;
-use super::strategies::{self, Loaded};
-use super::{Failure, setup};
+use super::strategies::{self, Loaded, Selection};
+use super::{Failure, claims, setup};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,22 +55,74 @@ pub struct Verified {
     pub damage: Option<String>,
     /// bytes at the end that were never wholly written: a crash leaves them
     pub torn: Option<String>,
+    /// what the record had to tell the replay: calls that the wall clock stopped, and
+    /// events that shared their fuel
+    pub told: u64,
+    /// strategies for which the lock file was bypassed, in the run or here
+    pub unsigned: Vec<String>,
     /// what a replay, one event a call, does otherwise
     pub findings: Vec<Finding>,
+}
+
+impl Verified {
+    /// The exit code that says so.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match (&self.damage, self.findings.is_empty()) {
+            (Some(_), _) => Exit::DataDamaged,
+            (None, false) => Exit::Findings,
+            (None, true) => Exit::Done,
+        }
+    }
+}
+
+/// Who is shown a run as it is replayed from its record.
+pub trait Follow {
+    /// The engine is started.
+    ///
+    /// # Errors
+    /// Whatever keeps it from following.
+    fn opened(&mut self, engine: &Engine) -> io::Result<()>;
+
+    /// This came of a record.
+    ///
+    /// # Errors
+    /// As above.
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> io::Result<()>;
+
+    /// That was all.
+    ///
+    /// # Errors
+    /// As above.
+    fn closed(&mut self, engine: &Engine) -> io::Result<()>;
+}
+
+/// Replays the record in `folder` as it was run, and shows it to `follower`.
+///
+/// # Errors
+/// As [`verify`], and what keeps the follower.
+pub fn follow(
+    config: &Config,
+    folder: &Path,
+    given: &Selection,
+    follower: &mut dyn Follow,
+) -> Result<Verified, Failure> {
+    walk(config, folder, given, false, Some(follower))
 }
 
 /// Walks the record in `folder` and replays it with the modules that it names.
 ///
 /// # Errors
 /// A folder without a record, or modules that cannot be had.
-pub fn verify(config: &Config, folder: &Path, wasm: &[PathBuf]) -> Result<Verified, Failure> {
-    let mut verified = walk(config, folder, wasm, true)?;
+pub fn verify(config: &Config, folder: &Path, given: &Selection) -> Result<Verified, Failure> {
+    let mut verified = walk(config, folder, given, true, None)?;
     if !verified.findings.is_empty() && verified.damage.is_none() {
         // What a replay in batches does not find was read ahead in a batch.
-        let again = walk(config, folder, wasm, false)?;
+        let again = walk(config, folder, given, false, None)?;
         let still: BTreeSet<_> = again.findings.iter().map(|one| &one.strategy).collect();
         for finding in &mut verified.findings {
-            if finding.strategy.is_some() && !still.contains(&finding.strategy) {
+            let reads = !finding.what.contains(FaultKind::OutOfFuel.name());
+            if reads && finding.strategy.is_some() && !still.contains(&finding.strategy) {
                 finding.what.push_str("; in batches it does the same as in the record: it reads ahead of the event that it is called for");
             }
         }
@@ -79,8 +133,9 @@ pub fn verify(config: &Config, folder: &Path, wasm: &[PathBuf]) -> Result<Verifi
 fn walk(
     config: &Config,
     folder: &Path,
-    wasm: &[PathBuf],
+    given: &Selection,
     strict: bool,
+    mut follower: Option<&mut dyn Follow>,
 ) -> Result<Verified, Failure> {
     let damaged =
         |what: String| Failure::new(Exit::DataDamaged, format!("{}: {what}", folder.display()));
@@ -98,11 +153,22 @@ fn walk(
             match &mut replay {
                 None => {
                     let manifest = manifest(&record).map_err(|e| damaged(e.to_string()))?;
-                    let mut opened = Replay::open(config, folder, manifest, wasm, strict)?;
-                    verdicts(&paths)?.into_iter().for_each(|one| opened.foretell(one));
+                    let told = verdicts(&paths)?;
+                    let mut opened =
+                        Replay::open((config, folder), manifest, &told, given, strict)?;
+                    if let Some(follower) = &mut follower {
+                        follower.opened(&opened.engine)?;
+                        opened.shown = Some(Vec::new());
+                    }
                     replay = Some(opened);
                 }
-                Some(replay) => replay.take(&record)?,
+                Some(replay) => {
+                    replay.take(&record)?;
+                    if let (Some(follower), Some(news)) = (&mut follower, &mut replay.shown) {
+                        follower.stepped(&replay.engine, news)?;
+                        news.clear();
+                    }
+                }
             }
         }
         match end {
@@ -118,6 +184,13 @@ fn walk(
         }
     }
     let replay = replay.ok_or_else(|| damaged(damage.clone().unwrap_or("it is empty".into())))?;
+    if let Some(follower) = &mut follower {
+        follower.closed(&replay.engine)?;
+    }
+    let told = (0..replay.engine.chains().count() as u16)
+        .map(|lane| replay.engine.verdicts(lane).len() as u64)
+        .sum();
+    let unsigned = replay.modules.unsigned.iter().cloned().collect();
     let mut findings = replay.findings;
     if damage.is_none() && replay.ended && left > HEAD_LEN {
         // Only the word that it is durable follows the end: this is no crash's trace.
@@ -136,20 +209,22 @@ fn walk(
         fills: replay.fills,
         damage,
         torn,
+        told,
+        unsigned,
         findings,
     })
 }
 
 /// All verdicts of the wall clock in a record: they must be known before the inputs
 /// during which they fell.
-fn verdicts(paths: &[PathBuf]) -> Result<Vec<VerdictRecord>, Failure> {
+fn verdicts(paths: &[PathBuf]) -> Result<Vec<VerdictRecord<Verdict>>, Failure> {
     let (mut scanner, mut found) = (Scanner::default(), Vec::new());
     for (index, path) in paths.iter().enumerate() {
         let bytes = std::fs::read(path)?;
         let last = index + 1 == paths.len();
         let end = scanner.segment(&bytes, last, |record| {
             if record.kind == Kind::Verdict {
-                found.extend(decode::<VerdictRecord>(&record.payload));
+                found.extend(decode::<VerdictRecord<Verdict>>(&record.payload));
             }
         });
         // The walk that follows says what is wrong with it.
@@ -175,6 +250,8 @@ struct Replay {
     lengths: Vec<u64>,
     /// what the last step gave, not yet compared
     pending: Option<Outputs>,
+    /// news that a follower was not shown yet
+    shown: Option<Vec<Output>>,
     /// lanes that have gone another way
     apart: BTreeSet<u16>,
     findings: Vec<Finding>,
@@ -185,25 +262,23 @@ struct Replay {
 
 impl Replay {
     fn open(
-        here: &Config,
-        folder: &Path,
+        (here, folder): (&Config, &Path),
         manifest: Manifest,
-        wasm: &[PathBuf],
+        told: &[VerdictRecord<Verdict>],
+        given: &Selection,
         strict: bool,
     ) -> Result<Self, Failure> {
         let mut config = recorded_config(&manifest)?;
-        let mut findings = Vec::new();
-        if config.sha256() != manifest.config_sha256 {
-            let what = "its configuration does not have the hash that the record names";
-            findings.push(Finding { record: 1, strategy: None, what: what.into() });
-        }
+        let wrong = claims::disagreeing(&manifest, &config, &Kept::of_run(folder));
+        let finding = |(strategy, what)| Finding { record: 1, strategy, what };
+        let findings = wrong.into_iter().map(finding).collect();
         // Where modules and permissions lie is this machine's affair.
         config.strategies = crate::config::StrategiesConfig {
-            only: if wasm.is_empty() { config.strategies.only.clone() } else { Vec::new() },
+            only: if given.files.is_empty() { config.strategies.only.clone() } else { Vec::new() },
             ..here.strategies.clone()
         };
         config.engine.strict = strict;
-        let mut modules = Modules::open(&config, folder, &manifest, wasm)?;
+        let mut modules = Modules::open(&config, folder, &manifest, given)?;
         let loaded = manifest
             .strategies
             .iter()
@@ -212,7 +287,9 @@ impl Replay {
         let instruments = InstrumentTable::new(manifest.instruments.clone());
         let symbols = setup::choose_symbols(&config, &loaded, &config.run.default_symbols);
         let block = InputBlock::new(&instruments, 1);
-        let engine = setup::engine(&config, "run", instruments, loaded, symbols, manifest.start)?;
+        let mut builder = setup::builder(&config, "run", instruments, loaded, symbols)?;
+        told.iter().for_each(|one| builder.foretell(one.lane, one.verdict));
+        let engine = builder.start(manifest.start);
         Ok(Self {
             manifest,
             config,
@@ -221,17 +298,13 @@ impl Replay {
             block,
             lengths: Vec::new(),
             pending: None,
+            shown: None,
             apart: BTreeSet::new(),
             findings,
             ended: false,
             stopped: false,
             fills: 0,
         })
-    }
-
-    fn foretell(&mut self, verdict: VerdictRecord) {
-        let VerdictRecord { lane, events, updates, faults, stopping } = verdict;
-        self.engine.foretell(lane, Verdict { events, updates, faults, stopping });
     }
 
     fn take(&mut self, record: &Record) -> Result<(), Failure> {
@@ -330,6 +403,13 @@ impl Replay {
         };
         let heads = grown(&self.engine, &mut Vec::new());
         for lane in 0..self.manifest.strategies.len() as u16 {
+            if self.engine.unfulfilled(lane) > 0 {
+                self.differs(
+                    record.seq,
+                    lane,
+                    "what it tells of the wall clock or of fuel did not happen".into(),
+                );
+            }
             let of = |heads: &[ChainHead]| heads.iter().find(|head| head.lane == lane).cloned();
             if of(&heads) != of(&ended.chains) {
                 self.differs(record.seq, lane, "its decision chain ends otherwise".into());
@@ -353,6 +433,9 @@ impl Replay {
 
     fn collect(&mut self) {
         let news: Vec<_> = self.engine.drain().collect();
+        if let Some(shown) = &mut self.shown {
+            shown.extend(news.iter().cloned());
+        }
         let chains = grown(&self.engine, &mut self.lengths);
         self.pending = Some(Outputs { decisions: decisions(&news), chains });
     }
@@ -410,6 +493,10 @@ struct Modules {
     lock: Lock,
     runtimes: Runtimes,
     kept: Kept,
+    /// the operator lets those run that the lock file does not allow
+    bypass: bool,
+    /// those that ran so, by name
+    unsigned: BTreeSet<String>,
     /// files that were named, here or when the run began, and the strategies folder's
     paths: Vec<PathBuf>,
     /// read and hashed, each once
@@ -421,15 +508,17 @@ impl Modules {
         config: &Config,
         folder: &Path,
         manifest: &Manifest,
-        wasm: &[PathBuf],
+        given: &Selection,
     ) -> Result<Self, Failure> {
-        let mut paths: Vec<PathBuf> = wasm.to_vec();
+        let mut paths = given.files.clone();
         paths.extend(manifest.files.iter().map(PathBuf::from));
         paths.extend(lockfile::scan(Path::new(&config.strategies.dir)).unwrap_or_default());
         Ok(Self {
             lock: strategies::read_lock(config)?,
             runtimes: Runtimes::new(config)?,
             kept: Kept::of_run(folder),
+            bypass: given.unsigned,
+            unsigned: BTreeSet::new(),
             paths,
             read: Vec::new(),
         })
@@ -450,7 +539,7 @@ impl Modules {
     }
 
     /// A module that the record names, under the limits that it had. It must be
-    /// allowed, or have been, unless the run itself bypassed the lock file.
+    /// allowed, or have been, unless the operator bypasses the lock file.
     fn load(&mut self, config: &Config, strategy: &StrategyRecord) -> Result<Loaded, Failure> {
         let (name, hash) = (&strategy.name, &strategy.sha256);
         let refused = |what: &str| {
@@ -467,9 +556,20 @@ impl Modules {
         if self.lock.revoked().iter().any(|known| known.sha256 == sha256) {
             return Err(refused("was denied, and is not run again, not even to prove a run"));
         }
-        if !strategy.unsigned && !self.lock.was_allowed(&sha256) {
-            return Err(refused("is not among those that may run here")
-                .hint(format!("to allow it: sandpaper allow sha256:{hash} --name {name}")));
+        check_range(&own)
+            .map_err(|why| refused(&format!("has limits beyond all bounds: {why}")))?;
+        // What a record says of permissions gives none.
+        let allowed = self.lock.was_allowed(&sha256);
+        if !allowed && !self.bypass {
+            let hint = if strategy.unsigned {
+                "the run bypassed the lock file; to do so again: --unsigned".to_owned()
+            } else {
+                format!("to allow it: sandpaper allow sha256:{hash} --name {name}")
+            };
+            return Err(refused("is not among those that may run here").hint(hint));
+        }
+        if strategy.unsigned || !allowed {
+            self.unsigned.insert(name.clone());
         }
         let cap = given(config, &own).caps.file_bytes;
         let candidate = self

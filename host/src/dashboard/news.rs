@@ -185,6 +185,10 @@ impl Builder {
                     order_now = Some(now);
                 }
             }
+            LaneOutput::Asked { request, .. } => {
+                let instrument = lane.instruments.get(SymbolId(request.symbol));
+                event.symbol = instrument.map(|instrument| instrument.symbol.clone());
+            }
             LaneOutput::Charge(charge) => {
                 event.symbol = Some(name(charge.symbol));
             }
@@ -224,7 +228,8 @@ impl Builder {
 fn kind(body: &LaneOutput) -> &'static str {
     match body {
         LaneOutput::Fill { .. } => "fill",
-        LaneOutput::Accepted { .. }
+        LaneOutput::Asked { .. }
+        | LaneOutput::Accepted { .. }
         | LaneOutput::Canceled { .. }
         | LaneOutput::Expired { .. }
         | LaneOutput::Sent { .. }
@@ -273,7 +278,9 @@ fn order_kind(limit: bool, stop: bool) -> &'static str {
     match (limit, stop) {
         (true, true) => "stop-limit",
         (false, true) => "stop",
-        _ => "limit",
+        (true, false) => "limit",
+        // A stop that was reached.
+        (false, false) => "market",
     }
 }
 

@@ -21,7 +21,8 @@ use crate::strategy::{Fault, FaultKind, StartInfo, Strategy};
 use super::chain::{Record, RecordKind};
 use super::lane::{Batch, Lane, LaneState};
 use super::output::{LaneOutput, Output};
-use super::view::{LaneView, account_info};
+use super::verdict::Call;
+use super::view::{LaneView, account_info, instrument_info};
 
 /// What is done about faults. The default is to quarantine and to hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,8 +145,10 @@ impl Lane {
         moment: u32,
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
-        let made = self.strategy.fresh().unwrap_or_else(|| {
-            Err(Fault::new(FaultKind::Host, "it cannot be started a second time"))
+        let made = self.foretold(Call::Begin).and_then(|()| {
+            self.strategy.fresh().unwrap_or_else(|| {
+                Err(Fault::new(FaultKind::Host, "it cannot be started a second time"))
+            })
         });
         let saved = self.recovery.saved.clone();
         let state = saved.as_ref().map(|(state, version)| (state.as_slice(), &**version));
@@ -192,7 +195,7 @@ impl Lane {
             return Ok(());
         }
         self.recovery.next_save = ts.0.saturating_add(policy.save_every_ns);
-        match self.strategy.save() {
+        match self.foretold(Call::Save).and_then(|()| self.strategy.save()) {
             Ok(state) => self.recovery.saved = Some((state, Arc::clone(&self.version))),
             // A strategy that will not say what it knows keeps what it said before.
             Err(refused) if refused.kind == FaultKind::Refused => {}
@@ -219,6 +222,8 @@ impl Lane {
         let view = LaneView::new(self, batch.market, batch.timeline.number(moment));
         info.ts_ns = place.ts.0 as u64;
         info.account = account_info(&self.account, &self.instruments);
+        // The venue may have changed its rules since the first instance began.
+        info.instruments = self.instruments.iter().map(|(_, i)| instrument_info(i)).collect();
         self.effects.begin(self.next_order, 0);
         let begun = strategy.start(&info, Arc::new(view), &mut self.effects);
         let begun = begun.and_then(|()| match state {

@@ -99,6 +99,21 @@ impl Lane {
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
         self.note(&place, intent);
+        if let Intent::Submit { order, request } = intent {
+            let body = LaneOutput::Asked { order: OrderId(*order), request: request.clone() };
+            batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
+        }
+        if !self.state.is_called() {
+            // A limit has ended it since it asked.
+            let refusal = match intent {
+                Intent::Submit { .. } => {
+                    Refusal::new(None, RejectReason::Halted, "the strategy was ended before it")
+                }
+                _ => unknown(intent),
+            };
+            self.refuse_intent(batch, &place, intent, refusal);
+            return Ok(());
+        }
         let arrives = self.flight.arrival(&self.name, place.ts, intent, self.next_order);
         if arrives <= place.ts {
             return self.arrive(batch, moment, intent);
@@ -133,7 +148,13 @@ impl Lane {
             },
         };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-        self.flight.sent.push_back((arrives, intent.clone()));
+        let mut intent = intent.clone();
+        if let Intent::Submit { request, .. } = &mut intent {
+            // The chain has it, and nobody reads it again: it would only take memory
+            // that no limit of the strategy counts.
+            request.metadata = Vec::new();
+        }
+        self.flight.sent.push_back((arrives, intent));
         Ok(())
     }
 
@@ -142,7 +163,7 @@ impl Lane {
         let request = Record::new(RecordKind::Request, place.seq, place.phase);
         let record = match intent {
             Intent::Submit { order, request } => {
-                self.next_order = order + 1;
+                self.next_order = self.next_order.max(order + 1);
                 self.counters.orders += 1;
                 order_record(place, OrderId(*order), request)
             }
@@ -249,6 +270,7 @@ impl Lane {
         let now = batch.timeline.moments()[moment as usize].ts;
         while let Some(intent) = self.flight.pop(now) {
             self.arrive(batch, moment, &intent)?;
+            self.police(batch, moment)?;
         }
         Ok(())
     }

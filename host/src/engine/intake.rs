@@ -248,8 +248,8 @@ impl Lane {
             let extra = taken.amount.times(self.risk.liquidation_fee, Rounding::Ceil);
             taken.fee = taken.fee + extra;
         }
-        let order = OrderId(self.next_order);
-        self.next_order += 1;
+        let order = OrderId(self.next_order.max(self.given));
+        self.next_order = order.0 + 1;
         self.counters.orders += 1;
         let asked = held.magnitude();
         let about = About { order, symbol, action, cause, asked, ..About::taker() };

@@ -24,6 +24,13 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneOutput {
+    /// the strategy asked for an order; the chain has it, so the record does not
+    Asked {
+        /// under which number
+        order: OrderId,
+        /// in its own words and numbers
+        request: Box<OrderRequest>,
+    },
     /// an order was filled
     Fill {
         /// the fill

@@ -1,6 +1,6 @@
 //! What a session does with market data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Changes, Desync};
 use super::instruments::pair;
@@ -118,9 +118,34 @@ impl Session {
         snapshot: bool,
         out: &mut InputBlock,
     ) -> Result<(), FrameError> {
+        if snapshot {
+            self.counted_anew(rows);
+        }
         // Symbols whose first snapshot this is: it tells of the time before.
         let mut history = BTreeSet::new();
         self.each(rows, |session, row| session.trade(row, snapshot, &mut history, out))
+    }
+
+    /// The first snapshot of a subscription has the newest trades, and so at least the
+    /// newest that came before it; where all are older, the venue counts anew. Which
+    /// of them are new nobody can tell then, so all are history.
+    fn counted_anew(&mut self, rows: &[TradeData<'_>]) {
+        let mut newest: BTreeMap<SymbolId, u64> = BTreeMap::new();
+        for row in rows {
+            if let Ok(symbol) = self.find(&row.symbol) {
+                let id = newest.entry(symbol).or_default();
+                *id = row.trade_id.max(*id);
+            }
+        }
+        for (symbol, id) in newest {
+            let key = FeedKey { channel: Channel::Trade, symbol: Some(symbol) };
+            let is_first = self.subscriptions.as_ref().is_some_and(|s| s.awaits_data(key));
+            let Some(stream) = self.streams.get_mut(symbol.index()) else { continue };
+            if let Some(after) = stream.last_trade.filter(|last| is_first && id < *last) {
+                stream.last_trade = None;
+                self.notice(Notice::TradeIdsRestarted { symbol, after, id });
+            }
+        }
     }
 
     fn trade(
@@ -157,7 +182,8 @@ impl Session {
             }
             TradeOrder::Gap { after } => {
                 self.counts.trade_id_gaps += 1;
-                self.counts.trades_missed += trade.id - after - 1;
+                let missed = trade.id - after - 1;
+                self.counts.trades_missed = self.counts.trades_missed.saturating_add(missed);
                 self.notice(Notice::TradeGap { symbol, after, before: trade.id });
             }
             TradeOrder::Restarted { after } => {
@@ -182,7 +208,7 @@ impl Session {
     ) -> Result<(), FrameError> {
         let sent = sent.map(parse::time).transpose()?.unwrap_or(self.now);
         let mut warmed = BTreeSet::new();
-        let mut last: Option<CandleInput> = None;
+        let mut last: BTreeMap<SymbolId, CandleInput> = BTreeMap::new();
         let result = self.each(rows, |session, row| {
             let symbol = session.find(&row.symbol)?;
             let stream = session.streams.get(symbol.index());
@@ -200,7 +226,7 @@ impl Session {
                 return Ok(());
             }
             warmed.insert(symbol);
-            let before = last.filter(|last| last.symbol == symbol);
+            let before = last.get(&symbol).copied();
             if before.is_some_and(|last| candle.open_ts <= last.open_ts) {
                 session.counts.candles_ignored += 1;
                 return Ok(());
@@ -211,7 +237,7 @@ impl Session {
             }
             session.counts.candles += 1;
             out.push_candle(session.now, &candle);
-            last = Some(candle);
+            last.insert(symbol, candle);
             Ok(())
         });
         for symbol in warmed {

@@ -4,7 +4,7 @@ use super::book::Book;
 use super::checksum::{Precision, Units};
 use super::instruments::{Pair, stricter};
 use crate::domain::Instrument;
-use crate::input::TradingStatus;
+use crate::input::{TradingStatus, UNITS_MAX};
 use crate::venue::Wanted;
 
 /// Ids this far below the last one mean that the venue counts anew, and not that
@@ -151,5 +151,6 @@ fn rescale(theirs: &Instrument, (price, qty): (u8, u8)) -> Option<Instrument> {
     rules.price_increment.0 = theirs.price_increment.0.checked_mul(price_factor)?;
     rules.qty_increment.0 = theirs.qty_increment.0.checked_mul(qty_factor)?;
     rules.qty_min.0 = theirs.qty_min.0.checked_mul(qty_factor)?;
-    Some(rules)
+    let numbers = [rules.price_increment.0, rules.qty_increment.0, rules.qty_min.0];
+    numbers.into_iter().all(|number| number <= UNITS_MAX).then_some(rules)
 }
