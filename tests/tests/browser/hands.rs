@@ -144,3 +144,16 @@ fn what_stops_and_targets_were_is_kept_and_drawn() {
     let said = browser.complaints();
     assert!(said.iter().all(|it| it.text.contains("status of 404")), "{said:#?}");
 }
+
+#[test]
+fn a_choice_that_comes_late_does_not_take_anybody_back() {
+    let Some((_host, mut browser)) = logged_in() else { return };
+    // A chart says its range some moments after it was moved: by then the page may be left.
+    let late = "import('/app/store.mjs').then(({ go }) => { location.hash = '#/events'; go('#/?range=1-2', true); return location.hash; })";
+    assert_eq!(browser.value(late), json!("#/events"));
+    browser.until("the events", "document.querySelector('h1')?.textContent === 'Events'");
+    // The control: on its own page it is taken.
+    let here = "import('/app/store.mjs').then(({ go }) => { go('#/events?kind=fill', true); return location.hash; })";
+    assert_eq!(browser.value(here), json!("#/events?kind=fill"));
+    assert_eq!(quiet(&mut browser), Ok(()));
+}
