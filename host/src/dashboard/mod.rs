@@ -15,6 +15,7 @@ pub mod desk;
 mod doors;
 pub mod earlier;
 mod feed;
+mod figures;
 pub mod guard;
 pub mod guesses;
 pub mod hub;

@@ -339,6 +339,68 @@ fn filled_order(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Action, TimeInForce};
+
+    #[test]
+    fn an_order_that_was_refused_or_is_on_its_way_shows_what_was_asked() {
+        let asked = |kind, size| OrderRequest {
+            action: Action::Sell,
+            symbol: 0,
+            size,
+            kind,
+            time_in_force: TimeInForce::Gtc,
+            post_only: false,
+            reduce_only: false,
+            stop_loss: None,
+            take_profit: None,
+            reason: String::new(),
+            metadata: Vec::new(),
+            good_till_ns: None,
+        };
+        let cases = [
+            (OrderKind::Market, Size::All, ("market", None, Some("all"), None)),
+            (OrderKind::Limit(2.5), Size::Base(0.1), ("limit", Some("0.1"), None, Some("2.5"))),
+            (OrderKind::Stop(2.0), Size::Quote(20.0), ("stop", None, Some("for 20"), Some("2"))),
+            (
+                OrderKind::StopLimit(2.0, 1.9),
+                Size::All,
+                ("stop-limit", None, Some("all"), Some("1.9")),
+            ),
+            (OrderKind::TrailingStop(5.0), Size::All, ("trailing-stop", None, Some("all"), None)),
+            // What no number is stays out of the columns for numbers.
+            (OrderKind::Limit(f64::NAN), Size::Base(f64::INFINITY), ("limit", None, None, None)),
+        ];
+        for (kind, size, (name, quantity, words, price)) in cases {
+            let order = asked_order(7, "rejected", "1".into(), Some(&asked(kind, size)));
+            assert_eq!(order.kind.as_deref(), Some(name));
+            assert_eq!(order.action.as_deref(), Some("sell"));
+            let shown = (order.quantity.as_deref(), order.size.as_deref(), order.price.as_deref());
+            assert_eq!(shown, (quantity, words, price), "{name}");
+        }
+        assert_eq!(asked_order(7, "rejected", "1".into(), None).kind, None);
+    }
+
+    #[test]
+    fn an_order_on_its_way_is_known_when_it_fills_at_once_or_ends() {
+        let mut waiting = Waiting::default();
+        let sent = |order| Order {
+            kind: Some("market".into()),
+            detail: Some("new on its way".into()),
+            ..Order::new(order, "pending", String::new())
+        };
+        waiting.send(&sent(1));
+        waiting.send(&sent(2));
+        assert_eq!(
+            waiting.shown(OrderId(1)).and_then(|order| order.kind).as_deref(),
+            Some("market")
+        );
+        let (asked, leaves, before) = waiting.filled(OrderId(1), Qty(5));
+        assert_eq!((asked, leaves), (Qty(5), Qty(0)));
+        let before = before.expect("it was sent");
+        assert_eq!((before.kind.as_deref(), before.detail), (Some("market"), None));
+        assert!(waiting.ended(OrderId(2)).is_some());
+        assert!(waiting.shown(OrderId(1)).is_none() && waiting.shown(OrderId(2)).is_none());
+    }
 
     #[test]
     fn an_order_that_waits_is_filled_only_when_nothing_is_left() {

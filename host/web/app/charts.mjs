@@ -111,11 +111,15 @@ function Chart({ build, update, label, name, version, points, range = null, onRa
       touch();
     }
     let settle = null;
+    let shown = range ?? null;
     const moved = () => {
       clearTimeout(settle);
       settle = setTimeout(() => {
         const now = held.current?.touched ? chart.timeScale().getVisibleRange() : null;
-        if (held.current && newestRange.current) newestRange.current(now === null ? null : `${Math.round(now.from)}-${Math.round(now.to)}`);
+        const text = now === null ? null : `${Math.round(now.from)}-${Math.round(now.to)}`;
+        if (!held.current || text === shown) return;
+        shown = text;
+        newestRange.current?.(text);
       }, RANGE_MS);
     };
     chart.timeScale().subscribeVisibleTimeRangeChange(moved);

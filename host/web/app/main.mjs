@@ -129,6 +129,16 @@ function App() {
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
 }
 
+/** Says that these pages have failed, whatever is left of them: what they show may be old. */
+function failed(text) {
+  if (document.getElementById('failure')) return;
+  const bar = Object.assign(document.createElement('p'), { id: 'failure', role: 'alert', textContent: `The page has failed: ${String(text).slice(0, 200)} ` });
+  bar.append(Object.assign(document.createElement('button'), { textContent: 'Load it again', onclick: () => location.reload() }));
+  document.body.append(bar);
+}
+addEventListener('error', ({ message }) => failed(message));
+addEventListener('unhandledrejection', ({ reason }) => failed(reason?.message ?? reason));
+
 watch();
 const place = document.getElementById('app');
 place.replaceChildren();

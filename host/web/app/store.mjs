@@ -117,9 +117,14 @@ export async function start() {
 
 addEventListener('hashchange', () => { route.value = parse(location.hash); });
 
-/** Goes to an address without a new entry in the history when `replace`. */
+/**
+ * Goes to an address; with `replace` it is another choice on the same page, without a
+ * new entry in the history. Who has left the page meanwhile stays where they are.
+ */
 export function go(hash, replace = false) {
   if (replace) {
+    const [here, there] = [parse(location.hash), parse(hash)];
+    if (here.page !== there.page || (here.subject !== there.subject && here.subject !== null)) return;
     history.replaceState(null, '', hash);
     route.value = parse(hash);
   } else {
