@@ -17,6 +17,7 @@ mod oracle;
 mod program;
 mod record;
 mod recording;
+mod restart;
 mod tidy;
 mod trust;
 mod wasi;

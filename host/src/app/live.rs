@@ -9,6 +9,7 @@ use crate::engine::LaneReport;
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
+use super::cut_run::CutRun;
 use super::kraken::{KrakenSource, Plan};
 use super::operator::Requests;
 use super::replay::{Identity, identities};
@@ -44,6 +45,7 @@ pub fn run(
     interrupt: &Interrupt,
     watchers: Vec<&mut dyn Watch>,
     requests: Requests,
+    cut: Option<CutRun>,
 ) -> Result<Ran, Failure> {
     let loaded = strategies::load(config, selection)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,7 +55,7 @@ pub fn run(
         match config.feed.kind {
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
-                follow(config, loaded, symbols, source, interrupt, watchers, requests).await
+                follow(config, loaded, symbols, source, interrupt, watchers, requests, cut).await
             }
             FeedKind::Kraken => {
                 let plan = Plan {
@@ -63,7 +65,8 @@ pub fn run(
                 };
                 match KrakenSource::open(config, &plan, interrupt).await? {
                     Some(source) => {
-                        follow(config, loaded, symbols, source, interrupt, watchers, requests).await
+                        follow(config, loaded, symbols, source, interrupt, watchers, requests, cut)
+                            .await
                     }
                     None => Ok(Ran {
                         identities: identities(&loaded),
@@ -89,11 +92,20 @@ async fn follow(
     interrupt: &Interrupt,
     watchers: Vec<&mut dyn Watch>,
     requests: Requests,
+    cut: Option<CutRun>,
 ) -> Result<Ran, Failure> {
     let intervals = setup::candle_intervals(config, &loaded);
     let identities = identities(&loaded);
     let (instruments, start) = (source.instruments().clone(), source.start());
-    let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
+    let from = match &cut {
+        Some(cut) => cut.fits(&identities, &instruments)?,
+        None => start,
+    };
+    let mut engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, from)?;
+    let mut untold = Vec::new();
+    if let Some(cut) = &cut {
+        (engine, untold) = cut.replay(engine)?;
+    }
     let trust = TrustWatch::new(
         strategies::lock_source(config)?,
         strategies::read_lock(config)?,
@@ -104,7 +116,16 @@ async fn follow(
     session.feed(&source)?;
     let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
     source.warm_up(&intervals, &mut warm_up);
-    session.step(&warm_up)?;
+    match cut.map_or(0, |cut| cut.inputs) {
+        0 => session.step(&warm_up)?,
+        taken => {
+            session.catch_up(untold)?;
+            let taken = taken.saturating_sub(warm_up.len() as u64);
+            let mut block = InputBlock::new(&instruments, session.engine.next_seq());
+            source.go_on(taken, &mut block)?;
+            session.step(&block)?;
+        }
+    }
     session.follow(&mut source, interrupt).await?;
     let engine = session.finish()?;
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
@@ -116,6 +137,8 @@ pub(super) struct SimulatedSource {
     simulator: Simulator,
     warm_up_candles: u32,
     start: Ts,
+    /// market time when this process began
+    base: Ts,
     end: Option<Ts>,
     speed: Rate,
     began: Option<Instant>,
@@ -138,6 +161,7 @@ impl SimulatedSource {
             simulator,
             warm_up_candles: config.sim.warm_up_candles,
             start,
+            base: start,
             end,
             speed: config.sim.speed,
             began: None,
@@ -156,7 +180,7 @@ impl SimulatedSource {
         }
         let wall = i128::try_from(began.elapsed().as_nanos()).unwrap_or(i128::MAX);
         let market = wall.saturating_mul(i128::from(self.speed.0)) / i128::from(Rate::ONE.0);
-        Ts(self.start.0.saturating_add(i64::try_from(market).unwrap_or(i64::MAX)))
+        Ts(self.base.0.saturating_add(i64::try_from(market).unwrap_or(i64::MAX)))
     }
 }
 
@@ -171,6 +195,15 @@ impl Source for SimulatedSource {
 
     fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock) {
         *block = self.simulator.warm_up(intervals, self.warm_up_candles);
+    }
+
+    fn go_on(&mut self, taken: u64, _block: &mut InputBlock) -> Result<(), Failure> {
+        if !self.simulator.skip(taken) {
+            let message = "the record's inputs are not those of this simulated market";
+            return Err(Failure::new(Exit::DataDamaged, message).hint(super::cut_run::FRESH));
+        }
+        self.base = self.simulator.next_ts();
+        Ok(())
     }
 
     async fn next(&mut self, block: &mut InputBlock) -> Result<Flow, Failure> {

@@ -2,8 +2,9 @@
 
 pub mod capture;
 pub mod console;
+pub mod cut_run;
 pub mod dashboard;
-pub mod failure;
+mod failure;
 pub mod given;
 pub mod interrupt;
 pub mod kraken;

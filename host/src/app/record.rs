@@ -16,12 +16,13 @@ use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    StrategyRecord, encode,
+    Restarted, StrategyRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::Failure;
+use super::cut_run::CutRun;
 use super::replay::Identity;
 use super::session::Watch;
 use super::strategies::Selection;
@@ -35,6 +36,8 @@ pub struct RunRecord {
     _lock: Lock,
     path: PathBuf,
     manifest: Manifest,
+    /// the run was cut short before, with what was cut off its record
+    goes_on: Option<Option<String>>,
     lengths: Vec<u64>,
     /// the engine has been given inputs since its last news
     stepping: bool,
@@ -44,18 +47,28 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// Makes the folder of a new run below `record.dir`.
+    /// Goes on with the last run below `record.dir` where that was cut short, and
+    /// else, or when a `fresh` one is asked for, makes the folder of a new one.
     ///
     /// # Errors
-    /// A folder that cannot be written, or in which another program runs.
+    /// A folder that cannot be written, or in which another program runs; a run
+    /// that cannot be continued.
     #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
-    pub fn create(config: &Config, selection: &Selection, run: &str) -> Result<Self, Failure> {
+    pub fn open(
+        config: &Config,
+        selection: &Selection,
+        run: &str,
+        fresh: bool,
+    ) -> Result<(Self, Option<CutRun>), Failure> {
         let dir = Path::new(&config.record.dir);
         let lock = Lock::take(dir).map_err(|error| unwritable(dir, &error))?.ok_or_else(|| {
             let message = format!("another run keeps its record in {}/", dir.display());
             Failure::new(Exit::Runtime, message)
                 .hint("end it first, or choose another folder with --set record.dir=DIR")
         })?;
+        if !fresh && let Some(cut) = CutRun::find(config, dir)? {
+            return Ok((Self::resume(lock, &cut)?, Some(cut)));
+        }
         let path = dir.join(run);
         let mut id = [0; 16];
         id.copy_from_slice(&blake3::hash(run.as_bytes()).as_bytes()[..16]);
@@ -75,16 +88,44 @@ impl RunRecord {
             strategies: Vec::new(),
             files: selection.files.iter().map(|file| file.display().to_string()).collect(),
         };
-        Ok(Self {
+        let record = Self {
             recorder,
             _lock: lock,
             path,
             manifest,
+            goes_on: None,
             lengths: Vec::new(),
             stepping: false,
             commanded: false,
             synced: Instant::now(),
+        };
+        Ok((record, None))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
+    fn resume(lock: Lock, cut: &CutRun) -> Result<Self, Failure> {
+        let length = cut.place.bytes.len() as u64;
+        let recorder = Folder::reopen(&cut.path, cut.place.segment, length)
+            .and_then(|folder| Recorder::resume(folder, &cut.place))
+            .map_err(|error| unwritable(&cut.path, &error))?;
+        Ok(Self {
+            recorder,
+            _lock: lock,
+            path: cut.path.clone(),
+            manifest: cut.manifest.clone(),
+            goes_on: Some(cut.torn.clone()),
+            lengths: cut.lengths.clone(),
+            // The last inputs may have brought what nobody was told of.
+            stepping: true,
+            commanded: false,
+            synced: Instant::now(),
         })
+    }
+
+    /// The run's name.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.manifest.run
     }
 
     /// The run's folder.
@@ -130,6 +171,11 @@ impl RunRecord {
 
 impl Watch for RunRecord {
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
+        if let Some(cut) = self.goes_on.take() {
+            let (host, events) = (env!("CARGO_PKG_VERSION").into(), engine.events());
+            self.append(Kind::Restart, 0, engine.now().0, &Restarted { host, events, cut })?;
+            return self.sync();
+        }
         let mut manifest = self.manifest.clone();
         manifest.start = engine.now();
         manifest.instruments = engine.instruments().iter().map(|(_, i)| i.clone()).collect();

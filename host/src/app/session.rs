@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Command, CommandAction, Engine, Output};
 use crate::feed::live::Health;
-use crate::input::InputBlock;
+use crate::input::{InputBlock, TradingStatus};
 
 use super::operator::{Request, Requests};
 use super::replay::Identity;
@@ -47,6 +47,20 @@ pub trait Source {
     /// History before the first event: closed candles of these intervals, in
     /// seconds, where the source has them. Called once, before `next`.
     fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock);
+
+    /// Goes on behind `taken` events that an earlier process took, warm-up apart,
+    /// and appends to `block` what that means. A venue's market has moved on in
+    /// the meantime: every symbol is stale until its data has come anew.
+    ///
+    /// # Errors
+    /// When the source cannot go on there.
+    fn go_on(&mut self, _taken: u64, block: &mut InputBlock) -> Result<(), Failure> {
+        let symbols: Vec<_> = self.instruments().iter().map(|(symbol, _)| symbol).collect();
+        for symbol in symbols {
+            block.push_status(self.start(), symbol, TradingStatus::Stale);
+        }
+        Ok(())
+    }
 
     /// Waits for inputs and appends them to `block`, which comes empty and knows
     /// its first sequence number. It may return without any. Dropping the future
@@ -160,6 +174,18 @@ impl<'a> Session<'a> {
             watcher.started(&session.engine, identities)?;
         }
         Ok(session)
+    }
+
+    /// Gives the watchers news that an earlier process did not live to tell.
+    ///
+    /// # Errors
+    /// Those of the watchers.
+    pub fn catch_up(&mut self, news: Vec<Output>) -> Result<(), Failure> {
+        self.news = news;
+        for watcher in &mut self.watchers {
+            watcher.stepped(&self.engine, &self.news)?;
+        }
+        Ok(())
     }
 
     /// Lets `warden` end strategies between blocks.

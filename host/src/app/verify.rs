@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Command, Engine};
+use crate::engine::{Command, Engine, Output};
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, End, Ended, HEAD_LEN, Inputs, Kind, Manifest, Outputs,
-    PayloadError, Record, Scanner, decode,
+    PayloadError, Record, Restarted, Scanner, decode,
 };
 use crate::recorder::{segment_name, segments};
 
@@ -39,6 +39,8 @@ pub struct Verified {
     pub run: String,
     /// `ended` in order, or `cut` short
     pub status: &'static str,
+    /// how often it was continued behind a crash
+    pub restarts: u64,
     /// sound records
     pub records: u64,
     /// market events in them
@@ -125,6 +127,7 @@ fn walk(
     Ok(Verified {
         run: replay.manifest.run,
         status: if replay.ended { "ended" } else { "cut" },
+        restarts: replay.restarts,
         records: scanner.seq(),
         events: replay.engine.events(),
         fills: replay.fills,
@@ -134,13 +137,13 @@ fn walk(
     })
 }
 
-fn manifest(record: &Record) -> Result<Manifest, PayloadError> {
+pub(super) fn manifest(record: &Record) -> Result<Manifest, PayloadError> {
     // Any other kind lacks a manifest's fields.
     decode(&record.payload)
 }
 
 /// The run again, beside its record.
-struct Replay {
+pub(super) struct Replay {
     manifest: Manifest,
     engine: Engine,
     block: InputBlock,
@@ -149,7 +152,10 @@ struct Replay {
     pending: Option<Outputs>,
     /// lanes that have gone another way
     apart: BTreeSet<u16>,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
+    /// news of the last step, until the record tells of them
+    news: Vec<Output>,
+    restarts: u64,
     ended: bool,
     stopped: bool,
     fills: u64,
@@ -177,9 +183,14 @@ impl Replay {
         let loaded = modules(&config, &manifest, wasm)?;
         let instruments = InstrumentTable::new(manifest.instruments.clone());
         let symbols = setup::choose_symbols(&config, &loaded, &config.run.default_symbols);
-        let block = InputBlock::new(&instruments, 1);
         let engine = setup::engine(&config, "run", instruments, loaded, symbols, manifest.start)?;
-        Ok(Self {
+        Ok(Self::beside(manifest, engine, findings))
+    }
+
+    /// A replay of a record by an engine that was started as its manifest says.
+    pub(super) fn beside(manifest: Manifest, engine: Engine, findings: Vec<Finding>) -> Self {
+        let block = InputBlock::new(engine.instruments(), 1);
+        Self {
             manifest,
             engine,
             block,
@@ -187,19 +198,27 @@ impl Replay {
             pending: None,
             apart: BTreeSet::new(),
             findings,
+            news: Vec::new(),
+            restarts: 0,
             ended: false,
             stopped: false,
             fills: 0,
-        })
+        }
     }
 
-    fn take(&mut self, record: &Record) -> Result<(), Failure> {
+    /// The engine where the record ends, with the news that it does not hold.
+    pub(super) fn into_engine(self) -> (Engine, Vec<Output>) {
+        (self.engine, self.news)
+    }
+
+    pub(super) fn take(&mut self, record: &Record) -> Result<(), Failure> {
         let done = match record.kind {
             Kind::Manifest => Err("a second manifest".to_owned()),
             Kind::Sealed | Kind::Synced => Ok(()),
             _ if self.ended => Err("a record after the end".to_owned()),
             Kind::Inputs => self.inputs(record)?,
             Kind::Command => self.command(record)?,
+            Kind::Restart => self.restart(record),
             Kind::Outputs => self.outputs(record)?,
             Kind::Ended => self.end(record)?,
         };
@@ -243,6 +262,20 @@ impl Replay {
         } else {
             Err(format!("a command has the number {seq}, and it is the {next}th input"))
         })
+    }
+
+    /// Another process goes on. What the step before gave may come behind this.
+    fn restart(&mut self, record: &Record) -> Result<(), String> {
+        self.restarts += 1;
+        // Parts of a block whose rest was never written: nobody took them.
+        self.block.reset(self.engine.next_seq());
+        let restarted: Restarted = decode(&record.payload).map_err(|error| error.to_string())?;
+        let (told, held) = (restarted.events, self.engine.events());
+        if told == held {
+            Ok(())
+        } else {
+            Err(format!("it goes on behind {told} events, and {held} stand before"))
+        }
     }
 
     fn outputs(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
@@ -294,14 +327,15 @@ impl Replay {
     }
 
     fn collect(&mut self) {
-        let news: Vec<_> = self.engine.drain().collect();
+        self.news = self.engine.drain().collect();
         let chains = grown(&self.engine, &mut self.lengths);
-        self.pending = Some(Outputs { decisions: decisions(&news), chains });
+        self.pending = Some(Outputs { decisions: decisions(&self.news), chains });
     }
 
     /// Compares what the last step gave with what the record says of it.
     fn settle(&mut self, seq: u64, recorded: &Outputs) {
         let Some(again) = self.pending.take() else { return };
+        self.news.clear();
         for lane in 0..self.manifest.strategies.len() as u16 {
             let of = |outputs: &Outputs| -> Vec<(Ts, Decision)> {
                 let own = outputs.decisions.iter().filter(|one| one.0 == lane);
@@ -343,7 +377,7 @@ fn told(decision: Option<&(Ts, Decision)>) -> String {
 }
 
 /// The configuration that the run had, and nothing of this machine's.
-fn recorded_config(manifest: &Manifest) -> Result<Config, Failure> {
+pub(super) fn recorded_config(manifest: &Manifest) -> Result<Config, Failure> {
     Ok(Config::load(&Sources { text: Some(manifest.config.clone()), ..Sources::default() })?)
 }
 

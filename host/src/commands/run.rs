@@ -47,11 +47,13 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
-    let session = session_id()?;
-    let mut record = match config.record.enabled {
-        true => Some(RunRecord::create(config, &selection, &session)?),
-        false => None,
-    };
+    let mut session = session_id()?;
+    let (mut record, mut cut) = (None, None);
+    if config.record.enabled {
+        let (opened, goes_on) = RunRecord::open(config, &selection, &session, args.fresh)?;
+        opened.run().clone_into(&mut session);
+        (record, cut) = (Some(opened), goes_on);
+    }
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
@@ -85,7 +87,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(dashboard) = &mut dashboard {
         watchers.push(dashboard);
     }
-    let ran = live::run(config, &selection, &interrupt, watchers, requests)?;
+    let ran = live::run(config, &selection, &interrupt, watchers, requests, cut.take())?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));

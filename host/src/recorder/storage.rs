@@ -54,6 +54,27 @@ impl Folder {
         Ok(Self { path: path.to_owned(), open: BTreeMap::new() })
     }
 
+    /// Opens a run's folder to go on with: cuts segment `number` to `length` bytes,
+    /// and removes a file that was made for the one behind it.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn reopen(path: &Path, number: u64, length: u64) -> io::Result<Self> {
+        match fs::remove_file(path.join(segment_name(number + 1))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let name = segment_name(number);
+        let file = OpenOptions::new().append(true).open(path.join(&name))?;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
+        }
+        // What was read may have come from the page cache alone.
+        file.sync_all()?;
+        File::open(path)?.sync_all()?;
+        Ok(Self { path: path.to_owned(), open: BTreeMap::from([(name, file)]) })
+    }
+
     fn file(&mut self, name: &str) -> io::Result<&mut File> {
         self.open.get_mut(name).ok_or_else(|| io::Error::other(format!("{name} is not open")))
     }

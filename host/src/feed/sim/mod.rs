@@ -89,10 +89,26 @@ impl Simulator {
             if out.len() - first >= ADVANCE_EVENTS_MAX {
                 return false;
             }
-            let symbol = (self.steps % self.markets.len() as u64) as usize;
-            self.markets[symbol].step(ts, out);
-            self.steps += 1;
+            self.step(ts, out);
         }
+    }
+
+    /// Goes on behind the first `events` events without giving them out. False when
+    /// no step ends there, so that they are not this market's.
+    pub fn skip(&mut self, events: u64) -> bool {
+        let (mut block, mut left) = (InputBlock::new(&self.instruments, 1), Some(events));
+        while let Some(more) = left.filter(|&more| more > 0) {
+            block.reset(1);
+            self.step(self.next_ts(), &mut block);
+            left = more.checked_sub(block.len() as u64);
+        }
+        left.is_some()
+    }
+
+    fn step(&mut self, ts: Ts, out: &mut InputBlock) {
+        let symbol = (self.steps % self.markets.len() as u64) as usize;
+        self.markets[symbol].step(ts, out);
+        self.steps += 1;
     }
 
     /// Candles that closed before the start, `count` for each symbol and
