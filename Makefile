@@ -84,7 +84,7 @@ crash: host ## Kill a trading run KILLS times, fail every call, cut the power; p
 	SANDPAPER_FLIPS=1000000 $(CARGO) test $(PROFILE) -p sandpaper --lib b7_ -- --nocapture
 
 .PHONY: bench
-bench: host workloads market ## Measure native against sandboxed strategies
+bench: host workloads market ## Measure the feed, and native against sandboxed strategies
 	@scripts/bench
 
 .PHONY: host
@@ -130,13 +130,17 @@ crowd: setup ## 1,000 WebSocket clients of the dashboard, a fifth of which do no
 	SANDPAPER_CLIENTS=1000 $(LONG_TESTS) -p sandpaper-tests crowd::
 	SANDPAPER_LOOKS=10000 $(LONG_TESTS) -p sandpaper crit_002
 
+.PHONY: fuzz-api
+fuzz-api: host guests setup-tests ## Fuzz the dashboard's API by its OpenAPI document, 50,000 requests or so
+	SANDPAPER_BUILT=1 SANDPAPER_EXAMPLES=1000 $(LONG_TESTS) -p sandpaper-tests schemathesis
+
 .PHONY: market
 market: ## Generate the market that the workloads are measured on, once
 	@scripts/market
 
 .PHONY: screenshots
 screenshots: host guests ## Look at every page of the dashboard in a headless Chromium
-	@scripts/screenshots $(URL)
+	@scripts/screenshots
 
 .PHONY: vendor
 vendor: ## Fetch and bundle the dashboard's libraries anew (developers; needs Node)

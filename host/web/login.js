@@ -43,4 +43,7 @@ if (code !== null) {
   history.replaceState(null, '', location.pathname);
   say.textContent = 'Logging in …';
   logIn({ code });
+} else {
+  form.inert = false;
+  field.focus();
 }

@@ -1,10 +1,13 @@
-//! `make bench`: native against sandboxed strategies on the generated market, in
-//! one run, so that the ratio holds on a noisy machine.
+//! `make bench`: frames of a venue to events (alone with the argument `feed`), and
+//! native against sandboxed strategies on the generated market, in one run, so that
+//! the ratio holds on a noisy machine.
 //!
 //! Time is CPU time of the engine's thread, without reading the tape. Native and
 //! sandboxed take turns; medians are shown.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
+
+mod feed;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -24,6 +27,10 @@ const ROUNDS: usize = 5;
 const EVENTS_OF_MANY: usize = 200_000;
 
 fn main() {
+    feed::measure();
+    if std::env::args().any(|argument| argument == "feed") {
+        return;
+    }
     let (Some(market), Some(modules)) = (repository::market("trades_1.csv"), modules()) else {
         return;
     };

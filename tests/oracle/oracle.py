@@ -65,7 +65,7 @@ class Symbol:
         self.bids, self.asks = {}, {}
         # what our own fills took of the levels, by side and price
         self.taken = {}
-        self.last = ZERO
+        self.last, self.last_at = ZERO, 0
         self.status = TRADING
         self.has_book = False
         self.mark = None
@@ -112,10 +112,11 @@ class Symbol:
             return ZERO
         return floor8(self.qty * (self.mark or ZERO))
 
-    def meets(self, buys):
-        """The price that an order of this side would meet; zero while unknown."""
+    def meets(self, buys, oldest):
+        """The price that an order of this side would meet; zero while unknown, or
+        where it is only a trade of long ago."""
         if not self.has_book:
-            return self.last
+            return ZERO if self.last_at < oldest else self.last
         return self.ask() if buys else self.bid()
 
     def shown(self, buys, price):
@@ -134,7 +135,15 @@ class Order:
         self.buys, self.opens = BUYS[action], OPENS[action]
         self.limit = self.trigger = self.distance = self.expires = None
         self.stop = self.target = self.ahead = None
-        self.used = ZERO
+        # by how much the last book event lowered what is ahead, untold by prints
+        self.untold = self.used = ZERO
+
+
+def turn(order):
+    """The best limit first, then the first number; those without a limit last."""
+    if order.limit is None:
+        return (1, ZERO, order.number)
+    return (0, -order.limit if order.buys else order.limit, order.number)
 
 
 class Session:
@@ -144,6 +153,7 @@ class Session:
         self.book_model = config["model"] == "book"
         self.taker, self.maker, self.slippage = rate("taker"), rate("maker"), rate("slippage")
         self.extra = rate("extra")
+        self.max_age = int(config["max_age"])
         self.leverage, self.from_start = rate("leverage"), config["base"] == "starting"
         self.short_open, self.short_roll = rate("short_open"), rate("short_roll")
         limit = lambda name: None if config[name] == "none" else F(config[name])
@@ -154,6 +164,10 @@ class Session:
         self.next_order = 1
         self.now = 0
         self.cause = (None, ZERO)
+
+    def oldest(self):
+        """A trade before this time is no price any more."""
+        return self.now - self.max_age
 
     # What things are worth.
 
@@ -196,7 +210,7 @@ class Session:
         trade = None
         if kind == "trade":
             trade = (words[2] == "buy", F(words[3]), F(words[4]))
-            symbol.last = trade[1]
+            symbol.last, symbol.last_at = trade[1], self.now
             self.cause = (symbol, trade[1])
         elif kind == "book":
             if words[2] == "1":
@@ -219,7 +233,8 @@ class Session:
         self.sample()
         acts = self.bracket(symbol)
         left = trade[2] if trade else ZERO
-        for order in [o for o in self.orders if o.symbol is symbol]:
+        self.is_book = kind == "book"
+        for order in sorted((o for o in self.orders if o.symbol is symbol), key=turn):
             left = self.look(order, trade, left)
         if acts and symbol.qty:
             self.close(symbol, acts)
@@ -251,7 +266,7 @@ class Session:
     def bracket(self, s):
         if s.status not in (TRADING, REDUCE_ONLY) or not s.qty:
             return None
-        price = s.meets((s.qty > 0) if BROKEN == "entry-side" else s.qty < 0)
+        price = s.meets((s.qty > 0) if BROKEN == "entry-side" else s.qty < 0, self.oldest())
         if not price:
             return None
         beyond = lambda level, falling: price <= level if falling else price >= level
@@ -284,7 +299,11 @@ class Session:
             return symbol.left(buys)[0][0]
         best = symbol.ask() if buys else symbol.bid()
         caused = self.cause[1] if self.cause[0] is symbol else ZERO
-        price = symbol.last if self.book_model else caused or best or symbol.last
+        old = symbol.last_at < self.oldest() and BROKEN != "old-trades"
+        price = None if self.book_model else (not old and caused) or best
+        if not price and symbol.last and old:
+            raise Refused("stale-data")
+        price = price or symbol.last
         if not price:
             raise Refused("no-market-data")
         return price
@@ -509,7 +528,7 @@ class Session:
         if not (is_limit and taken_anyway):
             self.check_status(symbol, opens)
         self.check_direction(action, symbol)
-        meets = symbol.meets(buys)
+        meets = symbol.meets(buys, self.oldest())
         if kind == "limit":
             order.limit = self.on_grid(symbol, first, not buys)
         elif kind == "stop":
@@ -525,7 +544,7 @@ class Session:
             if order.trigger <= 0:
                 raise Refused("invalid-number")
         if post and meets and (meets <= order.limit if buys else meets >= order.limit):
-            raise Refused("wrong-side")
+            raise Refused("would-take")
         at = order.limit if order.limit is not None else order.trigger
         unit, _, amount = size.partition(":")
         if unit == "base":
@@ -590,7 +609,7 @@ class Session:
             order.ahead = symbol.shown(order.buys, order.limit)
             if BROKEN == "front-of-the-queue":
                 order.ahead = ZERO
-            order.used = took
+            order.untold, order.used = ZERO, took
             self.put(order)
         else:
             self.cancel(order)
@@ -645,7 +664,7 @@ class Session:
         return max(left - filled, ZERO)
 
     def reached(self, order):
-        meets = order.symbol.meets(order.buys)
+        meets = order.symbol.meets(order.buys, self.oldest())
         if not meets:
             return False
         if order.distance is not None:
@@ -666,13 +685,19 @@ class Session:
                 return left
             if not queues or price != limit or bought == buys or order.ahead is None:
                 return ZERO
-            over = left - order.ahead
-            order.ahead = max(order.ahead - left, ZERO)
+            told = min(left, order.untold)
+            if BROKEN == "twice-told":
+                told = ZERO
+            order.untold -= told
+            over = left - told - order.ahead
+            order.ahead = max(order.ahead - (left - told), ZERO)
             return over
         if not queues:
             return ZERO
         shown = symbol.shown(buys, limit)
         if shown is not None:
+            if self.is_book:
+                order.untold = ZERO if order.ahead is None else max(order.ahead - shown, ZERO)
             order.ahead = shown if order.ahead is None else min(order.ahead, shown)
         levels = symbol.levels(buys)
         crossing = sum((q for p, q in levels if (p <= limit if buys else p >= limit)), ZERO)

@@ -2,6 +2,7 @@
 //! own, and the way to the repository and to recorded data.
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod exchange;
 pub mod lanes;
 pub mod native;

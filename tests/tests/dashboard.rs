@@ -3,18 +3,22 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sandpaper_tests::{Folder, repository};
 use serde_json::Value;
 
-const KEY: &str = "a-key-of-more-than-thirty-two-characters";
+pub const KEY: &str = "a-key-of-more-than-thirty-two-characters";
 
 /// A run that serves its dashboard; ended when it is dropped.
-struct Served {
-    folder: Folder,
+pub struct Served {
+    pub folder: Folder,
     child: Child,
     address: String,
+    /// what it says on its error stream from then on
+    rest: Option<JoinHandle<String>>,
 }
 
 impl Drop for Served {
@@ -32,9 +36,15 @@ fn folder() -> Option<Folder> {
 }
 
 fn serve(more: &[&str]) -> Option<Served> {
-    let folder = folder()?;
-    let mut arguments =
-        vec!["run", "--simulated", "--wasm", "of.wasm", "--unsigned", "--bind", "127.0.0.1:0"];
+    Some(serve_in(folder()?, more))
+}
+
+/// A run of the module of.wasm in a folder, with more arguments.
+pub fn serve_in(folder: Folder, more: &[&str]) -> Served {
+    let mut arguments = vec!["run", "--wasm", "of.wasm", "--unsigned", "--bind", "127.0.0.1:0"];
+    if !more.contains(&"--feed") {
+        arguments.push("--simulated");
+    }
     arguments.extend(more);
     let mut child = folder
         .command(&arguments)
@@ -54,28 +64,70 @@ fn serve(more: &[&str]) -> Option<Served> {
         line.clear();
     }
     // Whoever stops reading would stop the program.
-    std::thread::spawn(move || {
-        let _ = said.read_to_end(&mut Vec::new());
+    let rest = std::thread::spawn(move || {
+        let mut rest = String::new();
+        let _ = said.read_to_string(&mut rest);
+        rest
     });
-    Some(Served { folder, child, address: address.expect("an address") })
+    Served { folder, child, address: address.expect("an address"), rest: Some(rest) }
 }
 
 impl Served {
     /// The status and the body of a request.
     fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
-        let answer = self.raw(method, path, headers);
+        Self::parts(&self.raw(method, path, headers, ""))
+    }
+
+    /// The status and the body of a request that tells something in JSON.
+    pub fn tell(&self, path: &str, key: &str, body: &str) -> (u16, String) {
+        let headers = format!("{}Content-Type: application/json\r\n", bearer(key));
+        Self::parts(&self.raw("POST", path, &headers, body))
+    }
+
+    /// What a GET with the key answers, as JSON.
+    pub fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask("GET", path, &bearer(KEY));
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Waits until something holds of what a path answers.
+    pub fn wait(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let (_hold, tick) = std::sync::mpsc::channel::<()>();
+        for _ in 0..200 {
+            let answer = self.get(path);
+            if holds(&answer) {
+                return answer;
+            }
+            let _ = tick.recv_timeout(Duration::from_millis(50));
+        }
+        panic!("{path} never came to it: {}", self.get(path));
+    }
+
+    /// Ends the run as Ctrl-C does, and waits for its end. Gives what it said.
+    pub fn interrupt(&mut self) -> String {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::INT).expect("it runs");
+        let ended = self.child.wait().expect("it ends");
+        assert_eq!(ended.code(), Some(0), "it ends in order");
+        let rest = self.rest.take().expect("once");
+        rest.join().expect("its words")
+    }
+
+    fn parts(answer: &str) -> (u16, String) {
         let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
         (status, body.unwrap_or_default())
     }
 
     /// The whole answer to a request.
-    fn raw(&self, method: &str, path: &str, headers: &str) -> String {
+    fn raw(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         let host = if headers.contains("Host:") { "" } else { "Host: 127.0.0.1\r\n" };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: 0\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         );
         stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = Vec::new();
@@ -145,7 +197,7 @@ fn med_010_failed_logins_are_limited_apart_from_the_rest() {
     let statuses: Vec<u16> =
         (0..6).map(|_| served.ask("GET", "/api/v1/run", &stranger).0).collect();
     assert_eq!(statuses, [401, 401, 401, 401, 401, 429], "five a minute are configured");
-    let refused = served.raw("GET", "/api/v1/run", &stranger).to_lowercase();
+    let refused = served.raw("GET", "/api/v1/run", &stranger, "").to_lowercase();
     assert!(refused.contains("retry-after: "), "{refused}");
     assert_eq!(served.ask("GET", "/healthz", "").0, 200, "the control: others are answered");
 }
@@ -210,4 +262,106 @@ fn crit_004_another_address_needs_a_key_and_tls() {
     assert_eq!(run(true, &[]), Some(3), "a key and no TLS");
     let override_it = ["--set", "web.insecure_http=true"];
     assert_eq!(run(true, &override_it), Some(0), "the control: said in so many words");
+}
+
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
+#[test]
+fn schemathesis_finds_nothing_that_the_document_does_not_say() {
+    let tool = repository::root().join("target/schemathesis/bin/schemathesis");
+    if !tool.exists() {
+        eprintln!("skipped: schemathesis is not installed: make setup-tests");
+        return;
+    }
+    let limits =
+        ["web.logins_per_minute=10000", "web.rate_per_second=1000000", "web.rate_burst=1000000"];
+    let more: Vec<&str> = limits.iter().flat_map(|limit| ["--set", limit]).collect();
+    let Some(served) = serve(&more) else { return };
+    let examples = std::env::var("SANDPAPER_EXAMPLES").unwrap_or_else(|_| "3".into());
+    let document = format!("http://{}/api/v1/openapi.json", served.address);
+    let key = format!("Authorization: Bearer {KEY}");
+    let mut arguments = vec!["run", &document, "-H", &key, "--checks", "all", "--workers", "1"];
+    arguments.extend(["--max-examples", &examples, "--seed", "1"]);
+    // The WebSocket is no request with an answer, and a kill would end the run.
+    arguments.extend(["--exclude-path-regex", "(/ws|/ws/live|/kill)$"]);
+    let fuzz = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&tool);
+        command.args(arguments).current_dir(served.folder.path(".")).env("NO_COLOR", "1");
+        let output = command.output().expect("schemathesis starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (passed, said) = fuzz(&arguments);
+    assert!(passed, "{said}");
+    // The control: a document that promises something else.
+    let (_, text) = served.ask("GET", "/api/v1/openapi.json", &bearer(KEY));
+    let forged = text.replacen("\"seq\":{\"type\":\"integer\"", "\"seq\":{\"type\":\"string\"", 9);
+    assert_ne!(text, forged);
+    std::fs::write(served.folder.path("forged.json"), forged).expect("written");
+    let server = format!("http://{}", served.address);
+    let forged = served.folder.path("forged.json").display().to_string();
+    let control = ["run", &forged, "--url", &server, "-H", &key, "--include-path", "/api/v1/run"];
+    let (passed, said) = fuzz(&[&control[..], &["--max-examples", "1"]].concat());
+    assert!(!passed, "{said}");
+}
+
+#[test]
+fn add_09_data_that_is_not_current_shows_on_the_dashboard() {
+    let Some(folder) = folder() else { return };
+    let venue = super::live::venue();
+    let more = ["--feed", "kraken", "--url", &venue.url, "--symbols", "BTC/USD"];
+    let served = serve_in(folder, &more);
+    let symbol = |market: &Value| market["symbols"][0]["status"].clone();
+    // The control: while the venue is there it is current, and nothing says otherwise.
+    served.wait("/api/v1/market", |market| symbol(market) == "trading");
+    let run = served.get("/api/v1/run");
+    assert_eq!((&run["mode"], &run["feed"]), (&"live".into(), &"ok".into()));
+    drop(venue);
+    served.wait("/api/v1/market", |market| symbol(market) == "stale");
+    served.wait("/api/v1/run", |run| run["feed"] == "down");
+    let feed = served.get("/api/v1/feed");
+    assert_eq!(feed["symbols"][0]["status"], "stale", "{feed}");
+    let metrics = served.ask("GET", "/metrics", &bearer(KEY)).1;
+    assert!(metrics.contains("sandpaper_feed_usable{symbol=\"BTC/USD\"} 0"), "{metrics}");
+    assert_eq!(served.get("/api/v1/run")["mode"], "live", "and never simulated");
+}
+
+/// The first bytes of a WebSocket of which nothing more is read.
+fn upgrade(served: &Served) -> TcpStream {
+    let mut stream = TcpStream::connect(&served.address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let request = format!(
+        "GET /ws/live HTTP/1.1\r\nHost: 127.0.0.1\r\n{}Upgrade: websocket\r\nConnection: upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+        bearer(KEY)
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 101");
+    stream
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the end of the program is measured on the wall")]
+fn low_009_the_program_takes_leave_of_its_clients_and_says_how_many() {
+    let Some(mut served) = serve(&[]) else { return };
+    let mut reads = upgrade(&served);
+    let _stuck: Vec<TcpStream> = (0..4).map(|_| upgrade(&served)).collect();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = reads.read_to_end(&mut all);
+        all
+    });
+    let began = std::time::Instant::now();
+    let said = served.interrupt();
+    let took = began.elapsed();
+    assert!(took <= Duration::from_secs(5), "it took {took:?} to end");
+    assert!(said.contains("closed, 5 connected"), "{said}");
+    let all = reader.join().expect("everything");
+    let text = String::from_utf8_lossy(&all);
+    assert!(text.contains(r#""t":"shutdown""#), "nobody was told");
+    // A close frame with code 1001 and its reason is the last of it.
+    let reason = b"the host was stopped";
+    let mut close = vec![0x88, 2 + reason.len() as u8, 0x03, 0xe9];
+    close.extend_from_slice(reason);
+    assert!(all.ends_with(&close), "no close 1001 at the end");
 }

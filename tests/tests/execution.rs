@@ -183,3 +183,64 @@ fn a_slower_build_of_a_strategy_sends_the_same_later() {
     let (free_fast, free_slow) = (run(&fast, "0"), run(&slow, "0"));
     assert_eq!(free_fast, free_slow, "the control: where fuel is no time they are the same");
 }
+
+/// A run, the replay of what it captured, one event a call, and the check of its
+/// record give the same decisions: they have one matcher, and it is this one.
+#[test]
+fn add_16_one_matcher_serves_run_replay_and_verify() {
+    let folder = Folder::new();
+    let Some(module) = repository::workload("quoter") else { return };
+    let module = module.to_str().expect("a plain path");
+    let samples: Vec<String> = (1..60).map(|n| format!("{}ms", n * n)).collect();
+    std::fs::write(folder.path("latency.txt"), samples.join("\n")).expect("written");
+    let common = [
+        "--wasm",
+        module,
+        "--unsigned",
+        "--capital",
+        "100000",
+        "--seed",
+        "7",
+        "--set",
+        "execution.latency=file:latency.txt",
+        "--set",
+        "execution.cancel_latency=10ms..300ms",
+        "--set",
+        "execution.ns_per_fuel=2.5",
+        "--json",
+    ];
+    let result = |arguments: &[&str]| {
+        let finished = folder.run(&[arguments, &common].concat()).expect(0);
+        let result: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+        result["strategies"][0].clone()
+    };
+    let ran = result(&[
+        "run",
+        "--simulated",
+        "--duration",
+        "20m",
+        "--set",
+        "feed.sim.speed=0",
+        "--record",
+        "run.tape",
+        "--no-dashboard",
+    ]);
+    assert!(ran["fills"].as_u64() > Some(20), "{ran}");
+    assert!(ran["rejected"].as_u64() > Some(0), "cancels lose races: {ran}");
+    for strict in ["engine.strict=false", "engine.strict=true"] {
+        let replayed = result(&["replay", "run.tape", "--set", strict]);
+        for field in ["chain", "orders", "fills", "rejected", "cash", "equity", "fees"] {
+            assert_eq!(replayed[field], ran[field], "{field}, {strict}");
+        }
+    }
+    let runs = std::fs::read_dir(folder.path("runs")).expect("records");
+    let record = runs.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+    let record = record.expect("one run");
+    let record = record.to_str().expect("a plain path");
+    folder.run(&["verify", record, "--wasm", module]).expect(0);
+    // The control: other latencies are other decisions.
+    std::fs::write(folder.path("latency.txt"), "50ms\n").expect("written");
+    folder.run(&["verify", record, "--wasm", module]).expect(7);
+    let otherwise = result(&["replay", "run.tape"]);
+    assert_ne!(otherwise["chain"], ran["chain"]);
+}

@@ -2,6 +2,7 @@
 //! here.
 #![forbid(unsafe_code)]
 
+mod browser;
 mod containment;
 mod corpus;
 mod crash;
@@ -13,11 +14,14 @@ mod help;
 mod languages;
 mod live;
 mod logs;
+mod operator;
 mod oracle;
+mod outage;
 mod program;
 mod record;
 mod recording;
 mod restart;
+mod swap;
 mod tidy;
 mod trust;
 mod wasi;

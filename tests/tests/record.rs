@@ -68,8 +68,19 @@ fn a_record_that_tells_of_other_modules_is_not_proved_by_these() {
     folder.run(&arguments).expect(0);
     let run = run_of(&folder);
     fs::remove_file(folder.path("strategies/mm.wasm")).expect("removed");
+    // Its modules lie beside it, under their hashes, and under no other.
+    verify(&folder, &run, &[], 0);
+    let kept = fs::read_dir(run.join("modules")).expect("a folder").flatten().next().expect("one");
+    let whole = fs::read(kept.path()).expect("readable");
+    fs::write(kept.path(), b"something else").expect("written");
     let run = run.to_str().expect("a plain path");
-    folder.run(&["verify", run]).expect(4);
+    let lost = folder.run(&["verify", run]).expect(4);
+    assert!(lost.stderr.contains("is nowhere to be found"), "{}", lost.stderr);
+    fs::write(kept.path(), whole).expect("written");
+    // What was denied is not run again.
+    folder.run(&["deny", "mm"]).expect(0);
+    let denied = folder.run(&["verify", run]).expect(4);
+    assert!(denied.stderr.contains("was denied"), "{}", denied.stderr);
     folder.run(&["verify", "strategies"]).expect(8);
 }
 
@@ -115,7 +126,7 @@ fn b10_a_second_run_on_the_same_folder_is_refused() {
     first.kill().expect("killed");
     first.wait().expect("it ends");
     // The lock went with the process.
-    let arguments = [&["run", "--duration", "1s"], LIVELY].concat();
+    let arguments = [&["run", "--fresh", "--duration", "1s"], LIVELY].concat();
     folder.run(&arguments).expect(0);
 }
 

@@ -38,16 +38,18 @@ fn result(folder: &Folder, arguments: &[&str]) -> Value {
     serde_json::from_str(&finished.stdout).expect("JSON")
 }
 
+fn segments(run: &Path) -> Vec<PathBuf> {
+    repository::files(run, ".journal")
+}
+
 /// The run's segments, cut together to `length` bytes.
 fn cut(run: &Path, mut length: u64) {
-    let mut segments: Vec<_> = fs::read_dir(run).expect("a run").flatten().collect();
-    segments.sort_by_key(fs::DirEntry::path);
-    for segment in segments {
-        let size = segment.metadata().expect("a file").len();
+    for segment in segments(run) {
+        let size = fs::metadata(&segment).expect("a file").len();
         if length == 0 {
-            fs::remove_file(segment.path()).expect("removed");
+            fs::remove_file(&segment).expect("removed");
         } else if size > length {
-            let file = OpenOptions::new().write(true).open(segment.path()).expect("a file");
+            let file = OpenOptions::new().write(true).open(&segment).expect("a file");
             file.set_len(length).expect("cut");
         }
         length = length.saturating_sub(size);
@@ -55,8 +57,7 @@ fn cut(run: &Path, mut length: u64) {
 }
 
 fn size(run: &Path) -> u64 {
-    let entries = fs::read_dir(run).expect("a run").flatten();
-    entries.map(|entry| entry.metadata().expect("a file").len()).sum()
+    segments(run).iter().map(|segment| fs::metadata(segment).expect("a file").len()).sum()
 }
 
 fn verified(folder: &Folder, run: &Path) -> Value {

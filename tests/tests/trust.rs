@@ -114,3 +114,48 @@ fn add_22_a_strategy_filter_filters() {
     let none = folder.run(&arguments).expect(4);
     assert!(none.stderr.contains("nobody") && none.stderr.contains("mm, of"), "{}", none.stderr);
 }
+
+#[test]
+fn crit_001_what_others_may_write_is_not_trusted() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some((folder, _)) = folder() else { return };
+    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    let run = ["run", "--duration", "1s", "--set", "feed.sim.speed=0"];
+    folder.run(&run).expect(0);
+    for name in ["strategies.lock", "strategies/mm.wasm", "strategies", "."] {
+        let path = folder.path(name);
+        let usual = std::fs::metadata(&path).expect("there").permissions();
+        let open = std::fs::Permissions::from_mode(usual.mode() | 0o002);
+        std::fs::set_permissions(&path, open).expect("changed");
+        let refused = folder.run(&run);
+        assert!(matches!(refused.code, Some(4 | 5)), "{name}: {:?}", refused.code);
+        assert!(refused.stderr.contains("may be written by everybody"), "{}", refused.stderr);
+        // The control: closed again, it runs.
+        std::fs::set_permissions(&path, usual).expect("changed");
+        folder.run(&run).expect(0);
+    }
+}
+
+#[test]
+fn x_exc_a_module_in_whose_calls_the_program_died_twice_does_not_run() {
+    let Some((folder, _)) = folder() else { return };
+    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    folder.run(&RUN).expect(0);
+    let hash = sha256(&folder);
+    // What a run leaves when it dies within a call of its one strategy.
+    let die = || folder.write(".state/sandpaper/died.running", format!("00000001\n{hash}\n"));
+    die();
+    let first = folder.run(&RUN).expect(0);
+    assert!(first.stderr.contains("the program died while it called"), "{}", first.stderr);
+    die();
+    let second = folder.run(&RUN).expect(4);
+    assert!(second.stderr.contains("does not run: the program died 2 times"), "{}", second.stderr);
+    folder.run(&RUN).expect(4);
+    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    folder.run(&RUN).expect(0);
+    // The control: between calls it is nobody's fault.
+    for _ in 0..3 {
+        folder.write(".state/sandpaper/died.running", format!("00000000\n{hash}\n"));
+        folder.run(&RUN).expect(0);
+    }
+}

@@ -1,9 +1,12 @@
 //! The dashboard's pages as files: what the content-security policy would refuse,
 //! and what no page may do with text that a strategy wrote.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
 
 use sandpaper_tests::repository::{files, longer_than, relative, root};
 
@@ -97,9 +100,81 @@ fn script(name: &str, arguments: &[&str]) {
     );
 }
 
+/// How a folder of vendored files differs from its lock: every file is listed with its
+/// hash, and every listed file is there.
+fn differences(folder: &Path) -> Vec<String> {
+    let lock = read(&folder.join("VENDOR.lock"));
+    let listed: BTreeMap<&str, &str> = lock
+        .lines()
+        .filter_map(|line| line.strip_prefix("file ")?.split_once("  "))
+        .map(|(hash, name)| (name, hash))
+        .collect();
+    let present = files(folder, "");
+    let names = present.iter().filter_map(|path| path.file_name()?.to_str());
+    let mut wrong: Vec<String> = names
+        .filter(|name| *name != "VENDOR.lock" && !listed.contains_key(name))
+        .map(|name| format!("{name} is not in the lock"))
+        .collect();
+    for (name, hash) in listed {
+        match fs::read(folder.join(name)) {
+            Ok(bytes) if hex(&Sha256::digest(&bytes)) == hash => {}
+            Ok(_) => wrong.push(format!("{name} has another hash")),
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    wrong
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[test]
 fn vendored_files_are_as_their_lock_says() {
+    let vendor = root().join("host/web/vendor");
+    assert_eq!(differences(&vendor), [""; 0]);
     script("vendor", &["--check"]);
+    // The control: a changed, an added and a lost file are found.
+    let copy = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| copy.path().join(name);
+    for path in files(&vendor, "") {
+        let name = path.file_name().expect("a name").to_str().expect("text");
+        fs::copy(&path, at(name)).expect("copied");
+    }
+    assert_eq!(differences(copy.path()), [""; 0]);
+    fs::write(at("ui.mjs"), read(&at("ui.mjs")) + " ").expect("written");
+    fs::write(at("more.mjs"), "").expect("written");
+    fs::remove_file(at("LICENSES.txt")).expect("removed");
+    let wrong = differences(copy.path()).join("\n");
+    for found in ["ui.mjs has another hash", "more.mjs is not in the lock", "LICENSES.txt: "] {
+        assert!(wrong.contains(found), "{found}: {wrong}");
+    }
+}
+
+#[test]
+fn every_vendored_package_has_its_license_and_the_notice_that_it_asks_for() {
+    let vendor = root().join("host/web/vendor");
+    let (lock, licenses) = (read(&vendor.join("VENDOR.lock")), read(&vendor.join("LICENSES.txt")));
+    let packages: Vec<(&str, &str)> = lock
+        .lines()
+        .filter_map(|line| line.strip_prefix("package ")?.split_once(' '))
+        .map(|(name, rest)| (name, rest.split(' ').next().unwrap_or_default()))
+        .filter(|(name, _)| *name != "esbuild")
+        .collect();
+    assert!(packages.len() > 4, "{packages:?}");
+    for (name, version) in packages {
+        assert!(licenses.contains(&format!("{name}@{version}")), "{name} {version}");
+    }
+    // The charts' license wants their name, their maker and a link where users see it.
+    let about = read(&root().join("host/web/app/pages/about.mjs"));
+    for notice in [
+        "TradingView Lightweight Charts™",
+        "TradingView, Inc.",
+        "https://www.tradingview.com/",
+        "vendor/LICENSES.txt",
+    ] {
+        assert!(about.contains(notice), "{notice}");
+    }
 }
 
 #[test]

@@ -40,3 +40,9 @@ test('lengths of time', () => {
 test('the tone of a number is that of its sign', () => {
   assert.deepEqual(['1', '-1', '0', null].map(f.tone), ['gain', 'loss', '', '']);
 });
+
+test('a count has its noun', () => {
+  assert.equal(f.counted(1, 'trade'), '1 trade');
+  assert.equal(f.counted('0', 'trade'), '0 trades');
+  assert.equal(f.counted(null, 'trade'), `${f.UNKNOWN} trades`);
+});

@@ -10,10 +10,10 @@ use crate::engine::{Engine, Output};
 use crate::feed::tape::{TapeHeader, TapeSummary, TapeWriter};
 use crate::input::InputBlock;
 
-use super::kraken::{KrakenSource, Plan};
 use super::live::SimulatedSource;
 use super::replay::Identity;
 use super::session::{Flow, Source, Watch};
+use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt};
 
 /// Writes every input of a run to a tape. The tape has its name when the run has
@@ -29,10 +29,7 @@ impl Recorder {
     /// A recorder of a run with this configuration.
     #[must_use]
     pub fn new(config: &Config, path: &Path) -> Self {
-        let venue = match config.feed.kind {
-            FeedKind::Sim => "sim",
-            FeedKind::Kraken => "kraken",
-        };
+        let venue = config.feed.kind.name();
         Self { path: path.to_owned(), venue, writer: None, summary: None }
     }
 
@@ -100,10 +97,12 @@ pub fn record(config: &Config, path: &Path, interrupt: &Interrupt) -> Result<Tap
                 let source = SimulatedSource::open(config, &plan.symbols)?;
                 follow(source, &plan.intervals, &mut recorder, interrupt).await
             }
-            FeedKind::Kraken => match KrakenSource::open(config, &plan, interrupt).await? {
-                Some(source) => follow(source, &plan.intervals, &mut recorder, interrupt).await,
-                None => Ok(()),
-            },
+            FeedKind::Live(venue) => {
+                match VenueSource::open(venue, config, &plan, interrupt).await? {
+                    Some(source) => follow(source, &plan.intervals, &mut recorder, interrupt).await,
+                    None => Ok(()),
+                }
+            }
         }
     });
     // A name that is still being looked up must not hold the end of the process.

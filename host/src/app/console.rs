@@ -332,7 +332,7 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         format!("{:.2}%", report.max_drawdown_pct),
         report.metrics.sharpe.map_or_else(|| "–".to_owned(), |sharpe| format!("{sharpe:.2}")),
         output::percent(report.metrics.buy_and_hold_pct),
-        output::money_short(statistics.fees),
+        known(statistics.known(statistics.fees), output::money_short),
         output::count(report.counters.rejected),
         output::count(report.usage.fuel.checked_div(report.counters.events).unwrap_or(0)),
         output::count(report.spreads.fuel_per_event.p99),

@@ -7,26 +7,33 @@
 //!
 //! 1. The last run of the folder is continued when it was cut short: by a crash, a
 //!    kill, or a disk that failed. One that ended in order is over.
-//! 2. It goes on with the same program, modules and settings. What decides nothing
+//! 2. It goes on with the same program, strategies and settings. What decides nothing
 //!    may change: where it is shown and logged, how long it runs, where modules lie.
-//!    Anything else is refused, and `--fresh` begins a new run.
+//!    Anything else is refused, and `--fresh` begins a new run. A strategy with a new
+//!    build is exchanged where the record ends, as it would be while the run goes on.
 //! 3. A simulated market goes on behind the last input. A venue's has moved on: every
 //!    symbol is stale until its data has come anew.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::domain::{InstrumentTable, Ts};
+use crate::domain::InstrumentTable;
 use crate::engine::{Engine, Output};
 use crate::feed::tape::CONTRACT;
-use crate::journal::{End, Inputs, Kind, Manifest, Outputs, PayloadError, Record, Scanner, decode};
-use crate::recorder::{Place, segments};
+use crate::journal::{
+    Inputs, Kind, Manifest, Outputs, PayloadError, Record, StrategyRecord, VerdictRecord, decode,
+};
+use crate::recorder::{Place, segment_name, segments};
 use crate::sandbox::RUNTIME_VERSION;
 
-use super::Failure;
+use super::recorded::{Modules, manifest, never_began, recorded_config, walk};
 use super::replay::Identity;
-use super::verify::{Replay, manifest, recorded_config};
+use super::retrace::Retrace;
+use super::strategies::Loaded;
+use super::strikes::Marks;
+use super::{Failure, setup};
 
 /// What to do where a run cannot be continued.
 pub const FRESH: &str = "begin a new run with --fresh; `sandpaper verify` tells of the old one";
@@ -44,8 +51,40 @@ pub struct CutRun {
     pub torn: Option<String>,
     /// by lane: decisions that the record tells of
     pub lengths: Vec<u64>,
+    /// verdicts of the wall clock in it
+    pub verdicts: Vec<VerdictRecord>,
+    /// how often it was continued before
+    pub restarts: u64,
+    /// market events that were taken
+    inputs: u64,
+}
+
+/// An engine that stands where a cut run ended.
+pub struct TakenUp {
+    /// the engine
+    pub engine: Engine,
+    /// who runs in each lane
+    pub identities: Vec<Identity>,
+    /// news that the record does not hold, so that nobody was told of them
+    pub untold: Vec<Output>,
+    /// builds that are to run now in the place of others
+    pub changed: Vec<Loaded>,
+    /// candle intervals that the run began with, in seconds
+    pub intervals: Vec<u32>,
     /// market events that were taken
     pub inputs: u64,
+    /// the strategies were stopped already: only the word of the end is missing
+    pub over: bool,
+}
+
+/// What this process would run, and how.
+pub struct Here<'a> {
+    /// the settings
+    pub config: &'a Config,
+    /// modules that were named by file
+    pub files: &'a [PathBuf],
+    /// what says in whose call the program died
+    pub marks: Option<&'a Arc<Marks>>,
 }
 
 impl CutRun {
@@ -58,7 +97,7 @@ impl CutRun {
         let mut runs = Vec::new();
         for entry in std::fs::read_dir(dir)? {
             let path = entry?.path();
-            if path.is_dir() && !segments(&path)?.is_empty() {
+            if path.is_dir() && !never_began(&segments(&path)?)? {
                 runs.push(path);
             }
         }
@@ -75,37 +114,22 @@ impl CutRun {
             let message = format!("the record in {}: {what}", path.display());
             Failure::new(Exit::DataDamaged, message).hint(FRESH)
         };
-        let (mut scanner, mut read, mut failed) = (Scanner::default(), Read::default(), None);
-        let (mut place, mut torn) = (None, None);
-        let paths = segments(path)?;
-        for (index, segment) in paths.iter().enumerate() {
-            let mut bytes = std::fs::read(segment)?;
-            let last = index + 1 == paths.len();
-            let end = scanner.segment(&bytes, last, |record| {
-                failed = read.take(&record).err().or(failed.take());
-            });
-            if let End::Torn(what) = end.map_err(|damage| damaged(damage.to_string()))? {
-                torn = Some(what.to_string());
-                bytes.truncate(what.offset);
-            }
-            if let Some(run) = scanner.run().filter(|_| !bytes.is_empty()) {
-                let (seq, chain, sealed) = (scanner.seq(), scanner.chain(), scanner.sealed());
-                place = Some(Place { run, segment: index as u64 + 1, bytes, sealed, seq, chain });
-            }
+        let (paths, mut read) = (segments(path)?, Read::default());
+        let walked =
+            walk(&paths, |record| read.take(record).map_err(|error| damaged(error.to_string())))?;
+        if let Some(damage) = walked.damage {
+            return Err(damaged(damage.to_string()));
         }
-        if let Some(error) = failed {
-            return Err(damaged(error.to_string()));
+        let Read { manifest, lengths, verdicts, restarts, inputs, ended, .. } = read;
+        let begun = manifest.zip(walked.place).filter(|_| !ended);
+        let Some((manifest, place)) = begun else { return Ok(None) };
+        // The next file is there before the word that it follows.
+        if place.sealed && !path.join(segment_name(place.segment + 1)).exists() {
+            return Err(damaged("its last segment is missing".into()));
         }
-        let Read { manifest, lengths, inputs, over, .. } = read;
-        let begun = manifest.zip(place).filter(|_| !over);
-        Ok(begun.map(|(manifest, place)| Self {
-            path: path.to_owned(),
-            manifest,
-            place,
-            torn,
-            lengths,
-            inputs,
-        }))
+        let torn = walked.torn.map(|what| what.to_string());
+        let path = path.to_owned();
+        Ok(Some(Self { path, manifest, place, torn, lengths, verdicts, restarts, inputs }))
     }
 
     /// Refuses settings that would decide otherwise, and another program.
@@ -122,68 +146,123 @@ impl CutRun {
         differs.map_or(Ok(()), |what| Err(self.refused(&format!("it ran with {what}"))))
     }
 
-    /// Checks that the same strategies and instruments are here, and gives the time at
-    /// which the run began.
-    ///
-    /// # Errors
-    /// What differs.
-    pub fn fits(
-        &self,
-        identities: &[Identity],
-        instruments: &InstrumentTable,
-    ) -> Result<Ts, Failure> {
-        let was = self.manifest.strategies.iter().map(|one| (&one.name, &one.sha256));
-        if !was.eq(identities.iter().map(|one| (&one.name, &one.sha256))) {
-            return Err(self.refused("it ran other modules"));
-        }
-        let traded = self.manifest.instruments.iter();
-        if !traded.eq(instruments.iter().map(|(_, instrument)| instrument)) {
-            return Err(self.refused("its market had other instruments or rules"));
-        }
-        Ok(self.manifest.start)
-    }
-
     fn refused(&self, why: &str) -> Failure {
         let run = &self.manifest.run;
         let message = format!("the run {run} was cut short and cannot be continued: {why}");
         Failure::new(Exit::Config, message).hint(FRESH)
     }
 
-    /// Takes all inputs of the record again with an engine that was started as its
-    /// manifest says. Gives it where the record ends, with the news that nobody was
-    /// told of.
+    /// Takes all inputs of the record again, with the modules that it names, and
+    /// compares every decision.
     ///
     /// # Errors
-    /// An engine that decides otherwise than the record tells.
-    pub fn replay(&self, engine: Engine) -> Result<(Engine, Vec<Output>), Failure> {
-        let mut replay = Replay::beside(self.manifest.clone(), engine, Vec::new());
-        let (mut scanner, mut first) = (Scanner::default(), true);
-        let paths = segments(&self.path)?;
-        for (index, path) in paths.iter().enumerate() {
-            let (bytes, mut records) = (std::fs::read(path)?, Vec::new());
-            let last = index + 1 == paths.len();
-            scanner
-                .segment(&bytes, last, |record| records.push(record))
-                .map_err(|damage| Failure::new(Exit::DataDamaged, damage.to_string()))?;
-            for record in records {
-                if !std::mem::take(&mut first) {
-                    replay.take(&record)?;
+    /// Other strategies or instruments than those that ran, a module that cannot be
+    /// had, and decisions that differ from the record's.
+    pub fn take_up(
+        &self,
+        here: &Here<'_>,
+        loaded: Vec<Loaded>,
+        instruments: &InstrumentTable,
+    ) -> Result<TakenUp, Failure> {
+        let traded = self.manifest.instruments.iter();
+        if !traded.eq(instruments.iter().map(|(_, instrument)| instrument)) {
+            return Err(self.refused("its market had other instruments or rules"));
+        }
+        let Here { config, files, marks } = here;
+        let modules = Modules::open(config, &self.path, &self.manifest, files)?;
+        let mut modules = modules.marked(marks.cloned());
+        let (began, wanted) = self.as_it_began(config, &mut modules, loaded)?;
+        let intervals = setup::candle_intervals(config, &began);
+        let symbols = setup::choose_symbols(config, &began, &config.run.default_symbols);
+        let (table, start) = (instruments.clone(), self.manifest.start);
+        let engine = setup::engine(config, "run", table, began, symbols, start)?;
+        let given = ((*config).clone(), modules);
+        let mut again = Retrace::beside(given, self.manifest.clone(), engine, &self.verdicts);
+        self.retrace(&mut again)?;
+        let mut changed = Vec::new();
+        for (wanted, runs) in wanted.into_iter().zip(&again.running) {
+            match wanted {
+                Wanted::Build(module) if !same(&Identity::of(&module), runs) => {
+                    changed.push(*module);
                 }
+                // The one that the run began with, and another had taken its place.
+                Wanted::AsItBegan(first) if !same(&Identity::from(&first), runs) => {
+                    changed.push(again.modules.load(config, &first)?);
+                }
+                _ => {}
             }
         }
-        if let Some(finding) = replay.findings.first() {
+        Ok(TakenUp {
+            identities: again.running.iter().map(Identity::from).collect(),
+            engine: again.engine,
+            untold: again.news,
+            changed,
+            intervals,
+            inputs: self.inputs,
+            over: again.stopped,
+        })
+    }
+
+    /// The modules that the run began with, in the order of its lanes, and what is
+    /// wanted now of each.
+    fn as_it_began(
+        &self,
+        config: &Config,
+        modules: &mut Modules,
+        mut loaded: Vec<Loaded>,
+    ) -> Result<(Vec<Loaded>, Vec<Wanted>), Failure> {
+        let (mut began, mut wanted) = (Vec::new(), Vec::new());
+        for record in &self.manifest.strategies {
+            let here = loaded.iter().position(|one| one.name == record.name);
+            let here = here.map(|index| loaded.remove(index));
+            let here = here.ok_or_else(|| {
+                self.refused(&format!("it ran '{}', which does not run here now", record.name))
+            })?;
+            if same(&Identity::of(&here), record) {
+                began.push(here);
+                wanted.push(Wanted::AsItBegan(record.clone()));
+            } else {
+                began.push(modules.load(config, record)?);
+                wanted.push(Wanted::Build(Box::new(here)));
+            }
+        }
+        match loaded.first() {
+            Some(new) => Err(self.refused(&format!("'{}' was no part of it", new.name))),
+            None => Ok((began, wanted)),
+        }
+    }
+
+    fn retrace(&self, again: &mut Retrace) -> Result<(), Failure> {
+        let mut first = true;
+        walk(&segments(&self.path)?, |record| {
+            if std::mem::take(&mut first) { Ok(()) } else { again.take(record) }
+        })?;
+        if let Some(finding) = again.findings.first() {
             let (record, what) = (finding.record, &finding.what);
-            let why = format!("taken again, record {record} is another: {what}");
+            let who = finding.strategy.as_deref().unwrap_or("the run");
+            let why = format!("taken again, record {record} is another: {who}: {what}");
             return Err(self.refused(&why));
         }
-        let (engine, untold) = replay.into_engine();
-        let (run, events) = (&self.manifest.run, engine.events());
+        let (run, events) = (&self.manifest.run, again.engine.events());
         tracing::info!("continued from {run}, behind {events} events");
         if let Some(torn) = &self.torn {
             tracing::warn!("cut off the end of the record, which was never written whole: {torn}");
         }
-        Ok((engine, untold))
+        Ok(())
     }
+}
+
+/// What is to run in a lane from now on.
+enum Wanted {
+    /// the module that the run began with
+    AsItBegan(StrategyRecord),
+    /// another build, or the same under other limits
+    Build(Box<Loaded>),
+}
+
+/// The same code under the same limits.
+fn same(one: &Identity, record: &StrategyRecord) -> bool {
+    (&one.sha256, &one.limits, one.wasi) == (&record.sha256, &record.limits, record.wasi)
 }
 
 /// What a walk through a record gathers.
@@ -191,10 +270,12 @@ impl CutRun {
 struct Read {
     manifest: Option<Manifest>,
     lengths: Vec<u64>,
+    verdicts: Vec<VerdictRecord>,
+    restarts: u64,
     inputs: u64,
     /// events of a block whose end has not come yet
     partial: u64,
-    over: bool,
+    ended: bool,
 }
 
 impl Read {
@@ -208,16 +289,19 @@ impl Read {
                 }
             }
             Kind::Outputs => {
-                self.over |= record.flags & Record::LAST != 0;
                 for head in decode::<Outputs>(&record.payload)?.chains {
                     let lane = usize::from(head.lane);
                     self.lengths.resize(self.lengths.len().max(lane + 1), 0);
                     self.lengths[lane] = head.records;
                 }
             }
-            Kind::Ended => self.over = true,
-            Kind::Restart => self.partial = 0,
-            Kind::Command | Kind::Sealed | Kind::Synced => {}
+            Kind::Verdict => self.verdicts.push(decode(&record.payload)?),
+            Kind::Restart => {
+                self.partial = 0;
+                self.restarts += 1;
+            }
+            Kind::Ended => self.ended = true,
+            Kind::Command | Kind::Swap | Kind::Sealed | Kind::Synced => {}
         }
         Ok(())
     }

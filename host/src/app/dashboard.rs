@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use crate::cli::Exit;
 use crate::config::{Config, dotted};
-use crate::dashboard::model::{Parameter, Setting};
+use crate::dashboard::hub::State;
+use crate::dashboard::model::{Parameter, Run, Setting};
 use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
 use crate::engine::{Engine, Output};
 use crate::feed::live::Health;
@@ -41,14 +42,15 @@ impl Dashboard {
         if !config.web.enabled {
             return Ok(None);
         }
-        // What is simulated is never shown as live, nor the other way round.
-        let mode = if config.feed.kind.name() == "sim" { "sim" } else { "live" };
+        let mode = super::result::mode(config);
         let wrong = |message: String| Failure::new(Exit::Config, message);
         let key = std::env::var(KEY_VARIABLE).ok().map(SecretString::from);
         let mut settings =
             Settings::of(&config.web, key).map_err(|error| wrong(error.to_string()))?;
         settings.shown = Arc::new(shown(config));
+        settings.runs = config.record.enabled.then(|| config.record.dir.clone().into());
         let hub = Arc::new(Hub::default());
+        hub.publish(starting(run, mode));
         let server = Server::start(Arc::clone(&hub), settings).map_err(|error| {
             let in_use = matches!(error, StartError::InUse(_));
             let failure = wrong(format!("the dashboard cannot be served: {error}"));
@@ -91,6 +93,19 @@ impl Dashboard {
     pub fn login_url(&self) -> Result<String, Failure> {
         Ok(self.server.app().login_url()?)
     }
+}
+
+/// What is shown until the engine has begun.
+fn starting(run: &str, mode: &str) -> State {
+    let run = Run {
+        run: run.to_owned(),
+        mode: mode.to_owned(),
+        paper: true,
+        state: "starting".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        ..Run::default()
+    };
+    State { run, ..State::default() }
 }
 
 fn text(value: &crate::strategy::Value) -> String {

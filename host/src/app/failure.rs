@@ -71,7 +71,9 @@ impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         let exit = match error {
             LockError::Io { .. } => Exit::Runtime,
-            LockError::Revoked { .. } | LockError::Unsigned { .. } => Exit::NotAllowed,
+            LockError::Revoked { .. } | LockError::Unsigned { .. } | LockError::Open { .. } => {
+                Exit::NotAllowed
+            }
             LockError::BadEntry { .. } => Exit::Usage,
             _ => Exit::DataDamaged,
         };

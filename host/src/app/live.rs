@@ -1,22 +1,25 @@
 //! A run on a market as it goes: the simulated one, or a venue's.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::Exit;
 use crate::config::{Config, FeedKind};
 use crate::domain::{InstrumentTable, Rate, Ts};
-use crate::engine::LaneReport;
+use crate::engine::{Engine, LaneReport};
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
-use super::cut_run::CutRun;
-use super::kraken::{KrakenSource, Plan};
+use super::cut_run::{CutRun, Here, TakenUp};
 use super::operator::Requests;
 use super::replay::{Identity, identities};
-use super::session::{Flow, Session, Source, Watch};
+use super::session::{Build, Flow, Session, Source, Watch};
 use super::setup::Symbols;
 use super::strategies::{self, Loaded, Selection};
+use super::strikes::{Marks, STRIKES_MAX, Strikes};
+use super::swap::SwapWatch;
 use super::trust::TrustWatch;
+use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt, setup};
 
 /// How often the simulator is asked for what has happened since.
@@ -47,27 +50,32 @@ pub fn run(
     requests: Requests,
     cut: Option<CutRun>,
 ) -> Result<Ran, Failure> {
-    let loaded = strategies::load(config, selection)?;
+    let strikes = Strikes::open(config)?;
+    for sha256 in strikes.collect()? {
+        tracing::error!("the program died while it called the module with SHA-256 {sha256}");
+    }
+    let loaded = without_strikes(strategies::load(config, selection)?, &strikes)?;
+    let marks = strikes.marks(&mark_name()?)?;
+    let loaded = marked(loaded, marks.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
     let wanted = setup::union(config, &symbols);
+    let here = Here { config, files: &selection.files, marks: marks.as_ref() };
+    let party = Party { here, interrupt, watchers, requests, cut };
     let ran = runtime.block_on(async {
         match config.feed.kind {
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
-                follow(config, loaded, symbols, source, interrupt, watchers, requests, cut).await
+                follow(party, loaded, symbols, source).await
             }
-            FeedKind::Kraken => {
+            FeedKind::Live(venue) => {
                 let plan = Plan {
                     symbols: wanted,
                     depths: setup::depths(&loaded, &symbols),
                     intervals: setup::candle_intervals(config, &loaded),
                 };
-                match KrakenSource::open(config, &plan, interrupt).await? {
-                    Some(source) => {
-                        follow(config, loaded, symbols, source, interrupt, watchers, requests, cut)
-                            .await
-                    }
+                match VenueSource::open(venue, config, &plan, interrupt).await? {
+                    Some(source) => follow(party, loaded, symbols, source).await,
                     None => Ok(Ran {
                         identities: identities(&loaded),
                         reports: Vec::new(),
@@ -83,53 +91,113 @@ pub fn run(
     ran
 }
 
-/// Starts the engine on a source and follows it to the end.
+/// Leaves out modules in whose calls the program has died too often.
+fn without_strikes(loaded: Vec<Loaded>, strikes: &Strikes) -> Result<Vec<Loaded>, Failure> {
+    let (run, struck): (Vec<_>, Vec<_>) =
+        loaded.into_iter().partition(|one| strikes.of(&one.sha256) < STRIKES_MAX);
+    for one in &struck {
+        let Loaded { name, sha256, .. } = one;
+        tracing::error!(
+            "'{name}' does not run: the program died {STRIKES_MAX} times while it called it; to try again: sandpaper allow sha256:{sha256} --name {name}"
+        );
+    }
+    match (run.is_empty(), struck.first()) {
+        (true, Some(one)) => {
+            let message = format!("'{}' does not run, and there is no other", one.name);
+            Err(Failure::new(Exit::NotAllowed, message))
+        }
+        _ => Ok(run),
+    }
+}
+
+/// The same modules, marked while they are called.
+fn marked(loaded: Vec<Loaded>, marks: Option<&Arc<Marks>>) -> Result<Vec<Loaded>, Failure> {
+    let Some(marks) = marks else { return Ok(loaded) };
+    loaded.into_iter().map(|one| one.marked(marks)).collect()
+}
+
+/// A name that no other process has.
+fn mark_name() -> Result<String, Failure> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(Exit::Runtime, format!("no random numbers: {error}")))?;
+    Ok(format!("{:016x}", u64::from_le_bytes(random)))
+}
+
+/// Who takes part in a run beside its market and its strategies.
+struct Party<'a, 'w> {
+    here: Here<'a>,
+    interrupt: &'a Interrupt,
+    watchers: Vec<&'w mut dyn Watch>,
+    requests: Requests,
+    cut: Option<CutRun>,
+}
+
+/// Starts the engine on a source, or takes a run up that was cut short, and follows
+/// it to the end.
 async fn follow(
-    config: &Config,
+    party: Party<'_, '_>,
     loaded: Vec<Loaded>,
     symbols: Symbols,
     mut source: impl Source,
-    interrupt: &Interrupt,
-    watchers: Vec<&mut dyn Watch>,
-    requests: Requests,
-    cut: Option<CutRun>,
 ) -> Result<Ran, Failure> {
-    let intervals = setup::candle_intervals(config, &loaded);
-    let identities = identities(&loaded);
-    let (instruments, start) = (source.instruments().clone(), source.start());
-    let from = match &cut {
-        Some(cut) => cut.fits(&identities, &instruments)?,
-        None => start,
-    };
-    let mut engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, from)?;
-    let mut untold = Vec::new();
-    if let Some(cut) = &cut {
-        (engine, untold) = cut.replay(engine)?;
+    let Party { here, interrupt, mut watchers, requests, cut } = party;
+    let Here { config, files, marks } = here;
+    for watcher in &mut watchers {
+        watcher.modules(&loaded)?;
     }
+    let (instruments, start) = (source.instruments().clone(), source.start());
+    let begun = match &cut {
+        Some(cut) => cut.take_up(&here, loaded, &instruments)?,
+        None => TakenUp {
+            identities: identities(&loaded),
+            intervals: setup::candle_intervals(config, &loaded),
+            engine: setup::engine(config, "run", instruments, loaded, symbols, start)?,
+            untold: Vec::new(),
+            changed: Vec::new(),
+            inputs: 0,
+            over: false,
+        },
+    };
     let trust = TrustWatch::new(
         strategies::lock_source(config)?,
         strategies::read_lock(config)?,
-        &identities,
+        &begun.identities,
     );
+    let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
+    let TakenUp { engine, identities, untold, changed, intervals, inputs, over } = begun;
     let mut session =
         Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
     session.feed(&source)?;
-    let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
-    source.warm_up(&intervals, &mut warm_up);
-    match cut.map_or(0, |cut| cut.inputs) {
-        0 => session.step(&warm_up)?,
-        taken => {
-            session.catch_up(untold)?;
-            let taken = taken.saturating_sub(warm_up.len() as u64);
-            let mut block = InputBlock::new(&instruments, session.engine.next_seq());
-            source.go_on(taken, &mut block)?;
-            session.step(&block)?;
-        }
+    if over {
+        tracing::warn!("the run had come to its end and was cut short there: it ends now");
+        return ran(session.end()?, &identities, start);
     }
+    let mut block = InputBlock::new(source.instruments(), session.engine.next_seq());
+    source.warm_up(&intervals, &mut block);
+    if session.engine.events() > 0 {
+        session.catch_up(untold)?;
+        let taken = inputs.saturating_sub(block.len() as u64);
+        block = InputBlock::new(source.instruments(), session.engine.next_seq());
+        source.go_on(taken, &mut block)?;
+    }
+    if !block.is_empty() {
+        session.step(&block)?;
+    }
+    let build = |module: Loaded| {
+        let parameters = setup::parameters(config, &module.name);
+        Build { module, parameters }
+    };
+    session.take_over(changed.into_iter().map(build).collect())?;
     session.follow(&mut source, interrupt).await?;
-    let engine = session.finish()?;
+    let identities = session.identities().to_vec();
+    ran(session.finish()?, &identities, start)
+}
+
+fn ran(engine: Engine, identities: &[Identity], start: Ts) -> Result<Ran, Failure> {
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
-    Ok(Ran { identities, reports: engine.reports(), events: engine.events(), span })
+    let (reports, events) = (engine.reports(), engine.events());
+    Ok(Ran { identities: identities.to_vec(), reports, events, span })
 }
 
 /// The simulated market at the pace of the wall clock.

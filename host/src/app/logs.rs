@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use crate::cli::Exit;
 use crate::config::LogFilesConfig;
 use crate::domain::{Fill, Money, Qty, SymbolId, Ts};
 use crate::engine::{Engine, LaneOutput, LaneRef, LaneReport, LaneState, Output};
+use crate::feed::live::{Health, HealthNews};
 use crate::feed::tape::CONTRACT;
 use crate::logs::{Flush, Limits, Logs, StreamName};
 use crate::portfolio::RoundTrip;
+use crate::venue::NewsLevel;
 
 use super::Failure;
 use super::replay::Identity;
@@ -36,6 +39,9 @@ pub struct RunLogs {
     next: u64,
     identities: Vec<Identity>,
     flushed: Instant,
+    feed: Option<watch::Receiver<Health>>,
+    /// number of the last news of the feed that is written
+    feed_seen: u64,
 }
 
 /// One line: what all have first, then its own.
@@ -82,6 +88,8 @@ impl RunLogs {
             next: 1,
             identities: Vec::new(),
             flushed: Instant::now(),
+            feed: None,
+            feed_seen: 0,
         })
     }
 
@@ -128,6 +136,31 @@ impl RunLogs {
     }
 
     /// What every record of a strategy says of it.
+    /// Writes what the feed tells since the last time: outages, gaps, books that
+    /// could not be trusted, frames that could not be read.
+    fn feed_news(&mut self) -> Result<(), Failure> {
+        let Some(feed) = &self.feed else { return Ok(()) };
+        let news: Vec<HealthNews> = feed.borrow().news_after(self.feed_seen).cloned().collect();
+        for one in news {
+            let lost = one.number - self.feed_seen - 1;
+            self.feed_seen = one.number;
+            if lost > 0 {
+                let text = format!("{lost} records of the feed were not taken in time");
+                let fields = object(json!({ "text": text }));
+                self.write(&StreamName::System, one.at, ("feed", "warn"), fields)?;
+            }
+            let level = match one.level {
+                NewsLevel::Debug => "debug",
+                NewsLevel::Info => "info",
+                NewsLevel::Warn => "warn",
+                NewsLevel::Error => "error",
+            };
+            let fields = object(json!({ "symbol": one.symbol, "text": one.text }));
+            self.write(&StreamName::System, one.at, ("feed", level), fields)?;
+        }
+        Ok(())
+    }
+
     fn identity(&self, number: u16, lane: &LaneRef<'_>) -> Map<String, Value> {
         let mut fields = object(json!({
             "strategy": lane.name,
@@ -152,6 +185,12 @@ impl RunLogs {
         let lane = engine.lane(one.lane);
         let stream = StreamName::Strategy(lane.name.to_owned());
         let mut fields = self.identity(one.lane, &lane);
+        if let LaneOutput::Swapped { to, refused: None, .. } = &one.body
+            && let Some(identity) = self.identities.get_mut(usize::from(one.lane))
+        {
+            identity.sha256.clone_from(to);
+            fields = self.identity(one.lane, &lane);
+        }
         let (kind, level, own) = describe(&lane, &one.body);
         fields.extend(own);
         if let (Some(state), LaneOutput::Fill { .. }) = (state, &one.body) {
@@ -164,7 +203,8 @@ impl RunLogs {
             self.write(&stream, one.ts, ("round-trip", "info"), fields)?;
         }
         // It writes no more, so its file is closed; a last line opens it again.
-        if let (LaneOutput::Fault(_), Some(logs)) = (&one.body, &mut self.logs) {
+        let over = matches!(one.body, LaneOutput::Fault(_) | LaneOutput::Halted { .. });
+        if let (true, Some(logs)) = (over, &mut self.logs) {
             logs.close(&stream).map_err(|error| failure(&error))?;
         }
         Ok(())
@@ -188,8 +228,14 @@ impl Watch for RunLogs {
         self.system(engine, "run-started", object(fields))
     }
 
+    fn feed(&mut self, health: watch::Receiver<Health>) -> Result<(), Failure> {
+        self.feed = Some(health);
+        Ok(())
+    }
+
     #[allow(clippy::disallowed_methods, reason = "when to flush is no result")]
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
+        self.feed_news()?;
         // The state is costly to describe, and only fills say which it was.
         let filled = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
         let state = filled.then(|| State::of(engine));
@@ -206,6 +252,7 @@ impl Watch for RunLogs {
     }
 
     fn finished(&mut self, engine: &Engine) -> Result<(), Failure> {
+        self.feed_news()?;
         for report in engine.reports() {
             let fault = match &report.state {
                 LaneState::Quarantined(fault) => Some(fault.to_string()),
@@ -217,7 +264,7 @@ impl Watch for RunLogs {
                 "fills": report.statistics.fill_count,
                 "trades": report.statistics.closed,
                 "equity": report.equity.map(|e| e.to_string()),
-                "fees": report.statistics.fees.to_string(),
+                "fees": report.statistics.known(report.statistics.fees).map(|fees| fees.to_string()),
                 "chain": report.chain,
                 "fault": fault,
             });

@@ -1,5 +1,6 @@
 //! The composition root: configuration, modules and market data become a run.
 
+pub mod accounting;
 pub mod capture;
 pub mod console;
 pub mod cut_run;
@@ -7,18 +8,24 @@ pub mod dashboard;
 mod failure;
 pub mod given;
 pub mod interrupt;
-pub mod kraken;
 pub mod latency;
 pub mod live;
 pub mod logs;
+pub mod modules;
 pub mod notify;
 pub mod operator;
 pub mod record;
+mod recorded;
 pub mod replay;
+pub mod result;
+pub mod retrace;
 pub mod session;
 pub mod setup;
 pub mod strategies;
+pub mod strikes;
+pub mod swap;
 pub mod trust;
+pub mod venue;
 pub mod verify;
 
 pub use failure::Failure;

@@ -11,21 +11,22 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::Ts;
-use crate::engine::{Command, Engine, LaneOutput, Output};
+use crate::engine::{Command, Engine, LaneOutput, Output, Verdict};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    Restarted, StrategyRecord, encode,
+    Restarted, SwapRecord, VerdictRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::Failure;
 use super::cut_run::CutRun;
+use super::modules::Kept;
 use super::replay::Identity;
 use super::session::Watch;
-use super::strategies::Selection;
+use super::strategies::{Loaded, Selection};
 
 /// The longest that inputs without a fill wait for the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ pub struct RunRecord {
     /// the run was cut short before, with what was cut off its record
     goes_on: Option<Option<String>>,
     lengths: Vec<u64>,
+    /// verdicts of the wall clock that are in the record, by lane
+    verdicts: Vec<usize>,
     /// the engine has been given inputs since its last news
     stepping: bool,
     /// somebody waits to hear that a command was taken
@@ -95,6 +98,7 @@ impl RunRecord {
             manifest,
             goes_on: None,
             lengths: Vec::new(),
+            verdicts: Vec::new(),
             stepping: false,
             commanded: false,
             synced: Instant::now(),
@@ -104,10 +108,15 @@ impl RunRecord {
 
     #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
     fn resume(lock: Lock, cut: &CutRun) -> Result<Self, Failure> {
-        let length = cut.place.bytes.len() as u64;
-        let recorder = Folder::reopen(&cut.path, cut.place.segment, length)
+        let recorder = Folder::reopen(&cut.path, &cut.place)
             .and_then(|folder| Recorder::resume(folder, &cut.place))
             .map_err(|error| unwritable(&cut.path, &error))?;
+        let mut verdicts = vec![0; cut.manifest.strategies.len()];
+        for verdict in &cut.verdicts {
+            if let Some(count) = verdicts.get_mut(usize::from(verdict.lane)) {
+                *count += 1;
+            }
+        }
         Ok(Self {
             recorder,
             _lock: lock,
@@ -115,6 +124,7 @@ impl RunRecord {
             manifest: cut.manifest.clone(),
             goes_on: Some(cut.torn.clone()),
             lengths: cut.lengths.clone(),
+            verdicts,
             // The last inputs may have brought what nobody was told of.
             stepping: true,
             commanded: false,
@@ -169,7 +179,32 @@ impl RunRecord {
     }
 }
 
+impl RunRecord {
+    /// Keeps new verdicts of the wall clock; true when there were any.
+    fn judged(&mut self, engine: &Engine) -> Result<bool, Failure> {
+        let mut judged = false;
+        self.verdicts.resize(engine.chains().count(), 0);
+        for lane in 0..self.verdicts.len() {
+            let number = u16::try_from(lane).unwrap_or(u16::MAX);
+            let all = engine.verdicts(number);
+            for verdict in &all[self.verdicts[lane].min(all.len())..] {
+                let Verdict { events, updates, faults, stopping } = *verdict;
+                let record = VerdictRecord { lane: number, events, updates, faults, stopping };
+                self.append(Kind::Verdict, 0, engine.now().0, &record)?;
+                judged = true;
+            }
+            self.verdicts[lane] = all.len();
+        }
+        Ok(judged)
+    }
+}
+
 impl Watch for RunRecord {
+    fn modules(&mut self, modules: &[Loaded]) -> Result<(), Failure> {
+        let kept = Kept::of_run(&self.path);
+        modules.iter().try_for_each(|module| kept.keep(module.approved.candidate()))
+    }
+
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
         if let Some(cut) = self.goes_on.take() {
             let (host, events) = (env!("CARGO_PKG_VERSION").into(), engine.events());
@@ -179,12 +214,8 @@ impl Watch for RunRecord {
         let mut manifest = self.manifest.clone();
         manifest.start = engine.now();
         manifest.instruments = engine.instruments().iter().map(|(_, i)| i.clone()).collect();
-        let strategy = |(lane, identity): (u16, &Identity)| StrategyRecord {
-            name: identity.name.clone(),
-            version: engine.lane(lane).version.to_owned(),
-            sha256: identity.sha256.clone(),
-            unsigned: identity.unsigned,
-        };
+        let strategy =
+            |(lane, identity): (u16, &Identity)| identity.record(engine.lane(lane).version);
         manifest.strategies = (0..).zip(identities).map(strategy).collect();
         self.append(Kind::Manifest, 0, engine.now().0, &manifest)?;
         self.sync()?;
@@ -203,6 +234,14 @@ impl Watch for RunRecord {
         Ok(())
     }
 
+    /// The module's bytes and the swap are on the disk before it takes place.
+    fn swap(&mut self, swap: &SwapRecord, module: &Loaded) -> Result<(), Failure> {
+        self.stepping = true;
+        Kept::of_run(&self.path).keep(module.approved.candidate())?;
+        self.append(Kind::Swap, 0, swap.ts.0, swap)?;
+        self.sync()
+    }
+
     fn command(&mut self, seq: u64, ts: Ts, command: &Command) -> Result<(), Failure> {
         (self.stepping, self.commanded) = (true, true);
         self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command })
@@ -211,12 +250,15 @@ impl Watch for RunRecord {
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
         let flags = if self.stepping { 0 } else { Record::LAST };
         self.stepping = false;
+        // A verdict comes before what it brought: a replay that finds the one has to
+        // know of the other.
+        let judged = self.judged(engine)?;
         let outputs =
             Outputs { decisions: decisions(news), chains: grown(engine, &mut self.lengths) };
         if outputs != Outputs::default() {
             self.append(Kind::Outputs, flags, engine.now().0, &outputs)?;
         }
-        let fills = news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
+        let fills = judged || news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
         let must = fills || std::mem::take(&mut self.commanded);
         if must || self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;

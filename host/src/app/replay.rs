@@ -10,8 +10,10 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::engine::{Engine, LaneReport};
 use crate::feed::tape::Tape;
+use crate::journal::StrategyRecord;
+use crate::lockfile::Wasi;
 
-use super::strategies::{self, Selection};
+use super::strategies::{self, Loaded, Selection};
 use super::{Failure, setup};
 
 /// How many blocks the reading thread may be ahead: enough to hide a slow
@@ -19,7 +21,7 @@ use super::{Failure, setup};
 const BLOCKS_AHEAD: usize = 4;
 
 /// A strategy's identity, kept beside its lane.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// the operator's name for it
     pub name: String,
@@ -27,6 +29,51 @@ pub struct Identity {
     pub sha256: String,
     /// true when the lock file was bypassed
     pub unsigned: bool,
+    /// limits of its own, as JSON; empty when there are none
+    pub limits: String,
+    /// true when it was granted the deterministic WASI
+    pub wasi: bool,
+}
+
+impl Identity {
+    /// A module's identity.
+    #[must_use]
+    pub fn of(module: &Loaded) -> Self {
+        let limits = module.approved.limits();
+        let text = serde_json::to_string(&limits).unwrap_or_default();
+        Self {
+            name: module.name.clone(),
+            sha256: module.sha256.clone(),
+            unsigned: module.unsigned,
+            limits: if limits.is_empty() { String::new() } else { text },
+            wasi: module.approved.wasi() == Wasi::Deterministic,
+        }
+    }
+
+    /// What the record keeps of it, with its own word on its version.
+    #[must_use]
+    pub fn record(&self, version: &str) -> StrategyRecord {
+        StrategyRecord {
+            name: self.name.clone(),
+            version: version.to_owned(),
+            sha256: self.sha256.clone(),
+            unsigned: self.unsigned,
+            limits: self.limits.clone(),
+            wasi: self.wasi,
+        }
+    }
+}
+
+impl From<&StrategyRecord> for Identity {
+    fn from(record: &StrategyRecord) -> Self {
+        Self {
+            name: record.name.clone(),
+            sha256: record.sha256.clone(),
+            unsigned: record.unsigned,
+            limits: record.limits.clone(),
+            wasi: record.wasi,
+        }
+    }
 }
 
 /// What a replay gave.
@@ -104,13 +151,8 @@ pub fn replay(
 
 /// Who the loaded modules are, in order.
 #[must_use]
-pub fn identities(loaded: &[strategies::Loaded]) -> Vec<Identity> {
-    let identity = |one: &strategies::Loaded| Identity {
-        name: one.name.clone(),
-        sha256: one.sha256.clone(),
-        unsigned: one.unsigned,
-    };
-    loaded.iter().map(identity).collect()
+pub fn identities(loaded: &[Loaded]) -> Vec<Identity> {
+    loaded.iter().map(Identity::of).collect()
 }
 
 /// Opens all tapes; they must tell of the same instruments and follow each

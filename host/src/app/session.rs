@@ -11,12 +11,15 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Command, CommandAction, Engine, Output};
+use crate::engine::{Command, CommandAction, Engine, LaneOutput, Output, Replacement};
 use crate::feed::live::Health;
 use crate::input::{InputBlock, TradingStatus};
+use crate::journal::SwapRecord;
+use crate::strategy::Value;
 
 use super::operator::{Request, Requests};
 use super::replay::Identity;
+use super::strategies::Loaded;
 use super::{Failure, Interrupt};
 
 /// How often the watchers are asked while nothing happens.
@@ -73,6 +76,14 @@ pub trait Source {
 
 /// What a run tells of itself as it goes. An error ends the run.
 pub trait Watch {
+    /// These modules will run. Called once, first of all.
+    ///
+    /// # Errors
+    /// Whatever keeps it from watching.
+    fn modules(&mut self, _modules: &[Loaded]) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// The engine is started.
     ///
     /// # Errors
@@ -95,6 +106,14 @@ pub trait Watch {
     /// # Errors
     /// As above.
     fn inputs(&mut self, _block: &InputBlock) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// A module is about to take another one's place.
+    ///
+    /// # Errors
+    /// As above.
+    fn swap(&mut self, _swap: &SwapRecord, _module: &Loaded) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -128,6 +147,42 @@ pub trait Warden {
     /// Those that may run no longer at this wall time, by name, with the reason.
     /// Asked before every block; it decides itself how often it looks.
     fn look(&mut self, now: Timestamp) -> Vec<(String, String)>;
+
+    /// New builds that are allowed in the place of what runs under their names, ready
+    /// to run. Asked before every block, and never waits.
+    fn builds(&mut self) -> Vec<Build> {
+        Vec::new()
+    }
+
+    /// A new build now runs under this name, or could not take over.
+    fn exchanged(&mut self, _name: &str, _sha256: &str, _done: bool) {}
+}
+
+/// A new build of a strategy, ready to run.
+pub struct Build {
+    /// its code
+    pub module: Loaded,
+    /// what the configuration says of its parameters
+    pub parameters: Vec<(String, Value)>,
+}
+
+/// A module that takes the place of the one with hash `from`.
+#[must_use]
+pub fn replacement(module: Loaded, from: String, parameters: Vec<(String, Value)>) -> Replacement {
+    Replacement {
+        strategy: module.guest,
+        descriptor: module.descriptor,
+        parameters,
+        from,
+        to: module.sha256,
+    }
+}
+
+/// True when the news tell that a new build runs.
+#[must_use]
+pub fn took_over(news: &[Output]) -> bool {
+    let done = |one: &Output| matches!(&one.body, LaneOutput::Swapped { refused: None, .. });
+    news.iter().any(done)
 }
 
 /// What a session turns to next.
@@ -153,6 +208,7 @@ async fn asked(requests: &mut Option<Requests>) -> Request {
 pub struct Session<'a> {
     /// the engine
     pub engine: Engine,
+    identities: Vec<Identity>,
     watchers: Vec<&'a mut dyn Watch>,
     warden: Option<Box<dyn Warden>>,
     requests: Option<Requests>,
@@ -169,7 +225,14 @@ impl<'a> Session<'a> {
         identities: &[Identity],
         watchers: Vec<&'a mut dyn Watch>,
     ) -> Result<Self, Failure> {
-        let mut session = Self { engine, watchers, warden: None, requests: None, news: Vec::new() };
+        let mut session = Self {
+            engine,
+            identities: identities.to_vec(),
+            watchers,
+            warden: None,
+            requests: None,
+            news: Vec::new(),
+        };
         for watcher in &mut session.watchers {
             watcher.started(&session.engine, identities)?;
         }
@@ -188,11 +251,59 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Lets `warden` end strategies between blocks.
+    /// Lets `warden` end and exchange strategies between blocks.
     #[must_use]
     pub fn guarded(mut self, warden: Box<dyn Warden>) -> Self {
         self.warden = Some(warden);
         self
+    }
+
+    /// Who runs, as of now.
+    #[must_use]
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities
+    }
+
+    /// Exchanges what has a new build.
+    fn exchange(&mut self) -> Result<(), Failure> {
+        let builds = self.warden.as_mut().map(|warden| warden.builds()).unwrap_or_default();
+        builds.into_iter().try_for_each(|build| self.put_in(build))
+    }
+
+    /// Puts these modules in the place of those that run under their names.
+    ///
+    /// # Errors
+    /// A broken invariant, or a watcher that cannot go on.
+    pub fn take_over(&mut self, builds: Vec<Build>) -> Result<(), Failure> {
+        builds.into_iter().try_for_each(|build| self.put_in(build))
+    }
+
+    /// The record has it first: both hashes, and the bytes.
+    fn put_in(&mut self, Build { module, parameters }: Build) -> Result<(), Failure> {
+        let lane = self.identities.iter().position(|known| known.name == module.name);
+        let Some(lane) = lane else { return Ok(()) };
+        let from = self.identities[lane].sha256.clone();
+        let swap = SwapRecord {
+            lane: u16::try_from(lane).unwrap_or(u16::MAX),
+            ts: self.engine.now(),
+            from: from.clone(),
+            to: Identity::of(&module).record(&module.descriptor.version),
+        };
+        for watcher in &mut self.watchers {
+            watcher.swap(&swap, &module)?;
+        }
+        let (name, to) = (module.name.clone(), module.sha256.clone());
+        let identity = Identity::of(&module);
+        self.engine.swap(swap.ts, swap.lane, replacement(module, from, parameters))?;
+        self.publish()?;
+        let done = took_over(&self.news);
+        if done {
+            self.identities[lane] = identity;
+        }
+        if let Some(warden) = &mut self.warden {
+            warden.exchanged(&name, &to, done);
+        }
+        Ok(())
     }
 
     /// Takes commands from `requests`, between blocks.
@@ -256,6 +367,7 @@ impl<'a> Session<'a> {
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.engine.is_running() && !interrupt.is_asked() {
             self.enforce()?;
+            self.exchange()?;
             self.take_waiting()?;
             block.reset(self.engine.next_seq());
             let turn = tokio::select! {
@@ -327,6 +439,14 @@ impl<'a> Session<'a> {
     pub fn finish(mut self) -> Result<Engine, Failure> {
         self.engine.finish()?;
         self.publish()?;
+        self.end()
+    }
+
+    /// Ends a run whose strategies were stopped before, and gives back the engine.
+    ///
+    /// # Errors
+    /// A watcher that cannot go on.
+    pub fn end(mut self) -> Result<Engine, Failure> {
         for watcher in &mut self.watchers {
             watcher.finished(&self.engine)?;
         }

@@ -140,7 +140,7 @@ pub fn engine(
         builder.add(LaneSpec {
             parameters: parameters(config, &one.name),
             name: one.name,
-            strategy: Box::new(one.guest),
+            strategy: one.guest,
             descriptor: one.descriptor,
             symbols,
             account,

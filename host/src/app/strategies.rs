@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use crate::cli::Exit;
 use crate::config::{Config, StrategiesConfig};
 use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder, Verdict};
-use crate::sandbox::{Guest, LoadError, Module};
-use crate::strategy::{Descriptor, Strategy as _};
+use crate::sandbox::{LoadError, Module};
+use crate::strategy::{Descriptor, Strategy};
 
 use super::Failure;
 use super::given::{self, Runtimes};
+use super::strikes::Marks;
 
 /// A module that will run.
 pub struct Loaded {
@@ -26,9 +27,21 @@ pub struct Loaded {
     /// the file
     pub path: PathBuf,
     /// its instance
-    pub guest: Guest,
+    pub guest: Box<dyn Strategy>,
     /// what it says of itself
     pub descriptor: Descriptor,
+    /// its bytes, and what they were granted
+    pub approved: Approved,
+}
+
+impl Loaded {
+    /// The same module, marked while it is called.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn marked(self, marks: &Arc<Marks>) -> Result<Self, Failure> {
+        Ok(Self { guest: marks.on(self.guest, &self.sha256)?, ..self })
+    }
 }
 
 /// What the command line asks for beside the configuration.
@@ -224,7 +237,8 @@ pub fn compile(
     let sha256 = module.sha256().to_string();
     tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
     let unsigned = approved.is_unsigned();
-    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor })
+    let guest = Box::new(guest);
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved })
 }
 
 /// Adds a module; a name that is taken gets a number, which only files named

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::lockfile::{Lock, LockSource, Sha256, Verdict};
 
 use super::replay::Identity;
-use super::session::Warden;
+use super::session::{Build, Warden};
+use super::swap::SwapWatch;
 
 /// How often the lock file is looked at.
 const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(1);
@@ -19,6 +20,9 @@ pub struct TrustWatch {
     watched: Vec<Watched>,
     stamp: Option<Stamp>,
     next_look: Timestamp,
+    /// it has just been looked at, and what it says was not acted upon yet
+    looked: bool,
+    swaps: Option<SwapWatch>,
 }
 
 struct Watched {
@@ -39,7 +43,14 @@ impl TrustWatch {
             Some(Watched { name: one.name.clone(), sha256, unsigned: one.unsigned })
         };
         let watched = identities.iter().filter_map(watched).collect();
-        Self { source, lock, watched, stamp: None, next_look: Timestamp::MIN }
+        let (stamp, next_look, looked, swaps) = (None, Timestamp::MIN, false, None);
+        Self { source, lock, watched, stamp, next_look, looked, swaps }
+    }
+
+    /// Looks for new builds too.
+    #[must_use]
+    pub fn with_builds(self, swaps: SwapWatch) -> Self {
+        Self { swaps: Some(swaps), ..self }
     }
 
     fn stamp(&self) -> Option<Stamp> {
@@ -70,6 +81,7 @@ impl Warden for TrustWatch {
         }
         self.next_look = now.checked_add(LOOK_EVERY).unwrap_or(Timestamp::MAX);
         self.refresh();
+        self.looked = true;
         let lock = &self.lock;
         let mut ended = Vec::new();
         self.watched.retain(|one| {
@@ -83,6 +95,26 @@ impl Warden for TrustWatch {
             false
         });
         ended
+    }
+
+    fn builds(&mut self) -> Vec<Build> {
+        let Some(swaps) = &mut self.swaps else { return Vec::new() };
+        if !std::mem::take(&mut self.looked) {
+            return Vec::new();
+        }
+        let allowed = self.watched.iter().filter(|one| !one.unsigned);
+        swaps.poll(&self.lock, allowed.map(|one| (one.name.as_str(), one.sha256)))
+    }
+
+    fn exchanged(&mut self, name: &str, sha256: &str, done: bool) {
+        let Ok(sha256) = sha256.parse() else { return };
+        if !done {
+            // It is not tried again and again.
+            return self.swaps.iter_mut().for_each(|swaps| swaps.refuse(sha256));
+        }
+        for one in self.watched.iter_mut().filter(|one| one.name == name) {
+            one.sha256 = sha256;
+        }
     }
 }
 
@@ -112,7 +144,8 @@ mod tests {
     }
 
     fn identity(name: &str, byte: u8, unsigned: bool) -> Identity {
-        Identity { name: name.into(), sha256: Sha256::from([byte; 32]).to_string(), unsigned }
+        let sha256 = Sha256::from([byte; 32]).to_string();
+        Identity { name: name.into(), sha256, unsigned, ..Identity::default() }
     }
 
     #[test]

@@ -36,7 +36,7 @@ Exit codes:
 /// Paper trading for strategies that nobody has to trust
 ///
 /// A strategy is a .wasm module. It can compute and ask, and can reach nothing
-/// else. Allow its hash, run it on a simulated or recorded market, and see what
+/// else. Allow its hash, run it on a live, recorded or simulated market, and see what
 /// it did.
 #[derive(Debug, Parser)]
 #[command(name = "sandpaper", version, max_term_width = 100, after_long_help = EXIT_HELP)]
@@ -132,7 +132,7 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
-    List,
+    List(ListArgs),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -232,7 +232,7 @@ pub struct RunArgs {
 /// Where prices come from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FeedArgs {
-    /// Use this market: sim or kraken
+    /// Use this market: sim, or a venue such as kraken
     #[arg(long, value_name = "KIND")]
     pub feed: Option<String>,
     /// Find the venue at this address, such as ws://127.0.0.1:9000
@@ -305,6 +305,14 @@ pub struct ImportArgs {
     /// Keep this many levels of each book snapshot; all when left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub depth: Option<u32>,
+}
+
+/// What `list` takes.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Show every second what the strategies of the run beside use
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// What `check` takes.

@@ -5,9 +5,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::app::Failure;
+use crate::app::accounting::{UsageNow, Used};
 use crate::app::strategies::read_lock;
-use crate::cli::Exit;
+use crate::app::{Failure, Interrupt};
+use crate::cli::{Exit, ListArgs};
 use crate::lockfile::{self, Verdict, Wasi};
 use crate::output::{self, Align, Table};
 
@@ -27,7 +28,10 @@ struct Row {
     wasi: Wasi,
 }
 
-pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
+pub(super) fn list(context: &Context, args: &ListArgs) -> Result<Exit, Failure> {
+    if args.watch {
+        return watch(context);
+    }
     let config = &context.config;
     let lock = read_lock(config)?;
     let now = Timestamp::now();
@@ -130,4 +134,87 @@ fn show(context: &Context, rows: &[Row], warnings: &[String]) -> Result<(), Fail
     }
     output.print_table(&table)?;
     Ok(())
+}
+
+/// Clears a terminal.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Shows what the strategies of the newest run use, each time that it has written it,
+/// until the run is over or the user ends it.
+fn watch(context: &Context) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    runtime.block_on(async {
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
+        let mut shown = String::new();
+        while !interrupt.is_asked() {
+            tokio::select! {
+                () = interrupt.asked() => break,
+                _ = tick.tick() => {}
+            }
+            let Some(now) = UsageNow::read(&context.config) else {
+                return Err(Failure::new(Exit::Usage, "no run keeps its record here")
+                    .hint("start one with: sandpaper run"));
+            };
+            if now.at != shown {
+                shown.clone_from(&now.at);
+                show_usage(context, &now)?;
+            }
+            if !now.running {
+                break;
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn show_usage(context: &Context, now: &UsageNow) -> Result<(), Failure> {
+    let output = &context.output;
+    if output.json {
+        output.print_json("sandpaper.usage/1", now)?;
+        return Ok(());
+    }
+    let right = [
+        "events",
+        "calls",
+        "fuel p50",
+        "fuel p99",
+        "call p99",
+        "memory",
+        "at most",
+        "traps",
+        "host calls",
+        "log",
+        "dropped",
+    ];
+    let mut columns =
+        vec![("strategy", Align::Left), ("state", Align::Left), ("sha256", Align::Left)];
+    columns.extend(right.map(|name| (name, Align::Right)));
+    let mut table = Table::new(&columns);
+    now.strategies.iter().for_each(|one| table.row(usage_row(one)));
+    if output.stdout_terminal {
+        output.print(&format!("{CLEAR}{} at {}", output::printable(&now.run, 80), now.at))?;
+    }
+    output.print_table(&table)?;
+    Ok(())
+}
+
+fn usage_row(one: &Used) -> Vec<String> {
+    let used = &one.sandbox;
+    vec![
+        output::printable(&one.name, 64),
+        output::printable(&one.state, 16),
+        one.sha256.chars().filter(char::is_ascii_hexdigit).take(16).collect(),
+        output::count(one.events),
+        output::count(used.calls.all),
+        output::count(used.fuel_per_event.p50),
+        output::count(used.fuel_per_event.p99),
+        format!("{:.1} µs", used.call_ns.p99 as f64 / 1e3),
+        output::bytes(used.memory_bytes),
+        output::bytes(used.memory_peak_bytes),
+        output::count(used.traps),
+        output::count(used.host_calls),
+        output::bytes(used.log_bytes),
+        output::count(used.logs_dropped + used.requests_dropped),
+    ]
 }

@@ -1,7 +1,6 @@
 //! One file a verb. Each turns its flags and the configuration into calls, and
 //! what they give into output and an exit code.
 
-mod accounting;
 mod check;
 mod config;
 mod doctor;
@@ -58,7 +57,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Allow(args) => trust::allow(&context, &args),
         Verb::Deny(args) => trust::deny(&context, &args),
         Verb::Verify(args) => verify::verify(&context, &args),
-        Verb::List => list::list(&context),
+        Verb::List(args) => list::list(&context, &args),
         Verb::Config(ConfigVerb::Show(args)) | Verb::ShowConfig(args) => {
             config::show(&context, &args)
         }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
+use crate::app::accounting::Accounting;
 use crate::app::console::{Console, report_table};
 use crate::app::replay::{Identity, replay as replay_tapes};
 use crate::app::strategies::Selection;
@@ -13,10 +14,9 @@ use crate::config::LogFormat;
 use crate::domain::Money;
 use crate::engine::{LaneReport, LaneState};
 use crate::output;
-use crate::portfolio::{Summary, Totals};
+use crate::portfolio::{AssetTotals, Summary, Totals};
 
 use super::Context;
-use super::accounting::Accounting;
 
 /// One strategy's result as scripts read it; amounts are decimal text.
 #[derive(Clone, Debug, Serialize)]
@@ -36,15 +36,17 @@ pub(super) struct StrategyResult {
     rejected: u64,
     cash: String,
     equity: Option<String>,
-    fees: String,
-    realized_pnl: String,
+    fees: Option<String>,
+    realized_pnl: Option<String>,
     roi_pct: Option<f64>,
     trades: u64,
     win_rate_pct: Option<f64>,
     max_drawdown_pct: f64,
-    carry: String,
+    carry: Option<String>,
     unrealized_pnl: Option<String>,
     metrics: Summary,
+    /// what each quote asset did by itself
+    by_asset: Vec<AssetPart>,
     by_symbol: Vec<Part>,
     by_tag: Vec<Part>,
     /// milliseconds since the Unix epoch, then lowest, highest and last equity
@@ -62,10 +64,36 @@ struct Part {
     trades: u64,
     win_rate_pct: Option<f64>,
     profit_factor: Option<f64>,
-    net: String,
+    net: Option<String>,
+    fees: Option<String>,
+    carry: Option<String>,
+    turnover: Option<String>,
+}
+
+/// What one quote asset did by itself, in that asset.
+#[derive(Clone, Debug, Serialize)]
+struct AssetPart {
+    asset: String,
+    cash: String,
+    realized: String,
     fees: String,
     carry: String,
+    net: String,
     turnover: String,
+}
+
+impl AssetPart {
+    fn of(totals: &AssetTotals) -> Self {
+        Self {
+            asset: totals.asset.clone(),
+            cash: totals.cash.to_string(),
+            realized: totals.realized.to_string(),
+            fees: totals.fees.to_string(),
+            carry: totals.carry.to_string(),
+            net: totals.net.to_string(),
+            turnover: totals.turnover.to_string(),
+        }
+    }
 }
 
 impl Part {
@@ -76,12 +104,17 @@ impl Part {
             trades: totals.closed,
             win_rate_pct: totals.win_rate_pct(),
             profit_factor: totals.profit_factor(),
-            net: totals.net.to_string(),
-            fees: totals.fees.to_string(),
-            carry: totals.carry.to_string(),
-            turnover: totals.turnover.to_string(),
+            net: text(totals.known(totals.net)),
+            fees: text(totals.known(totals.fees)),
+            carry: text(totals.known(totals.carry)),
+            turnover: text(totals.known(totals.turnover)),
         }
     }
+}
+
+/// What is unknown is null.
+fn text(amount: Option<Money>) -> Option<String> {
+    amount.map(|amount| amount.to_string())
 }
 
 impl StrategyResult {
@@ -109,15 +142,16 @@ impl StrategyResult {
             rejected: report.counters.rejected,
             cash: report.cash.to_string(),
             equity: report.equity.map(|e| e.to_string()),
-            fees: statistics.fees.to_string(),
-            realized_pnl: report.realized_pnl.to_string(),
+            fees: text(statistics.known(statistics.fees)),
+            realized_pnl: text(report.realized_pnl),
             roi_pct: report.roi_pct,
             trades: statistics.closed,
             win_rate_pct: statistics.win_rate_pct(),
             max_drawdown_pct: report.max_drawdown_pct,
-            carry: statistics.carry.to_string(),
-            unrealized_pnl: report.unrealized_pnl.map(|p| p.to_string()),
+            carry: text(statistics.known(statistics.carry)),
+            unrealized_pnl: text(report.unrealized_pnl),
             metrics: report.metrics.clone(),
+            by_asset: report.assets.iter().map(AssetPart::of).collect(),
             by_symbol: report
                 .instruments
                 .iter()
@@ -135,8 +169,8 @@ impl StrategyResult {
                 .points()
                 .iter()
                 .map(|p| {
-                    let text = |amount: Money| amount.to_string();
-                    (p.ts.0 / 1_000_000, text(p.min), text(p.max), text(p.last))
+                    let show = |amount: Money| amount.to_string();
+                    (p.ts.0 / 1_000_000, show(p.min), show(p.max), show(p.last))
                 })
                 .collect(),
             fuel: report.usage.fuel,

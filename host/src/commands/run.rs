@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::app::accounting::UsageFile;
 use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
 use crate::app::dashboard::{Dashboard, open_browser};
@@ -10,8 +11,10 @@ use crate::app::logs::RunLogs;
 use crate::app::notify::Notifier;
 use crate::app::operator;
 use crate::app::record::RunRecord;
+use crate::app::result::RunResults;
 use crate::app::session::Watch;
 use crate::app::strategies::Selection;
+use crate::app::venue::address;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{FeedKind, LogFormat};
@@ -40,26 +43,37 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let settings = &config.sha256()[..12];
     let simulated = config.feed.kind == FeedKind::Sim;
-    if simulated {
-        tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
-    } else {
-        tracing::info!("live market of {}, settings {settings}", config.feed.url);
+    match config.feed.kind {
+        FeedKind::Sim => {
+            tracing::info!("simulated market, seed {}, settings {settings}", config.run.seed);
+        }
+        FeedKind::Live(venue) => {
+            tracing::info!("live market of {}, settings {settings}", address(venue, config));
+        }
     }
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
-    let mut session = session_id()?;
+    let mut run = session_id()?;
     let (mut record, mut cut) = (None, None);
     if config.record.enabled {
-        let (opened, goes_on) = RunRecord::open(config, &selection, &session, args.fresh)?;
-        opened.run().clone_into(&mut session);
+        let (opened, goes_on) = RunRecord::open(config, &selection, &run, args.fresh)?;
+        opened.run().clone_into(&mut run);
         (record, cut) = (Some(opened), goes_on);
     }
+    // Each process counts its log records anew.
+    let session = match &cut {
+        Some(cut) => format!("{run}+{}", cut.restarts + 1),
+        None => run.clone(),
+    };
+    let mut usage = config.record.enabled.then(|| UsageFile::new(config, &run));
+    let mut results =
+        record.as_ref().map(|record| RunResults::new(config, record.path().to_owned(), &run));
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
     };
     let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
-    let mut dashboard = Dashboard::start(config, &session)?;
+    let mut dashboard = Dashboard::start(config, &run)?;
     let (line, requests) = operator::line();
     if let Some(dashboard) = &dashboard {
         dashboard.operated_by(line);
@@ -69,7 +83,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
             open_browser(&url);
         }
     }
-    let mut notifier = Notifier::open(config, &session)?;
+    let mut notifier = Notifier::open(config, &run)?;
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
     if let Some(record) = &mut record {
         watchers.push(record);
@@ -77,8 +91,14 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(recorder) = &mut recorder {
         watchers.push(recorder);
     }
+    if let Some(results) = &mut results {
+        watchers.push(results);
+    }
     if let Some(logs) = &mut logs {
         watchers.push(logs);
+    }
+    if let Some(usage) = &mut usage {
+        watchers.push(usage);
     }
     watchers.push(&mut console);
     if let Some(notifier) = &mut notifier {
@@ -87,7 +107,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(dashboard) = &mut dashboard {
         watchers.push(dashboard);
     }
-    let ran = live::run(config, &selection, &interrupt, watchers, requests, cut.take())?;
+    let ran = live::run(config, &selection, &interrupt, watchers, requests, cut)?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::app::Failure;
 use crate::app::given::{Given, Runtimes, given};
 use crate::app::strategies::{lock_source, read_lock};
+use crate::app::strikes::Strikes;
 use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef, WasiGrant};
 use crate::config::parse_size;
 use crate::lockfile::{
@@ -59,6 +60,7 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
             _ => "allowed",
         };
         explain(context, &lock, &entry);
+        Strikes::open(&context.config)?.clear(&entry.sha256.to_string())?;
         changes.push(Change {
             name: entry.name.clone(),
             sha256: entry.sha256.to_string(),

@@ -9,6 +9,7 @@
 //! range come from the same lines.
 
 mod error;
+mod feed_kind;
 mod json_schema;
 mod latency;
 mod schema;
@@ -24,15 +25,15 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 pub use error::{ConfigError, Problem};
+pub use feed_kind::FeedKind;
 pub use json_schema::json_schema;
 pub use latency::{Latency, parse_latency};
 pub use schema::{Effective, Key};
 pub use sections::{
-    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeeSchedule, FeedKind,
-    FeedSourceConfig, HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig,
-    ModuleProfile, NotifyConfig, NotifyRule, OnFault, OnHalt, PortfolioConfig, RecordConfig,
-    RiskConfig, RunConfig, SandboxConfig, ShortBase, SimConfig, StrategiesConfig, StrategyConfig,
-    WebConfig,
+    Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeeSchedule, FeedSourceConfig,
+    HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
+    NotifyConfig, NotifyRule, OnFault, OnHalt, PortfolioConfig, RecordConfig, RiskConfig,
+    RunConfig, SandboxConfig, ShortBase, SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};
 pub use value::{ByteSize, Decimal, Interval, Limits, format_duration, parse_duration, parse_size};

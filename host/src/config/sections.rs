@@ -3,21 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::feed_kind::FeedKind;
 use super::latency::Latency;
 use super::schema::section;
 use super::value::{ByteSize, Decimal, Interval, choice};
 use crate::domain::{Money, Rate, Ts};
 use crate::strategy::Value;
-
-choice! {
-    /// Where market data comes from.
-    pub enum FeedKind {
-        /// the seeded simulator
-        Sim = "sim",
-        /// Kraken's public channels
-        Kraken = "kraken",
-    }
-}
 
 choice! {
     /// How orders become fills.
@@ -141,8 +132,11 @@ section! {
     pub struct FeedSourceConfig at "feed" {
         /// The source.
         kind: FeedKind = "sim",
-        /// Address of the venue.
-        url: String = "wss://ws.kraken.com/v2",
+        /// Address of the venue; "own" is the venue's own.
+        url: String = "own",
+        /// File with certificates in PEM that are trusted instead of those that
+        /// browsers trust, or "none".
+        ca_file: String = "none",
         /// Levels of each book: 10, 25, 100, 500 or 1000. A strategy that asks
         /// for more gets more.
         book_depth: u32 = 10 from "10" to "1000",
@@ -312,9 +306,9 @@ section! {
         max_trade_age: Duration = "1m" from "1ms" to "24h",
         /// How long a new order or a change takes to the venue; none with model
         /// "instant".
-        latency: Latency = "0s",
+        latency: Latency = "50ms",
         /// How long a cancel takes.
-        cancel_latency: Latency = "0s",
+        cancel_latency: Latency = "50ms",
         /// Nanoseconds of computing for each unit of fuel, by which what a strategy
         /// asks for leaves later. More than 0 calls it with one event at a time.
         ns_per_fuel: Rate = 0 from "0" to "1000",

@@ -187,20 +187,28 @@ answers! {
     }
 }
 
-/// What logs in: one of the two.
+/// What logs in.
 #[derive(Deserialize, ToSchema)]
-pub struct Login {
-    /// the one-time code
-    pub code: Option<String>,
+#[serde(untagged)]
+pub enum Login {
     /// a key
-    pub key: Option<String>,
+    Key {
+        /// the key
+        key: String,
+    },
+    /// the one-time code
+    Code {
+        /// the code
+        code: String,
+    },
 }
 
 /// Why a command is given.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Reason {
     /// in the operator's words
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     pub reason: String,
 }
 
@@ -209,13 +217,13 @@ pub struct Reason {
 #[serde(default)]
 pub(super) struct Page {
     after: Option<u64>,
-    limit: Option<usize>,
+    limit: Option<u32>,
 }
 
 impl Page {
     /// That part of a ring, with what `after` must be for the next.
     pub(super) fn of<T>(&self, ring: &Ring<T>) -> (Vec<Shared<Kept<T>>>, Option<String>) {
-        let limit = self.limit.unwrap_or(200).clamp(1, PAGE_MAX);
+        let limit = self.limit.map_or(200, |limit| limit as usize).clamp(1, PAGE_MAX);
         let (items, last) = match self.after {
             // What is gone is gone: the oldest that there is comes first.
             Some(after) => ring.after(after, limit).unwrap_or_else(|| ring.oldest(limit)),
@@ -231,8 +239,8 @@ impl Page {
 pub(super) struct OfSymbol {
     pub(super) symbol: String,
     pub(super) interval: Option<u32>,
-    pub(super) limit: Option<usize>,
-    pub(super) depth: Option<usize>,
+    pub(super) limit: Option<u32>,
+    pub(super) depth: Option<u32>,
 }
 
 /// A query; what is wrong with it is said in JSON.

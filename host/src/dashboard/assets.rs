@@ -30,6 +30,7 @@ pub const FILES: &[Asset] = files! {
     "app/net.mjs"
     "app/notify.mjs"
     "app/pages/about.mjs"
+    "app/pages/controls.mjs"
     "app/pages/events.mjs"
     "app/pages/feed.mjs"
     "app/pages/instrument.mjs"

@@ -8,20 +8,21 @@ use tokio::sync::watch;
 
 use crate::domain::{Money, Rounding, decimal};
 use crate::engine::report::totals;
-use crate::engine::{Engine, LaneReport, LaneState};
+use crate::engine::{Engine, LaneReport};
 use crate::feed::live::Health;
 use crate::market::Candle;
 use crate::output::printable;
 use crate::portfolio::metrics::{Curve, Point as LedgerPoint};
+use crate::strategy::Spread;
 
 use super::desk::Desk;
 use super::hub::{Candles, Point, State};
 use super::model::{
-    Feed, FeedSymbol, Fuel, Indicator, Parameter, Position, Run, Sandbox, Strategy, StrategyDetail,
-    Symbol, Total,
+    Feed, FeedSymbol, Fuel, Indicator, Latency, Parameter, Position, Run, Sandbox, Strategy,
+    StrategyDetail, Symbol, Total,
 };
 use super::news::Waiting;
-use super::views::{book_and_tape, curve, numbers, position, sparks, symbols};
+use super::views::{book_and_tape, curve, numbers, position, sparks, status, symbols};
 
 /// Least wall time between two states.
 const EVERY: Duration = Duration::from_millis(100);
@@ -70,7 +71,6 @@ pub struct Facts {
 #[derive(Debug, Default)]
 pub(super) struct LaneMemory {
     pub(super) waiting: Waiting,
-    pub(super) dropped_orders: u64,
     curve: Arc<Vec<Point>>,
     /// what the ledger's curve was when `curve` was made of it: its length, the
     /// width of its buckets, and its last one
@@ -185,7 +185,7 @@ impl Builder {
             engine.instruments().iter().map(|(symbol, _)| book_and_tape(engine, symbol)).unzip();
         let candles = self.candles.clone();
         let curves = self.lanes.iter().map(|memory| Arc::clone(&memory.curve)).collect();
-        let benchmark = self.benchmark(engine, &market, &reports);
+        let (benchmark, benchmark_curve) = self.benchmark(engine, &market, &reports).unzip();
         State {
             run,
             lanes,
@@ -195,6 +195,7 @@ impl Builder {
             candles,
             curves,
             benchmark,
+            benchmark_curve: benchmark_curve.unwrap_or_default(),
             feed,
             ..State::default()
         }
@@ -292,7 +293,7 @@ impl Builder {
         engine: &Engine,
         market: &[Symbol],
         reports: &[LaneReport],
-    ) -> Option<Strategy> {
+    ) -> Option<(Strategy, Arc<Vec<Point>>)> {
         let changes: Option<Vec<f64>> = market.iter().map(|symbol| symbol.change_pct).collect();
         let changes = changes.filter(|changes| !changes.is_empty())?;
         let return_pct = changes.iter().sum::<f64>() / changes.len() as f64;
@@ -303,7 +304,7 @@ impl Builder {
         self.holding.push(engine.now().0, equity);
         let points = curve(&self.holding);
         let text = |money: Money| Some(money.to_string());
-        Some(Strategy {
+        let row = Strategy {
             name: BENCHMARK.into(),
             status: "running".into(),
             currency: reports.first()?.currency.clone(),
@@ -314,12 +315,13 @@ impl Builder {
             return_pct: Some(return_pct),
             max_drawdown_pct: points.iter().map(|point| point[2]).fold(0.0, f64::max),
             drawdown_pct: points.last().map(|point| point[2]),
-            fees: Money::ZERO.to_string(),
+            fees: Some(Money::ZERO.to_string()),
             exposure_pct: Some(100.0),
             sparkline: sparks(&points, SPARKS),
             benchmark: true,
             ..Strategy::default()
-        })
+        };
+        Some((row, Arc::new(points)))
     }
 
     fn lane(&mut self, engine: &Engine, number: usize, report: &LaneReport) -> StrategyDetail {
@@ -340,19 +342,7 @@ impl Builder {
             .try_fold(0.0, |sum, one| Some(sum + one?))
             .zip(equity.filter(|equity| *equity > 0.0))
             .map(|(exposure, equity)| 100.0 * exposure / equity);
-        let (status, status_detail) = match &report.state {
-            LaneState::Running => ("running", None),
-            LaneState::Paused => ("paused", None),
-            LaneState::Halted(why) => ("halted", Some(printable(why, TEXT_MAX))),
-            LaneState::Stopped => ("stopped", None),
-            LaneState::Quarantined(fault) => {
-                ("quarantined", Some(printable(&fault.to_string(), TEXT_MAX)))
-            }
-            LaneState::Restarting { fault, .. } => {
-                ("quarantined", Some(printable(&format!("restarting after {fault}"), TEXT_MAX)))
-            }
-        };
-        let trapped = u64::from(status == "quarantined");
+        let (status, status_detail) = status(&report.state);
         let statistics = &report.statistics;
         let (usage, counters) = (report.usage, report.counters);
         let money = |amount: Option<Money>| amount.map(|m| m.to_string());
@@ -379,11 +369,11 @@ impl Builder {
                 fills: statistics.fill_count,
                 orders: counters.orders,
                 rejected: counters.rejected,
-                fees: statistics.fees.to_string(),
+                fees: money(statistics.known(statistics.fees)),
                 exposure_pct: exposure,
                 fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
                 fuel_limit: self.facts.fuel_limit,
-                latency_p99_us: None,
+                latency_p99_us: latency(&report.spreads.call_ns).map(|latency| latency.p99),
                 positions: positions.into_iter().map(|(position, _)| position).collect(),
                 sparkline: sparks(&memory.curve, SPARKS),
                 benchmark: false,
@@ -406,16 +396,23 @@ impl Builder {
                 fuel: Fuel {
                     total: usage.fuel.to_string(),
                     per_event_max: usage.fuel_max_per_event,
+                    per_event_p50: report.spreads.fuel_per_event.p50,
+                    per_event_p99: report.spreads.fuel_per_event.p99,
                     limit: self.facts.fuel_limit,
                 },
                 memory_bytes: usage.memory_bytes,
                 memory_limit: self.facts.memory_limit,
                 calls: usage.calls,
-                traps: trapped,
-                host_calls: None,
+                memory_peak_bytes: usage.memory_peak_bytes,
+                event_calls: usage.event_calls,
+                order_calls: usage.order_calls,
+                traps: usage.traps,
+                host_calls: Some(usage.host_calls),
+                log_lines: counters.log_lines,
+                log_bytes: counters.log_bytes,
                 logs_dropped: counters.logs_dropped,
-                dropped_orders: memory.dropped_orders,
-                latency_us: None,
+                dropped_orders: counters.dropped,
+                latency_us: latency(&report.spreads.call_ns),
                 imports: Vec::new(),
                 sha256: who.sha256,
                 size: None,
@@ -446,24 +443,36 @@ impl Builder {
     }
 }
 
+/// How long calls took, once there were any.
+fn latency(ns: &Spread) -> Option<Latency> {
+    let us = |ns: u64| ns as f64 / 1_000.0;
+    (ns.count > 0).then(|| Latency {
+        p50: us(ns.p50),
+        p90: us(ns.p90),
+        p99: us(ns.p99),
+        max: us(ns.max),
+    })
+}
+
 /// Further figures of a strategy by their label.
 fn figures(report: &LaneReport) -> BTreeMap<String, Option<String>> {
     let (statistics, metrics) = (&report.statistics, &report.metrics);
     let money = |amount: Option<Money>| amount.map(|m| m.to_string());
+    let sum = |sum: Money| money(statistics.known(sum));
     let number = |number: Option<f64>| number.map(|number| format!("{number:.4}"));
     [
         ("closed trades", Some(statistics.closed.to_string())),
         ("wins", Some(statistics.wins.to_string())),
         ("losses", Some(statistics.losses.to_string())),
-        ("gross profit", Some(statistics.gross_profit.to_string())),
-        ("gross loss", Some(statistics.gross_loss.to_string())),
-        ("net of closed trades", Some(statistics.net.to_string())),
-        ("best trade", money(statistics.best)),
-        ("worst trade", money(statistics.worst)),
-        ("fees", Some(statistics.fees.to_string())),
-        ("charges on shorts", Some(statistics.carry.to_string())),
-        ("turnover", Some(statistics.turnover.to_string())),
-        ("realized", Some(report.realized_pnl.to_string())),
+        ("gross profit", sum(statistics.gross_profit)),
+        ("gross loss", sum(statistics.gross_loss)),
+        ("net of closed trades", sum(statistics.net)),
+        ("best trade", statistics.best.and_then(sum)),
+        ("worst trade", statistics.worst.and_then(sum)),
+        ("fees", sum(statistics.fees)),
+        ("charges on shorts", sum(statistics.carry)),
+        ("turnover", sum(statistics.turnover)),
+        ("realized", money(report.realized_pnl)),
         ("unrealized", money(report.unrealized_pnl)),
         ("events", Some(report.counters.events.to_string())),
         ("buy and hold of its symbols, %", number(metrics.buy_and_hold_pct)),

@@ -68,6 +68,8 @@ pub struct State {
     pub curves: Vec<Arc<Vec<Point>>>,
     /// holding equal amounts of all symbols instead, once there are prices
     pub benchmark: Option<Strategy>,
+    /// its equity over time
+    pub benchmark_curve: Arc<Vec<Point>>,
     /// the feed
     pub feed: Feed,
     /// texts that many readers want, made by the first
@@ -85,9 +87,12 @@ impl State {
         self.lanes.iter().find(|lane| lane.row.name == name)
     }
 
-    /// The equity over time of the strategy of that name.
+    /// The equity over time of the row of that name.
     #[must_use]
     pub fn curve(&self, name: &str) -> Option<&Arc<Vec<Point>>> {
+        if self.benchmark.as_ref().is_some_and(|row| row.name == name) {
+            return Some(&self.benchmark_curve);
+        }
         self.curves.get(self.lanes.iter().position(|lane| lane.row.name == name)?)
     }
 

@@ -12,6 +12,7 @@ use super::answers::{
     SettingList, Shared, Tape, Trades, not_found, raw,
 };
 use super::hub::LaneHistory;
+use super::runs::RunDetail;
 use super::{App, runs};
 
 const NO_STRATEGY: &str = "there is no such strategy";
@@ -120,7 +121,7 @@ pub(super) async fn candles(
     let Some(found) = of_symbol().find(|candles| candles.interval_s == interval) else {
         return not_found("no candles of this interval are kept");
     };
-    let limit = asked.limit.unwrap_or(500).clamp(1, CANDLES_MAX);
+    let limit = asked.limit.map_or(500, |limit| limit as usize).clamp(1, CANDLES_MAX);
     let intervals = of_symbol().map(|candles| candles.interval_s).collect();
     Json(CandleList { candles: found.newest(limit), intervals }).into_response()
 }
@@ -129,7 +130,7 @@ pub(super) async fn book(State(app): State<Arc<App>>, Asked(asked): Asked<OfSymb
     let state = app.hub.state();
     let found = state.symbol(&asked.symbol).and_then(|symbol| state.books.get(symbol));
     let Some(mut book) = found.cloned() else { return not_found(NO_SYMBOL) };
-    let depth = asked.depth.unwrap_or(25);
+    let depth = asked.depth.map_or(25, |depth| depth as usize);
     book.bids.truncate(depth);
     book.asks.truncate(depth);
     Json(book).into_response()
@@ -144,8 +145,28 @@ pub(super) async fn tape(State(app): State<Arc<App>>, Asked(asked): Asked<OfSymb
 }
 
 pub(super) async fn all_runs(State(app): State<Arc<App>>) -> Response {
-    let runs = vec![runs::current(&app.hub.state())];
-    Json(Runs { runs }).into_response()
+    let mut all = vec![runs::row(&app.hub.state())];
+    let current = all[0].run.clone();
+    if let Some(folder) = app.settings.runs.clone() {
+        let kept = tokio::task::spawn_blocking(move || runs::kept(&folder, &current)).await;
+        all.extend(kept.unwrap_or_default());
+    }
+    Json(Runs { runs: all }).into_response()
+}
+
+pub(super) async fn one_run(State(app): State<Arc<App>>, Name(name): Name) -> Response {
+    let state = app.hub.state();
+    if state.run.run == name {
+        return Json(RunDetail::of(&state)).into_response();
+    }
+    let kept = match app.settings.runs.clone() {
+        Some(folder) => tokio::task::spawn_blocking(move || runs::read(&folder, &name)).await,
+        None => Ok(None),
+    };
+    match kept {
+        Ok(Some(detail)) => Json(detail).into_response(),
+        _ => not_found("there is no such run"),
+    }
 }
 
 pub(super) async fn config(State(app): State<Arc<App>>) -> Response {

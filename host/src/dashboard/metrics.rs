@@ -26,6 +26,11 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
+/// A label's value: the encoder writes it between quotes as it is.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 /// A family whose value of each strategy is `value`, where it is known.
 fn by_strategy(
     state: &hub::State,
@@ -34,7 +39,7 @@ fn by_strategy(
     let family = Gauges::default();
     for lane in &state.lanes {
         if let Some(value) = value(lane) {
-            family.get_or_create(&vec![("strategy", lane.row.name.clone())]).set(value);
+            family.get_or_create(&vec![("strategy", escaped(&lane.row.name))]).set(value);
         }
     }
     family
@@ -46,7 +51,7 @@ fn feed(registry: &mut Registry, feed: &super::model::Feed) {
     let by_symbol = Gauges::default();
     let (gaps, failures, messages) = (Counts::default(), Counts::default(), Counts::default());
     for symbol in &feed.symbols {
-        let labels = vec![("symbol", symbol.symbol.clone())];
+        let labels = vec![("symbol", escaped(&symbol.symbol))];
         for (family, count) in [
             (&gaps, symbol.gaps),
             (&failures, symbol.checksum_failures),
@@ -55,7 +60,7 @@ fn feed(registry: &mut Registry, feed: &super::model::Feed) {
             family.get_or_create(&labels).inc_by(count.unwrap_or(0));
         }
         for (channel, age) in &symbol.ages_ms {
-            let labels = vec![("symbol", symbol.symbol.clone()), ("channel", channel.clone())];
+            let labels = vec![("symbol", escaped(&symbol.symbol)), ("channel", channel.clone())];
             by_symbol.get_or_create(&labels).set(*age as f64 / 1e3);
         }
     }
@@ -120,6 +125,33 @@ fn render(app: &App) -> Result<String, std::fmt::Error> {
             by_strategy(&state, |l| Some(l.sandbox.memory_bytes as f64)),
         ),
         (
+            "memory_peak_bytes",
+            "The most linear memory",
+            by_strategy(&state, |l| Some(l.sandbox.memory_peak_bytes as f64)),
+        ),
+        ("calls", "Calls into it", by_strategy(&state, |l| Some(l.sandbox.calls as f64))),
+        ("traps", "Calls that failed", by_strategy(&state, |l| Some(l.sandbox.traps as f64))),
+        (
+            "host_calls",
+            "Its calls into the host",
+            by_strategy(&state, |l| l.sandbox.host_calls.map(|calls| calls as f64)),
+        ),
+        (
+            "call_p50_microseconds",
+            "Half of its calls took no longer",
+            by_strategy(&state, |l| l.sandbox.latency_us.as_ref().map(|us| us.p50)),
+        ),
+        (
+            "call_p99_microseconds",
+            "All but one in a hundred of its calls took no longer",
+            by_strategy(&state, |l| l.sandbox.latency_us.as_ref().map(|us| us.p99)),
+        ),
+        (
+            "log_lines",
+            "Lines of its log",
+            by_strategy(&state, |l| Some(l.sandbox.log_lines as f64)),
+        ),
+        (
             "quarantined",
             "1 when it failed",
             by_strategy(&state, |l| Some(f64::from(u8::from(l.row.status == "quarantined")))),
@@ -130,7 +162,7 @@ fn render(app: &App) -> Result<String, std::fmt::Error> {
     }
     let usable = Gauges::default();
     for symbol in &state.feed.symbols {
-        let labels = vec![("symbol", symbol.symbol.clone())];
+        let labels = vec![("symbol", escaped(&symbol.symbol))];
         usable.get_or_create(&labels).set(f64::from(u8::from(symbol.status != "stale")));
     }
     registry.register("feed_usable", "1 while its data is fresh and verified", usable);

@@ -95,7 +95,7 @@ pub struct Strategy {
     pub fills: u64,
     pub orders: u64,
     pub rejected: u64,
-    pub fees: String,
+    pub fees: Option<String>,
     pub exposure_pct: Option<f64>,
     pub fuel_per_event: u64,
     pub fuel_limit: u64,
@@ -252,10 +252,17 @@ pub struct Fill {
 pub struct Sandbox {
     pub fuel: Fuel,
     pub memory_bytes: u64,
+    pub memory_peak_bytes: u64,
     pub memory_limit: u64,
     pub calls: u64,
+    /// of these: batches of market events
+    pub event_calls: u64,
+    /// of these: order news
+    pub order_calls: u64,
     pub traps: u64,
     pub host_calls: Option<u64>,
+    pub log_lines: u64,
+    pub log_bytes: u64,
     pub logs_dropped: u64,
     pub dropped_orders: u64,
     pub latency_us: Option<Latency>,
@@ -271,6 +278,10 @@ pub struct Fuel {
     pub total: String,
     /// the most that an event used
     pub per_event_max: u64,
+    /// half of the events use no more
+    pub per_event_p50: u64,
+    /// all but one in a hundred use no more
+    pub per_event_p99: u64,
     /// the most that an event may use
     pub limit: u64,
 }
@@ -280,6 +291,7 @@ pub struct Fuel {
 #[allow(missing_docs, reason = "microseconds")]
 pub struct Latency {
     pub p50: f64,
+    pub p90: f64,
     pub p99: f64,
     pub max: f64,
 }

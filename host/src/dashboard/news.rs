@@ -71,7 +71,8 @@ impl Builder {
     pub fn news(&mut self, engine: &Engine, one: &Output, level: &str, text: &str) {
         let number = usize::from(one.lane);
         let lane = engine.lane(one.lane);
-        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get(number)) else {
+        let (Some(memory), Some(who)) = (self.lanes.get_mut(number), self.who.get_mut(number))
+        else {
             return;
         };
         let at = one.ts.0.to_string();
@@ -153,8 +154,9 @@ impl Builder {
             LaneOutput::Charge(charge) => {
                 event.symbol = Some(name(charge.symbol));
             }
-            LaneOutput::Dropped { orders } => memory.dropped_orders += u64::from(*orders),
-            LaneOutput::Log { .. }
+            LaneOutput::Swapped { to, refused: None, .. } => who.sha256.clone_from(to),
+            LaneOutput::Dropped { .. }
+            | LaneOutput::Log { .. }
             | LaneOutput::Fault(_)
             | LaneOutput::Command { .. }
             | LaneOutput::Restarting { .. }

@@ -35,9 +35,6 @@ pub enum Refused {
     /// There is no run any more.
     #[error("no run is on")]
     Ended,
-    /// The engine could not.
-    #[error("{0}")]
-    Failed(String),
 }
 
 /// The way to the engine.
@@ -86,9 +83,10 @@ async fn carry_out(
     reason: &Reason,
     entry: Entry<'_>,
 ) -> Response {
+    let too_long = reason.reason.chars().count() > REASON_MAX;
     let reason = printable(reason.reason.trim(), REASON_MAX);
-    if reason.is_empty() {
-        let text = "say why: a command without a reason is not carried out";
+    if reason.is_empty() || too_long {
+        let text = "say why, in at most 200 characters: nothing was done";
         return error(StatusCode::UNPROCESSABLE_ENTITY, "reason", text);
     }
     let asked = Entry { detail: Some(&reason), result: "asked", ..entry.clone() };
@@ -113,7 +111,6 @@ async fn carry_out(
             let (status, code) = match refused {
                 Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
                 Refused::Ended => (StatusCode::CONFLICT, "ended"),
-                Refused::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
             };
             (code, error(status, code, &refused.to_string()))
         }

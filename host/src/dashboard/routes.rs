@@ -18,7 +18,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::answers::{self, Reason, Status, error, not_found, raw};
 use super::guard::guard;
 use super::openapi::{Describe, describe, document};
-use super::{App, assets, earlier, lists, login, metrics, model, operate, ws};
+use super::{App, assets, earlier, lists, login, metrics, model, operate, runs, ws};
 use crate::engine::CommandAction;
 
 /// The largest body of a request.
@@ -248,6 +248,8 @@ fn reading() -> Vec<Route> {
             .gives::<answers::Events>(),
         route("/api/v1/runs", "The runs that are known", get(lists::all_runs))
             .gives::<answers::Runs>(),
+        route("/api/v1/runs/{name}", "One of them, with its curves", get(lists::one_run))
+            .gives::<runs::RunDetail>(),
         route("/api/v1/config", "The settings of the run", get(lists::config))
             .gives::<answers::SettingList>(),
         route("/api/v1/openapi.json", "This document", get(openapi)).kind("application/json"),

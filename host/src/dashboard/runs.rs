@@ -1,18 +1,38 @@
-//! Runs to compare: the one that is on, and those that are kept.
+//! Runs to compare: the one that is on, and those whose results are kept.
+//!
+//! A run leaves a small file in the folder of its record, written anew while it goes
+//! on. What such a file says is believed as far as it can be read: it is for looking
+//! at, and proves nothing; `sandpaper verify` does.
 
-use serde::Serialize;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::hub::State;
+use super::hub::{Point, State};
+use super::model::StrategyDetail;
+use super::views::{curve, status};
+use crate::domain::Money;
+use crate::engine::LaneReport;
+
+/// The file's name in a run's folder.
+pub const FILE: &str = "result.json";
+/// Runs that are listed, the newest.
+const RUNS_MAX: usize = 200;
+/// The largest file that is read.
+const FILE_MAX: u64 = 4 << 20;
 
 /// A run and how its strategies did.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct RunRow {
     /// its name
     pub run: String,
     /// where its market came from: `sim`, `live` or `replay`
     pub mode: String,
-    /// `running`, `ended`, or what the record says of one that did not end well
+    /// `running`, `ended`, or `unfinished` when it stopped without an end
     pub state: String,
     /// start of everything random
     pub seed: String,
@@ -35,7 +55,8 @@ pub struct RunRow {
 }
 
 /// How a strategy did in a run.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 #[allow(missing_docs, reason = "as in the leaderboard")]
 pub struct RunStrategy {
     pub name: String,
@@ -54,11 +75,90 @@ pub struct RunStrategy {
     pub chain: Option<String>,
 }
 
-/// The run that is on.
+/// A run with its curves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct RunDetail {
+    /// the run
+    #[serde(flatten)]
+    pub row: RunRow,
+    /// each strategy's equity over time
+    pub curves: Vec<RunCurve>,
+}
+
+/// Equity of a strategy over time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct RunCurve {
+    /// whose
+    pub name: String,
+    /// milliseconds, equity, drawdown in percent
+    pub points: Vec<[f64; 3]>,
+}
+
+impl RunStrategy {
+    /// How a strategy stands now.
+    #[must_use]
+    pub fn of(report: &LaneReport, sha256: &str) -> Self {
+        let money = |amount: Option<Money>| amount.map(|amount| amount.to_string());
+        let statistics = &report.statistics;
+        Self {
+            name: report.name.to_string(),
+            sha256: sha256.into(),
+            status: Some(status(&report.state).0.into()),
+            equity: money(report.equity),
+            pnl: money(report.equity.zip(report.start_equity).map(|(now, was)| now - was)),
+            return_pct: report.roi_pct,
+            max_drawdown_pct: Some(report.max_drawdown_pct),
+            sharpe: report.metrics.sharpe,
+            win_rate_pct: statistics.win_rate_pct(),
+            profit_factor: statistics.profit_factor(),
+            trades: Some(statistics.closed),
+            fills: Some(statistics.fill_count),
+            fees: Some(statistics.fees.to_string()),
+            chain: Some(report.chain.clone()),
+        }
+    }
+}
+
+impl RunCurve {
+    /// A strategy's equity until now.
+    #[must_use]
+    pub fn of(report: &LaneReport) -> Self {
+        Self { name: report.name.to_string(), points: curve(&report.curve) }
+    }
+}
+
+impl RunDetail {
+    /// The run that a state is of.
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        let curve = |(lane, points): (&StrategyDetail, &std::sync::Arc<Vec<Point>>)| RunCurve {
+            name: lane.row.name.clone(),
+            points: points.to_vec(),
+        };
+        let curves = state.lanes.iter().zip(&state.curves).map(curve).collect();
+        Self { row: row(state), curves }
+    }
+
+    /// Writes it into a run's folder, whole or not at all.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let beside = folder.join(format!("{FILE}.new"));
+        let mut file = File::create(&beside)?;
+        file.write_all(serde_json::to_string(self)?.as_bytes())?;
+        file.sync_data()?;
+        fs::rename(beside, folder.join(FILE))
+    }
+}
+
+/// The run that a state is of, without its curves.
 #[must_use]
-pub fn current(state: &State) -> RunRow {
+pub fn row(state: &State) -> RunRow {
     let run = &state.run;
-    let strategy = |lane: &super::model::StrategyDetail| {
+    let strategy = |lane: &StrategyDetail| {
         let row = &lane.row;
         RunStrategy {
             name: row.name.clone(),
@@ -73,7 +173,7 @@ pub fn current(state: &State) -> RunRow {
             profit_factor: row.profit_factor,
             trades: Some(row.trades),
             fills: Some(row.fills),
-            fees: Some(row.fees.clone()),
+            fees: row.fees.clone(),
             chain: Some(lane.chain.clone()),
         }
     };
@@ -90,5 +190,71 @@ pub fn current(state: &State) -> RunRow {
         version: run.version.clone(),
         unsigned: run.unsigned,
         strategies: state.lanes.iter().map(strategy).collect(),
+    }
+}
+
+/// The runs below a folder but the one of that name, newest first.
+#[must_use]
+pub fn kept(folder: &Path, but: &str) -> Vec<RunRow> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // A run's name begins with its time.
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    let rows = names.iter().filter(|name| *name != but).filter_map(|name| read(folder, name));
+    rows.map(|detail| detail.row).take(RUNS_MAX).collect()
+}
+
+/// The run of that name below a folder.
+#[must_use]
+pub fn read(folder: &Path, name: &str) -> Option<RunDetail> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 100 || !name.chars().all(plain) {
+        return None;
+    }
+    let file = File::open(folder.join(name).join(FILE)).ok()?;
+    let mut text = String::new();
+    file.take(FILE_MAX).read_to_string(&mut text).ok()?;
+    let mut detail: RunDetail = serde_json::from_str(&text).ok()?;
+    if detail.row.run != name {
+        return None;
+    }
+    // Whoever reads a kept run is another one: this one is not on any more.
+    if detail.row.state == "running" {
+        detail.row.state = "unfinished".into();
+    }
+    Some(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(run: &str, state: &str) -> RunDetail {
+        let strategies = vec![RunStrategy { name: "one".into(), ..RunStrategy::default() }];
+        let row = RunRow { run: run.into(), state: state.into(), strategies, ..RunRow::default() };
+        let curves = vec![RunCurve { name: "one".into(), points: vec![[1.0, 2.0, 3.5]] }];
+        RunDetail { row, curves }
+    }
+
+    #[test]
+    fn kept_runs_are_listed_newest_first_and_nothing_else_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for (run, state) in [("1-a", "ended"), ("2-b", "running"), ("3-c", "running")] {
+            fs::create_dir(folder.path().join(run)).unwrap();
+            detail(run, state).write(&folder.path().join(run)).unwrap();
+        }
+        fs::create_dir(folder.path().join("4-broken")).unwrap();
+        fs::write(folder.path().join("4-broken").join(FILE), "{\"run\":").unwrap();
+        fs::create_dir(folder.path().join("5-other")).unwrap();
+        detail("1-a", "ended").write(&folder.path().join("5-other")).unwrap();
+        let rows = kept(folder.path(), "3-c");
+        let names: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row.run.as_str(), row.state.as_str())).collect();
+        assert_eq!(names, [("2-b", "unfinished"), ("1-a", "ended")]);
+        assert_eq!(read(folder.path(), "1-a"), Some(detail("1-a", "ended")));
+        for name in ["", ".", "..", "../1-a", "1-a/", "1-a/../1-a", "%2e", "none", "1-a\0"] {
+            assert_eq!(read(folder.path(), name), None, "{name}");
+        }
     }
 }

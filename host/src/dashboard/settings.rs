@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub struct Settings {
     pub websockets: usize,
     /// where it is written down who did what
     pub audit: Option<Place>,
+    /// where the results of runs are kept
+    pub runs: Option<PathBuf>,
     /// all settings, for the settings page
     pub shown: Arc<Vec<super::model::Setting>>,
 }
@@ -164,6 +166,7 @@ impl Settings {
                 rotate: web.audit_rotate_size.0,
                 keep: web.audit_keep as usize,
             }),
+            runs: None,
             shown: Arc::default(),
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::domain::decimal::{div_rounded, pow10};
 use crate::domain::{Cause, Instrument, Money, Price, Qty, Rounding, Side, SymbolId};
-use crate::engine::{Engine, LaneRef};
+use crate::engine::{Engine, LaneRef, LaneState};
 use crate::input::TradingStatus;
 use crate::market::{Candle, CandleSeries, Market};
 use crate::output::printable;
@@ -124,6 +124,19 @@ pub(super) fn position(
         target: level(bracket.and_then(|bracket| bracket.target)),
     };
     (view, mark.map(|mark| (mark * qty).abs()))
+}
+
+/// Where a strategy stands, with the particulars.
+pub(super) fn status(state: &LaneState) -> (&'static str, Option<String>) {
+    let text = |text: &str| Some(printable(text, TEXT_MAX));
+    match state {
+        LaneState::Running => ("running", None),
+        LaneState::Paused => ("paused", None),
+        LaneState::Halted(why) => ("halted", text(why)),
+        LaneState::Stopped => ("stopped", None),
+        LaneState::Quarantined(fault) => ("quarantined", text(&fault.to_string())),
+        LaneState::Restarting { fault, .. } => ("restarting", text(&format!("after {fault}"))),
+    }
 }
 
 pub(super) fn status_name(status: TradingStatus) -> &'static str {

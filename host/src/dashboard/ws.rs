@@ -145,7 +145,7 @@ impl Kind {
                 _ => None,
             },
             Some(("fills", name)) => lane(name).map(Self::Fills),
-            Some(("equity", name)) => lane(name).map(Self::Equity),
+            Some(("equity", name)) => state.curve(name).map(|_| Self::Equity(name.to_owned())),
             Some(("book", symbol)) => state.symbol(symbol).map(Self::Book),
             Some(("candles", rest)) => {
                 let (symbol, interval) = rest.rsplit_once(':')?;
@@ -158,7 +158,7 @@ impl Kind {
     /// The least time between two messages of it.
     fn pace(&self) -> Duration {
         Duration::from_millis(match self {
-            Self::Events | Self::Fills(_) => 100,
+            Self::Events | Self::Fills(_) => 50,
             Self::Market | Self::Book(_) => 250,
             Self::Feed => 1_000,
             _ => 500,

@@ -19,9 +19,11 @@ use super::Engine;
 use super::chain::{Chain, Record, RecordKind};
 use super::faults::{FaultPolicy, Recovery};
 use super::flight::Flight;
-use super::lane::{Counters, Lane, LaneLimits, LaneState, Throttle};
+use super::lane::{Counters, Lane, LaneLimits, LaneState};
 use super::stream::{Class, ClassKey};
+use super::throttle::Throttle;
 use super::timeline::Timeline;
+use super::verdict::Verdicts;
 use super::view::{LaneView, account_info, instrument_info};
 
 /// What all lanes share.
@@ -248,6 +250,7 @@ impl EngineBuilder {
             info,
             past: Usage::default(),
             recovery: Recovery::new(self.config.on_fault),
+            verdicts: Verdicts::default(),
         };
         self.lanes.push(lane);
         Ok(())

@@ -86,6 +86,7 @@ impl Lane {
             target,
             reason: request.reason.clone(),
             ahead: i64::MAX,
+            untold: 0,
             used: 0,
         };
         self.check_limit_funds(&order, top.mark2())?;

@@ -23,7 +23,9 @@ use super::faults::Recovery;
 use super::flight::Flight;
 use super::output::{LaneOutput, Output};
 use super::stream::Class;
+use super::throttle::Throttle;
 use super::timeline::{MomentKind, Timeline};
+use super::verdict::Verdicts;
 use super::view::LaneView;
 
 /// Whether a lane's strategy is called.
@@ -152,33 +154,12 @@ pub struct Lane {
     /// what instances before the present one have used
     pub(super) past: Usage,
     pub(super) recovery: Recovery,
+    pub(super) verdicts: Verdicts,
 }
-
-/// Events held back until the strategy may be called again.
-#[derive(Debug, Default)]
-pub(super) struct Throttle {
-    words: Vec<u64>,
-    events: u32,
-    release_at: i64,
-}
-
-/// The most words that are held back; a full buffer is delivered early. Two
-/// mebibytes, some ten seconds of a very busy market.
-const HELD_WORDS_MAX: usize = 1 << 18;
 
 /// The most bytes of log text of one lane that wait to be drained: a strategy
 /// that floods every event of a large block loses its own lines, counted.
 const LOGS_HELD_MAX: usize = 1 << 20;
-
-/// How many words the first `events` events take.
-fn length_of(words: &[u64], events: u32) -> usize {
-    let mut length = 0;
-    for _ in 0..events {
-        let Some(&header) = words.get(length) else { break };
-        length += crate::words::Header(header).words().unwrap_or(words.len() - length);
-    }
-    length.min(words.len())
-}
 
 /// The most indicator names of one lane: more than a person can watch, and a
 /// bound on what a strategy can make the host keep.
@@ -306,7 +287,10 @@ impl Lane {
         let events = (upto - told) as u32;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         let before = self.strategy.usage().fuel;
-        let answer = self.strategy.handle(class.words(told, upto), events, &mut self.effects);
+        let answer = match self.foretold() {
+            Ok(()) => self.strategy.handle(class.words(told, upto), events, &mut self.effects),
+            Err(fault) => Err(fault),
+        };
         let consumed = self.consumed(answer, events, batch, class.moment(told))?;
         let next = told + consumed as usize;
         let moment = class.moment(next - 1);
@@ -315,13 +299,13 @@ impl Lane {
     }
 
     /// Counts the fuel that a call at `ts` used as time, where that is wanted.
-    fn computed(&mut self, ts: Ts, fuel_before: u64) {
+    pub(super) fn computed(&mut self, ts: Ts, fuel_before: u64) {
         let used = self.strategy.usage().fuel.saturating_sub(fuel_before);
         self.flight.computed(ts, used);
     }
 
     /// Checks the answer of `handle`; a fault quarantines the lane.
-    fn consumed(
+    pub(super) fn consumed(
         &mut self,
         answer: Result<u32, Fault>,
         events: u32,
@@ -346,50 +330,6 @@ impl Lane {
                 None
             }
         }
-    }
-
-    /// With a throttle, events wait until the interval since the last call has
-    /// passed; the first event after that releases them all, in order, and what
-    /// the strategy asks for happens at that event. Takes events from `told`
-    /// that lie before moment `stop`, up to one that releases; returns the next
-    /// event and the moment of release.
-    fn hold(&mut self, batch: &Batch<'_>, told: usize, stop: u32) -> Option<(usize, u32)> {
-        let class = &batch.classes[self.class];
-        for event in told..class.before(stop) {
-            let moment = class.moment(event);
-            self.throttle.words.extend_from_slice(class.words(event, event + 1));
-            self.throttle.events += 1;
-            let ts = batch.timeline.moments()[moment as usize].ts.0;
-            let full = self.throttle.words.len() >= HELD_WORDS_MAX;
-            if ts >= self.throttle.release_at || full {
-                self.throttle.release_at = ts.saturating_add(self.limits.interval_ns);
-                return Some((event + 1, moment));
-            }
-        }
-        None
-    }
-
-    /// Delivers what was held back and settles what the strategy asks for after
-    /// each call.
-    fn release(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
-        let words = std::mem::take(&mut self.throttle.words);
-        let mut events = std::mem::take(&mut self.throttle.events);
-        let mut rest = words.as_slice();
-        while events > 0 && self.state.is_called() {
-            self.effects.begin(self.next_order, self.limits.intents_per_event);
-            let part = events.min(self.limits.events_per_call);
-            let (words, _) = rest.split_at(length_of(rest, part));
-            let before = self.strategy.usage().fuel;
-            let answer = self.strategy.handle(words, part, &mut self.effects);
-            let Some(consumed) = self.consumed(answer, part, batch, moment) else {
-                return self.recover(batch, moment);
-            };
-            self.computed(batch.timeline.moments()[moment as usize].ts, before);
-            events -= consumed;
-            rest = &rest[length_of(rest, consumed)..];
-            self.settle(batch, moment)?;
-        }
-        self.checkpoint(batch, moment)
     }
 
     /// Applies what a call asked for at `moment`, and what the answers to the
@@ -430,8 +370,15 @@ impl Lane {
         let view = LaneView::new(self, batch.market, number);
         self.effects.begin(self.next_order, left);
         let before = self.strategy.usage().fuel;
-        match self.strategy.on_order(update, Arc::new(view), &mut self.effects) {
-            Ok(()) => self.computed(place.ts, before),
+        let told = match self.foretold() {
+            Ok(()) => self.strategy.on_order(update, Arc::new(view), &mut self.effects),
+            Err(fault) => Err(fault),
+        };
+        match told {
+            Ok(()) => {
+                self.verdicts.updates += 1;
+                self.computed(place.ts, before);
+            }
             Err(fault) => self.fail(fault, place.ts, batch.outputs),
         }
         Ok(())
@@ -548,6 +495,7 @@ impl Lane {
     /// Ends a strategy for a fault. What it asked for in the failed call is
     /// dropped; its log lines are kept, because they often say why.
     pub(super) fn quarantine(&mut self, fault: Fault, ts: Ts, outputs: &mut Vec<Output>) {
+        self.judge(fault.kind);
         self.effects.intents.clear();
         self.publish(ts, outputs);
         self.updates.clear();
@@ -605,7 +553,12 @@ impl Lane {
     pub(super) fn stop(&mut self, seq: u64, ts: Ts, outputs: &mut Vec<Output>) {
         if self.state.is_called() {
             self.effects.begin(self.next_order, 0);
-            match self.strategy.stop(&mut self.effects) {
+            self.stopping();
+            let stopped = match self.foretold() {
+                Ok(()) => self.strategy.stop(&mut self.effects),
+                Err(fault) => Err(fault),
+            };
+            match stopped {
                 Ok(()) => {
                     self.publish(ts, outputs);
                     self.state = LaneState::Stopped;

@@ -28,7 +28,9 @@ mod resting;
 mod rules;
 mod stream;
 mod swap;
+mod throttle;
 mod timeline;
+mod verdict;
 mod view;
 
 use std::sync::Arc;
@@ -46,6 +48,7 @@ pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
 pub use swap::Replacement;
+pub use verdict::Verdict;
 
 use lane::{Batch, Lane};
 use stream::Class;
@@ -168,6 +171,20 @@ impl Engine {
         self.next_seq = block.next_seq();
         self.events += 1;
         Ok(())
+    }
+
+    /// Where the wall clock has stopped a lane so far.
+    #[must_use]
+    pub fn verdicts(&self, number: u16) -> &[Verdict] {
+        self.lanes.get(usize::from(number)).map_or(&[], Lane::verdicts)
+    }
+
+    /// Lets the wall clock stop a lane again where it did in the run that this one
+    /// repeats.
+    pub fn foretell(&mut self, number: u16, verdict: Verdict) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(number)) {
+            lane.foretell(verdict);
+        }
     }
 
     /// The number that the next input takes.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::{InstrumentTable, Money, Price, Ts};
 use crate::market::Market;
 use crate::portfolio::metrics::Curve;
-use crate::portfolio::{Breakdown, RoundTrip, Statistics, Summary};
+use crate::portfolio::{AssetTotals, Breakdown, RoundTrip, Statistics, Summary};
 use crate::strategy::{Spreads, Usage};
 
 use super::lane::{Counters, Lane, LaneState};
@@ -35,8 +35,11 @@ pub struct LaneReport {
     /// equity at the last marks
     pub equity: Option<Money>,
     /// profit realized by reductions, less all fees and charges: equity is start
-    /// equity + this + unrealized (with starting assets, + their change)
-    pub realized_pnl: Money,
+    /// equity + this + unrealized (+ what balances in other assets gained or lost by
+    /// their rates); unknown while a part of it had no rate
+    pub realized_pnl: Option<Money>,
+    /// what each asset did by itself, exactly
+    pub assets: Vec<AssetTotals>,
     /// profit of open positions at their marks, before fees
     pub unrealized_pnl: Option<Money>,
     /// return since the start in percent
@@ -77,7 +80,8 @@ impl LaneReport {
             start_equity: account.start_equity(),
             cash: account.cash(),
             equity: account.equity(),
-            realized_pnl: statistics.realized - statistics.fees - statistics.carry,
+            realized_pnl: statistics.realized_pnl(),
+            assets: account.by_asset(),
             unrealized_pnl: account.unrealized(),
             roi_pct: account.roi_pct(),
             max_drawdown_pct: account.max_drawdown_pct(),

@@ -131,8 +131,7 @@ impl Lane {
         Ok((!order.leaves.is_zero()).then_some(order))
     }
 
-    /// Lets the orders of a moment's symbol look at it, in the order of their
-    /// numbers.
+    /// Lets the orders of a moment's symbol look at it, the best limit first.
     pub(super) fn look(
         &mut self,
         batch: &mut Batch<'_>,
@@ -146,7 +145,7 @@ impl Lane {
             _ => None,
         };
         let mut left = trade.map_or(0, |t| t.qty.0);
-        for id in self.orders.ids(Some(symbol)) {
+        for id in self.orders.turns(symbol) {
             self.look_one(batch, moment, id, trade, &mut left)?;
         }
         Ok(())

@@ -171,7 +171,9 @@ impl Timeline {
             index: index as u32,
             ts: block.ts(index).0.max(self.now),
         };
-        if at.ts >= self.deadline {
+        // History tells of the past at one moment: it must not close the intervals
+        // that its next candle is about to tell of.
+        if at.ts >= self.deadline && block.header(index).kind() != words::CANDLE {
             self.clock(at, market, classes);
         }
         self.now = at.ts;

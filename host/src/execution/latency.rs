@@ -17,7 +17,8 @@
 //! 6. Stops, targets and what the operator or a limit does are with the venue
 //!    already: no latency. News come back at once; whoever wants their way counted
 //!    adds it to the latency.
-//! 7. Model `instant` knows no latency.
+//! 7. Model `instant` knows no latency. Elsewhere the program's default is 50 ms for
+//!    orders and cancels, and no time for fuel; [`LatencyConfig::default`] is none.
 
 use std::sync::Arc;
 

@@ -39,11 +39,14 @@
 //!    Immediate-or-cancel ends then; fill-or-kill takes all or nothing.
 //! 7. What waits joins behind everything displayed at its price. Prints there by
 //!    takers of the other side fill those ahead first. Cancellations shrink those
-//!    ahead only to what the level still displays. Below the displayed levels the
-//!    queue is unknown, and nothing fills until the level shows or is passed.
+//!    ahead only to what the level still displays after a book event; as much of
+//!    the prints until the symbol's next book event fills nobody, because both may
+//!    tell of the same trade. Below the displayed levels the queue is unknown, and
+//!    nothing fills until the level shows or is passed.
 //! 8. A print beyond the limit fills it by the print's quantity. An opposite quote
 //!    at the limit or beyond fills it by its quantity, once until the quotes part.
-//!    Orders of one lane share a print in the order of their numbers.
+//!    Orders of one lane share a print, the best limit first, those of one limit in
+//!    the order of their numbers.
 //! 9. Where there is no book only a print beyond the limit fills, by its quantity.
 //!    Waiting orders fill at their limit exactly, as makers.
 //! 10. A stop wakes when the price that it would meet (the opposite best, without
@@ -60,8 +63,8 @@
 //!     only if somebody refilled it; that an update of the same level counts as
 //!     that flatters a little.) Without a book nothing is displayed and rule 2
 //!     holds: what one order may take there is bounded by nothing but the account.
-//! 14. At each moment a lane's orders look first, in the order of their numbers,
-//!     then its bracket acts, then what was on its way arrives, then its strategy is
+//! 14. At each moment a lane's orders look first, in the order of rule 8, those
+//!     without a limit last, then its bracket acts, then what was on its way arrives, then its strategy is
 //!     told.
 
 pub mod bracket;

@@ -50,6 +50,8 @@ pub struct Order {
     pub reason: String,
     /// what is in front of it in the queue, `i64::MAX` while that is not known
     pub ahead: i64,
+    /// by how much the last book event lowered that, which no print has told yet
+    pub untold: i64,
     /// what it has filled of the opposite quantity that crosses its limit
     pub used: i64,
 }
@@ -95,7 +97,7 @@ impl Order {
     pub fn join(&mut self, book: &Book) {
         let shown = self.limit.and_then(|limit| book.shown(self.action.side(), limit.0));
         self.ahead = shown.unwrap_or(i64::MAX);
-        self.used = 0;
+        (self.untold, self.used) = (0, 0);
     }
 
     /// Takes notice of a moment of its symbol. Where orders before it have
@@ -138,15 +140,22 @@ impl Order {
         if self.ahead == i64::MAX {
             return 0;
         }
-        let over = left - self.ahead;
-        self.ahead = (self.ahead - left).max(0);
+        // What the last book event has taken away already may be this very print.
+        let told = left.min(self.untold);
+        self.untold -= told;
+        let new = left - told;
+        let over = new - self.ahead;
+        self.ahead = (self.ahead - new).max(0);
         over.max(0)
     }
 
-    /// Those ahead are at most what the level still shows. An opposite quote at
+    /// Those ahead are at most what the level still shows; whether the rest was
+    /// canceled or filled, the prints until the next book event tell. An opposite quote at
     /// the limit or beyond has met the order, with what the lane has not taken of it.
     fn at_book(&mut self, limit: Price, book: &Book, depleted: &Depleted) -> i64 {
         if let Some(shown) = book.shown(self.action.side(), limit.0) {
+            let known = self.ahead != i64::MAX;
+            self.untold = if known { (self.ahead - shown).max(0) } else { 0 };
             self.ahead = self.ahead.min(shown);
         }
         let crossing = book.crossing(self.action.side(), limit.0);
@@ -158,6 +167,14 @@ impl Order {
         let fill = (crossing - self.used).min(left).clamp(0, self.leaves.0);
         self.used += fill;
         fill
+    }
+}
+
+/// The lower, the sooner an order with this limit is filled.
+fn rank(side: Side, limit: Price) -> i64 {
+    match side {
+        Side::Buy => limit.0.saturating_neg(),
+        Side::Sell => limit.0,
     }
 }
 
@@ -219,6 +236,21 @@ impl Orders {
         chosen.map(|order| order.id).collect()
     }
 
+    /// The numbers of those of a symbol in the order in which they meet a print or a
+    /// quote: the best limit first, as a venue fills them.
+    #[must_use]
+    pub fn turns(&self, symbol: SymbolId) -> Vec<OrderId> {
+        let of = |order: &&Order| order.symbol == symbol;
+        let mut turns: Vec<(i64, OrderId)> = self
+            .orders
+            .iter()
+            .filter(of)
+            .map(|order| (order.limit.map_or(i64::MAX, |l| rank(order.action.side(), l)), order.id))
+            .collect();
+        turns.sort_unstable();
+        turns.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// One of them.
     #[must_use]
     pub fn get(&self, id: OrderId) -> Option<&Order> {
@@ -260,6 +292,7 @@ mod tests {
             target: None,
             reason: String::new(),
             ahead: 0,
+            untold: 0,
             used: 0,
         }
     }

@@ -34,6 +34,25 @@ pub struct StrategyRecord {
     pub sha256: String,
     /// true when the lock file was bypassed
     pub unsigned: bool,
+    /// limits of its own, as JSON; empty when there are none
+    #[serde(default)]
+    pub limits: String,
+    /// true when it was granted the deterministic WASI
+    #[serde(default)]
+    pub wasi: bool,
+}
+
+/// A module that takes another one's place, between two events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwapRecord {
+    /// the lane's number
+    pub lane: u16,
+    /// the engine's clock
+    pub ts: Ts,
+    /// SHA-256 of the module that ran, in hex
+    pub from: String,
+    /// the new one
+    pub to: StrategyRecord,
 }
 
 /// What runs: enough to run it again.
@@ -61,6 +80,21 @@ pub struct Manifest {
     pub strategies: Vec<StrategyRecord>,
     /// modules that were named by file
     pub files: Vec<String>,
+}
+
+/// A fault that no replay would find: the wall clock stopped a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictRecord {
+    /// the lane's number
+    pub lane: u16,
+    /// events that it had consumed
+    pub events: u64,
+    /// order news that it had been told
+    pub updates: u64,
+    /// faults that it had had
+    pub faults: u64,
+    /// true for its last call
+    pub stopping: bool,
 }
 
 /// Market events, as exact words and exchange times.

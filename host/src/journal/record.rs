@@ -30,6 +30,10 @@ pub enum Kind {
     Sealed = 5,
     /// a command that the engine is about to take
     Command = 6,
+    /// a module is about to take another one's place
+    Swap = 7,
+    /// the wall clock stopped a strategy
+    Verdict = 8,
     /// nothing but the head, which says what is durable: written behind a sync, so
     /// that a bad record before it is known for damage
     Synced = 9,
@@ -39,13 +43,15 @@ pub enum Kind {
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        const ALL: [Kind; 8] = [
+        const ALL: [Kind; 10] = [
             Kind::Manifest,
             Kind::Inputs,
             Kind::Outputs,
             Kind::Ended,
             Kind::Sealed,
             Kind::Command,
+            Kind::Swap,
+            Kind::Verdict,
             Kind::Synced,
             Kind::Restart,
         ];

@@ -13,6 +13,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open, openat};
 use rustix::io::Errno;
 
 use super::hash::Sha256;
+use super::owner::Access;
 
 /// The most strategy files that one folder may hold.
 const FILES_MAX: usize = 1_000;
@@ -89,6 +90,14 @@ pub enum CandidateError {
         /// what was asked for
         path: PathBuf,
     },
+    /// Others than this user may write it, or its folder.
+    #[error("{path} {why}", path = path.display())]
+    Open {
+        /// the file or folder
+        path: PathBuf,
+        /// who
+        why: &'static str,
+    },
     /// It has further names, through which others may write to it.
     #[error("{path} has {links} hard links: copy the file so that it has one", path = path.display())]
     HardLinked {
@@ -145,6 +154,10 @@ pub fn read_beneath(folder: &Path, name: &Path, cap: u64) -> Result<Candidate, C
     let failed = |errno: Errno| CandidateError::Io { path: path.clone(), source: errno.into() };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = open(folder, flags, Mode::empty()).map_err(failed)?;
+    let found = fstat(&root).map_err(failed)?;
+    if let Some(why) = Access::from(&found).others_in_folder() {
+        return Err(CandidateError::Open { path: folder.to_owned(), why });
+    }
     let descriptor = open_beneath(&root, name).map_err(|errno| refusal(errno, &path))?;
     read(descriptor, &path, cap, true)
 }
@@ -209,6 +222,9 @@ fn read(
     let stat = fstat(&descriptor).map_err(|errno| failed(errno.into()))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(CandidateError::NotRegular { path: path.to_owned() });
+    }
+    if let Some(why) = Access::from(&stat).others() {
+        return Err(CandidateError::Open { path: path.to_owned(), why });
     }
     #[allow(clippy::useless_conversion, reason = "the field's width differs between systems")]
     let links = u64::from(stat.st_nlink);

@@ -17,6 +17,7 @@ mod candidate;
 mod guard;
 mod hash;
 mod limits;
+mod owner;
 mod private;
 mod store;
 #[cfg(test)]
@@ -115,6 +116,20 @@ pub struct Revoked {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
+
+/// A hash that was allowed until another build of its name was. It does not run,
+/// but a record of a run that had it may be checked with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Superseded {
+    /// what was allowed
+    pub sha256: Sha256,
+    /// under this name
+    pub name: String,
+}
+
+/// The most superseded hashes that are remembered, newest last.
+const SUPERSEDED_MAX: usize = 1_000;
 
 /// What the lock file says of a hash.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,6 +263,8 @@ pub struct Lock {
     entries: Vec<Entry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     revoked: Vec<Revoked>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    superseded: Vec<Superseded>,
     /// digest of the file this was read from; none when there was no file
     #[serde(skip)]
     source: Option<Sha256>,
@@ -261,6 +278,7 @@ impl Default for Lock {
             prev_sha256: None,
             entries: Vec::new(),
             revoked: Vec::new(),
+            superseded: Vec::new(),
             source: None,
         }
     }
@@ -346,6 +364,13 @@ impl Lock {
             });
         }
         store::check_name(&entry.name)?;
+        for known in self.entries.iter().filter(|known| known.name == entry.name) {
+            let (sha256, name) = (known.sha256, known.name.clone());
+            self.superseded.push(Superseded { sha256, name });
+        }
+        self.superseded.retain(|known| known.sha256 != entry.sha256);
+        let surplus = self.superseded.len().saturating_sub(SUPERSEDED_MAX);
+        self.superseded.drain(..surplus);
         self.entries.retain(|known| known.sha256 != entry.sha256 && known.name != entry.name);
         self.entries.push(entry);
         self.entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -378,6 +403,16 @@ impl Lock {
 
     fn by_hash(&self, sha256: &Sha256) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.sha256 == *sha256)
+    }
+
+    /// True when these bytes are allowed, were until their permission ran out or
+    /// another build took their place, and were never denied.
+    #[must_use]
+    pub fn was_allowed(&self, sha256: &Sha256) -> bool {
+        let denied = self.revoked.iter().any(|known| known.sha256 == *sha256);
+        let known = self.by_hash(sha256).is_some()
+            || self.superseded.iter().any(|known| known.sha256 == *sha256);
+        known && !denied
     }
 
     /// The entry of this name.

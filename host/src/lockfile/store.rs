@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
+use super::owner::Access;
 use super::{LOCK_VERSION, Lock, Sha256};
 
 /// The first line of every lock file.
@@ -35,6 +36,16 @@ pub enum LockError {
         line: usize,
         /// what is wrong
         detail: String,
+    },
+    /// Others than this user may write it, or its folder.
+    #[error("lock file {path}: {place} {why}", path = path.display(), place = place.display())]
+    Open {
+        /// the file
+        path: PathBuf,
+        /// the file or its folder
+        place: PathBuf,
+        /// who
+        why: &'static str,
     },
     /// Another process is writing it.
     #[error("lock file {path} is being written by another process", path = path.display())]
@@ -196,6 +207,16 @@ pub(super) fn read_text(path: &Path) -> Result<Option<String>, LockError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
+    let open =
+        |place: &Path, why| LockError::Open { path: path.to_owned(), place: place.to_owned(), why };
+    if let Some(why) = Access::from(&file.metadata().map_err(failed)?).others() {
+        return Err(open(path, why));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if let Some(why) = Access::from(&fs::metadata(folder).map_err(failed)?).others_in_folder() {
+        return Err(open(folder, why));
+    }
     let mut bytes = Vec::new();
     file.take(LOCK_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LOCK_BYTES_MAX {

@@ -145,6 +145,16 @@ fn a_new_build_replaces_the_old_one() {
     lock.allow(entry("a", b"2")).expect("allowed");
     assert_eq!(lock.lookup(&Sha256::of(b"1"), now()), Verdict::Unlisted);
     assert_eq!(lock.by_name("a").map(|entry| entry.sha256), Some(Sha256::of(b"2")));
+    // It does not run any more, but was allowed once, until it is denied.
+    assert!(lock.was_allowed(&Sha256::of(b"1")) && !lock.was_allowed(&Sha256::of(b"3")));
+    lock.deny(Sha256::of(b"1"), "", now());
+    assert!(!lock.was_allowed(&Sha256::of(b"1")));
+    for build in 0..1_100_u32 {
+        lock.allow(entry("a", &build.to_le_bytes())).expect("allowed");
+    }
+    assert!(toml::to_string(&lock).expect("text").matches("[[superseded]]").count() <= 1_000);
+    assert!(lock.was_allowed(&Sha256::of(&1_098_u32.to_le_bytes())));
+    lock.allow(entry("a", b"2")).expect("allowed");
     assert!(lock.allow(entry("a b", b"3")).is_err());
     assert!(lock.allow(entry("", b"3")).is_err());
 }

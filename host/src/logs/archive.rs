@@ -49,12 +49,14 @@ impl Archive {
             work: Some(work),
             packer: Some(packer),
         };
-        for name in names(dir)? {
-            if name.ends_with(".tmp") {
-                let path = dir.join(&name);
-                fs::remove_file(&path).map_err(|error| at(&path, &error))?;
-                continue;
-            }
+        // Before anything is packed: the packer makes files of the same names.
+        let (unfinished, names): (Vec<_>, Vec<_>) =
+            names(dir)?.into_iter().partition(|name| name.ends_with(".tmp"));
+        for name in unfinished {
+            let path = dir.join(name);
+            fs::remove_file(&path).map_err(|error| at(&path, &error))?;
+        }
+        for name in names {
             let Some((stem, number)) = parse(&name) else { continue };
             let next = archive.next.entry(stem.to_owned()).or_insert(0);
             *next = (*next).max(number);

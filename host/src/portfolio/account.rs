@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::ledger::{Entry, Ledger, Owner, Unit};
 use super::over_time::{Charge, ChargeKind};
 use super::position::Change;
+use super::totals::Booked;
 use super::{Breakdown, InvariantBroken, Metrics, Position, RoundTrip, Statistics, Terms};
 use crate::domain::{Action, Fill, InstrumentTable, Money, Qty, Rounding, SymbolId};
 
@@ -231,18 +232,27 @@ impl Account {
         self.last_fill = fill.id;
         self.post(fill)?;
         let change = self.change(fill, reason)?;
-        self.statistics.on_fill(fill, change.realized);
+        let own = Booked {
+            amount: Some(fill.amount),
+            fee: Some(fill.fee),
+            realized: Some(change.realized),
+        };
+        let booked = self.booked(fill, change.realized);
+        self.statistics.on_fill(fill, &booked);
         let tag = self.positions[fill.symbol.index()].tag.clone();
-        self.breakdown.on_fill(fill, change.realized, &tag);
+        self.breakdown.on_fill(fill.symbol, &own, &booked, &tag);
         if fill.action == Action::Short {
             let amount = fill.amount.times(self.terms.short_open, Rounding::Ceil);
             self.charge(fill.symbol, amount, ChargeKind::Opening)?;
         }
         let trip = change.closed.map(|p| RoundTrip::of(self.statistics.closed + 1, &p, fill));
         if let Some(trip) = &trip {
-            self.statistics.on_round_trip(trip.clone());
-            self.breakdown.on_round_trip(trip);
-            self.metrics.on_round_trip(trip.net());
+            let net = self.in_currency(fill.symbol, trip.net());
+            self.statistics.on_round_trip(trip.clone(), net);
+            self.breakdown.on_round_trip(trip, net);
+            if let Some(net) = net {
+                self.metrics.on_round_trip(net);
+            }
         }
         self.set_due();
         self.metrics.expose(self.open_positions > 0);

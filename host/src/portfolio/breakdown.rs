@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RoundTrip, Totals};
-use crate::domain::{Fill, Money, SymbolId};
+use super::{Booked, RoundTrip, Totals};
+use crate::domain::{Money, SymbolId};
 
 /// The most tags that are told apart; what comes later is counted together.
 const TAGS_MAX: usize = 32;
@@ -35,37 +35,43 @@ impl Breakdown {
         if known || self.tags.len() < TAGS_MAX { tag } else { OTHER.to_owned() }
     }
 
-    /// Counts a fill and what it realized.
-    pub fn on_fill(&mut self, fill: &Fill, realized: Money, tag: &str) {
-        self.each(fill.symbol, tag, |totals| totals.on_fill(fill, realized));
+    /// Counts a fill: in its own quote asset, and in the account currency.
+    pub fn on_fill(&mut self, symbol: SymbolId, own: &Booked, booked: &Booked, tag: &str) {
+        self.symbol(symbol, |totals| totals.on_fill(own));
+        self.tagged(tag, |totals| totals.on_fill(booked));
     }
 
-    /// Counts a charge on a short.
-    pub fn on_carry(&mut self, symbol: SymbolId, amount: Money, tag: &str) {
-        self.each(symbol, tag, |totals| totals.carry = totals.carry + amount);
+    /// Counts a charge on a short, likewise.
+    pub fn on_carry(&mut self, symbol: SymbolId, own: Money, amount: Option<Money>, tag: &str) {
+        self.symbol(symbol, |totals| totals.on_carry(Some(own)));
+        self.tagged(tag, |totals| totals.on_carry(amount));
     }
 
-    /// Counts a closed round trip.
-    pub fn on_round_trip(&mut self, trip: &RoundTrip) {
-        self.each(trip.symbol, &trip.tag, |totals| totals.on_net(trip.net()));
+    /// Counts a closed round trip, likewise.
+    pub fn on_round_trip(&mut self, trip: &RoundTrip, net: Option<Money>) {
+        self.symbol(trip.symbol, |totals| totals.on_net(trip.net(), Some(trip.net())));
+        self.tagged(&trip.tag, |totals| totals.on_net(trip.net(), net));
     }
 
-    /// By symbol, in the account's order.
+    /// By symbol, in the account's order, each in the symbol's quote asset.
     #[must_use]
     pub fn symbols(&self) -> &[Totals] {
         &self.symbols
     }
 
-    /// By tag, in order of appearance.
+    /// By tag, in order of appearance, in the account currency.
     #[must_use]
     pub fn tags(&self) -> &[(String, Totals)] {
         &self.tags
     }
 
-    fn each(&mut self, symbol: SymbolId, tag: &str, count: impl Fn(&mut Totals)) {
+    fn symbol(&mut self, symbol: SymbolId, count: impl Fn(&mut Totals)) {
         if let Some(totals) = self.symbols.get_mut(symbol.index()) {
             count(totals);
         }
+    }
+
+    fn tagged(&mut self, tag: &str, count: impl Fn(&mut Totals)) {
         match self.tags.iter_mut().find(|(name, _)| name == tag) {
             Some((_, totals)) => count(totals),
             None => {

@@ -7,6 +7,10 @@
 //! 3. Equity is cash plus positions at their marks, in the account currency. It is
 //!    sampled, for its peak and its falls, at every mark while anything is held and
 //!    after every fill and charge.
+//!    Sums over symbols of different quotes are in the account currency: each part is
+//!    converted at the marks of the moment at which it is booked, profits rounded
+//!    down and costs up. A part without a rate makes the sums unknown, never smaller.
+//!    What each asset did by itself is kept exactly, in [`Account::by_asset`].
 //! 4. A round trip runs from flat to flat; its net profit is exactly the change
 //!    of cash that its fills, fees and charges made.
 //! 5. A reduction takes its share of the position's cost, rounded down; the last
@@ -35,7 +39,7 @@ pub use over_time::{Charge, ChargeKind};
 pub use position::Position;
 pub use round_trip::RoundTrip;
 pub use statistics::Statistics;
-pub use totals::Totals;
+pub use totals::{AssetTotals, Booked, Totals};
 
 /// Something that cannot be true. The run ends; nothing goes on from a state
 /// that is not understood.

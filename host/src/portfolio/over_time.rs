@@ -97,10 +97,11 @@ impl Account {
             Entry::new(Owner::Strategy, unit, -amount.0),
             Entry::new(Owner::Carry, unit, amount.0),
         ])?;
+        let converted = self.cost_in_currency(symbol, amount);
         let position = &mut self.positions[symbol.index()];
         position.carry = position.carry + amount;
-        self.statistics.on_carry(amount);
-        self.breakdown.on_carry(symbol, amount, &position.tag);
+        self.statistics.on_carry(converted);
+        self.breakdown.on_carry(symbol, amount, converted, &position.tag);
         self.charges.push(Charge { symbol, amount, kind });
         Ok(())
     }

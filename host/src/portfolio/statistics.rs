@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use super::totals::Booked;
 use super::{RoundTrip, Totals};
 use crate::domain::{Fill, Money};
 
@@ -41,19 +42,19 @@ impl Statistics {
     }
 
     /// Counts a fill and what it realized.
-    pub fn on_fill(&mut self, fill: &Fill, realized: Money) {
-        self.totals.on_fill(fill, realized);
+    pub fn on_fill(&mut self, fill: &Fill, booked: &Booked) {
+        self.totals.on_fill(booked);
         keep(&mut self.fills, self.fills_kept, fill.clone());
     }
 
     /// Counts a charge on a short.
-    pub fn on_carry(&mut self, amount: Money) {
-        self.totals.carry = self.totals.carry + amount;
+    pub fn on_carry(&mut self, amount: Option<Money>) {
+        self.totals.on_carry(amount);
     }
 
-    /// Counts a closed round trip.
-    pub fn on_round_trip(&mut self, trip: RoundTrip) {
-        self.totals.on_net(trip.net());
+    /// Counts a closed round trip, with its net in the account currency.
+    pub fn on_round_trip(&mut self, trip: RoundTrip, net: Option<Money>) {
+        self.totals.on_net(trip.net(), net);
         keep(&mut self.trips, self.trips_kept, trip);
     }
 

@@ -47,3 +47,72 @@ fn a_state_is_the_same_after_it_was_written_and_read() {
     assert_ne!(read, account, "the comparison sees a mark of half a cent");
     read.check().unwrap();
 }
+
+#[allow(clippy::type_complexity, reason = "a fill's fields, in the order of the tables")]
+/// Fills of XRP/BTC and BTC/USD in an account in USD that starts with a bitcoin.
+fn two_quotes() -> (Account, impl FnMut(u64, u16, Action, i64, &str, &str) -> Fill) {
+    let table = InstrumentTable::new(vec![
+        Instrument::plain("BTC/USD", 2, 8),
+        Instrument::plain("XRP/BTC", 8, 2),
+    ]);
+    let config = AccountConfig {
+        currency: "USD".into(),
+        capital: Money::parse("1000").unwrap(),
+        assets: vec![("BTC".into(), Money::parse("1").unwrap())],
+        fills_kept: 10,
+        trips_kept: 10,
+    };
+    let fill = |id, symbol, action, qty, amount: &str, fee: &str| Fill {
+        id,
+        order: OrderId(id),
+        seq: id,
+        ts: Ts(1),
+        symbol: SymbolId(symbol),
+        action,
+        qty: Qty(qty),
+        amount: Money::parse(amount).unwrap(),
+        fee: Money::parse(fee).unwrap(),
+        liquidity: Liquidity::Taker,
+        cause: Cause::Strategy,
+        best_price: Price(1),
+    };
+    (Account::open(&config, &table).unwrap(), fill)
+}
+
+#[test]
+fn sums_of_different_quotes_are_converted_when_booked_and_kept_apart() {
+    let (mut account, mut fill) = two_quotes();
+    let usd = |text| Money::parse(text).unwrap();
+    account.mark(SymbolId(0), 2 * 10_000_000).unwrap();
+    // Bought at 0.5 BTC of 100,000 USD, sold at 0.6 BTC when it was 50,000 USD.
+    account.apply(&fill(1, 1, Action::Buy, 100, "0.5", "0.00000001")).unwrap();
+    account.mark(SymbolId(0), 2 * 5_000_000).unwrap();
+    account.apply(&fill(2, 1, Action::Sell, 100, "0.6", "0.00000003")).unwrap();
+    account.apply(&fill(3, 0, Action::Buy, 1_000, "7", "0.5")).unwrap();
+    let totals = &account.statistics;
+    assert_eq!(totals.realized, usd("5000"), "0.1 BTC at 50,000");
+    assert_eq!(totals.fees, usd("0.001") + usd("0.0015") + usd("0.5"));
+    assert_eq!(totals.turnover, usd("50000") + usd("30000") + usd("7"));
+    assert_eq!(totals.net, usd("4999.998"), "the round trip's, at its end");
+    assert_eq!(totals.realized_pnl(), Some(usd("5000") - totals.fees));
+    let by_asset = account.by_asset();
+    assert_eq!((by_asset[0].asset.as_str(), by_asset[1].asset.as_str()), ("USD", "BTC"));
+    assert_eq!((by_asset[0].cash, by_asset[0].fees), (usd("992.5"), usd("0.5")));
+    let bitcoin = &by_asset[1];
+    assert_eq!((bitcoin.realized, bitcoin.fees), (usd("0.1"), usd("0.00000004")));
+    assert_eq!(bitcoin.cash, usd("1") + bitcoin.realized - bitcoin.fees, "exact in the asset");
+    assert_eq!(account.breakdown().symbols()[1].net, usd("0.09999996"), "in its own quote");
+}
+
+#[test]
+fn a_sum_without_a_rate_is_unknown_and_not_smaller() {
+    let (mut account, mut fill) = two_quotes();
+    account.apply(&fill(1, 1, Action::Buy, 100, "0.5", "0")).unwrap();
+    assert_eq!(account.statistics.unconverted, 1);
+    assert_eq!(account.statistics.realized_pnl(), None);
+    account.mark(SymbolId(0), 2 * 5_000_000).unwrap();
+    account.apply(&fill(2, 1, Action::Sell, 100, "0.6", "0")).unwrap();
+    assert_eq!(account.statistics.realized_pnl(), None, "it stays unknown");
+    assert_eq!((account.statistics.wins, account.statistics.win_rate_pct()), (1, Some(100.0)));
+    assert_eq!(account.by_asset()[1].realized, Money::parse("0.1").unwrap());
+}

@@ -1,9 +1,10 @@
 //! What an account is worth: marks, conversion, equity, its peak and its falls.
 
 use super::ledger::{Owner, Unit};
+use super::totals::{AssetTotals, Booked};
 use super::{Account, InvariantBroken};
 use crate::domain::decimal;
-use crate::domain::{Money, Rounding, SymbolId};
+use crate::domain::{Fill, Money, Rounding, SymbolId};
 
 /// Percent in the unit that drawdowns are kept in: 10^-9 of the peak, rounded
 /// up, so that a state compares and hashes exactly.
@@ -41,6 +42,42 @@ impl Account {
     #[must_use]
     pub fn in_currency(&self, symbol: SymbolId, amount: Money) -> Option<Money> {
         self.to_currency(self.quote[symbol.index()], amount)
+    }
+
+    /// A cost in a symbol's quote asset, converted likewise, rounded up.
+    #[must_use]
+    pub fn cost_in_currency(&self, symbol: SymbolId, cost: Money) -> Option<Money> {
+        self.in_currency(symbol, -cost).map(|converted| -converted)
+    }
+
+    /// What a fill moved in the account currency, at the marks of this moment.
+    pub(super) fn booked(&self, fill: &Fill, realized: Money) -> Booked {
+        Booked {
+            amount: self.in_currency(fill.symbol, fill.amount),
+            fee: self.cost_in_currency(fill.symbol, fill.fee),
+            realized: self.in_currency(fill.symbol, realized),
+        }
+    }
+
+    /// What the account did in each asset that its symbols are quoted in, exactly:
+    /// the cash, and the sums over the symbols of that quote.
+    #[must_use]
+    pub fn by_asset(&self) -> Vec<AssetTotals> {
+        let mut all: Vec<AssetTotals> = Vec::with_capacity(self.assets.len());
+        for (number, asset) in (0_u8..).zip(&self.assets) {
+            let cash = Money(self.ledger.balance(Owner::Strategy, Unit::Asset(number)));
+            let mut totals = AssetTotals { asset: asset.name.clone(), cash, ..Default::default() };
+            let quoted = self.quote.iter().zip(self.breakdown.symbols());
+            for (_, symbol) in quoted.filter(|(quote, _)| **quote == number) {
+                totals.realized = totals.realized + symbol.realized;
+                totals.fees = totals.fees + symbol.fees;
+                totals.carry = totals.carry + symbol.carry;
+                totals.net = totals.net + symbol.net;
+                totals.turnover = totals.turnover + symbol.turnover;
+            }
+            all.push(totals);
+        }
+        all
     }
 
     /// The symbols whose marks convert other assets to the currency.

@@ -114,11 +114,9 @@ impl<S: Storage> Recorder<S> {
             failed: false,
             limit: SEGMENT_BYTES,
         };
+        // The next segment's file is there already.
         if place.sealed {
-            recorder.guarded(|recorder| {
-                recorder.announce()?;
-                recorder.begin_next()
-            })?;
+            recorder.guarded(Self::begin_next)?;
         }
         Ok(recorder)
     }

@@ -11,6 +11,7 @@
 pub mod binance;
 pub(crate) mod depth;
 pub mod kraken;
+pub mod live;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ use thiserror::Error;
 
 use crate::domain::{DecimalError, SymbolId, Ts};
 use crate::input::InputBlock;
+
+pub use live::{Listing, Live, Mark, News, NewsLevel, SessionPlan, Tally, VENUES, Venue, Wanted};
 
 /// An exchange's public protocol for one connection.
 pub trait Protocol {

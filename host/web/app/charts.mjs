@@ -37,10 +37,55 @@ function options() {
   };
 }
 
+/** How often a screen reader hears of the crosshair, at most. */
+const SAY_EVERY_MS = 1000;
+
+/**
+ * What keys do on a chart that has the focus: the crosshair goes from point to point
+ * and says what is there, the picture grows and shrinks, `End` goes to the newest.
+ * `points(parts)` gives `{series, at: [{time, value, text}]}`.
+ */
+function keysOf(held, points, say) {
+  let index = null;
+  return (event) => {
+    const { chart, parts } = held.current ?? {};
+    if (!chart) return;
+    const scale = chart.timeScale();
+    const zoom = (factor) => {
+      const range = scale.getVisibleLogicalRange();
+      if (range) scale.setVisibleLogicalRange({ from: range.to - (range.to - range.from) * factor, to: range.to });
+    };
+    const step = (by) => {
+      const { series, at } = points(parts);
+      if (at.length === 0) return;
+      index = Math.max(0, Math.min(at.length - 1, (index ?? at.length) + by));
+      const { time, value, text } = at[index];
+      chart.setCrosshairPosition(value, time, series);
+      say(text);
+    };
+    const actions = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), '+': () => zoom(0.7), '-': () => zoom(1.4), End: () => { index = null; scale.scrollToRealTime(); } };
+    if (!Object.hasOwn(actions, event.key)) return;
+    held.current.touched = event.key !== 'End';
+    event.preventDefault();
+    actions[event.key]();
+  };
+}
+
 /** Creates a chart in a figure, makes it anew with the theme, and removes it. */
-function Chart({ build, update, label, name, version, className = '' }) {
+function Chart({ build, update, label, name, version, points, className = '' }) {
   const place = useRef(null);
   const held = useRef(null);
+  const said = useRef({ timer: null, text: '' });
+  const [spoken, speak] = useState('');
+  const say = (text) => {
+    said.current.text = text;
+    said.current.timer ??= setTimeout(() => { said.current.timer = null; speak(said.current.text); }, SAY_EVERY_MS);
+  };
+  const onKey = useRef(null);
+  const newest = useRef(points);
+  newest.current = points;
+  onKey.current ??= keysOf(held, (parts) => newest.current(parts), say);
+  useEffect(() => () => clearTimeout(said.current.timer), []);
   useEffect(() => {
     const chart = lwc.createChart(place.current, options());
     held.current = { chart, parts: build(chart), touched: false };
@@ -56,7 +101,7 @@ function Chart({ build, update, label, name, version, className = '' }) {
   }, [themeNow(), prefs.value.colors, prefs.value.zone, version]);
   useEffect(() => { if (held.current) update(held.current.parts, held.current.chart, false, !held.current.touched); });
   const png = () => savePng(name, held.current.chart.takeScreenshot());
-  return html`<figure class="chart ${className}" role="figure" aria-label=${label}>
+  return html`<figure class="chart ${className}" role="figure" aria-label=${label} tabindex="0" onKeyDown=${onKey.current}><span class="hidden" aria-live="polite">${spoken}</span>
     <div class="canvas" ref=${place} /><button class="quiet png" onClick=${png} title="Save this chart as an image">PNG</button></figure>`;
 }
 
@@ -94,7 +139,7 @@ function series(points, pick) {
  * Equity of several strategies above, their drawdown below.
  * `curves`: `{name, points: [[ms, equity, drawdown %]], index, dashed}`.
  */
-export function EquityChart({ curves, rebased, label }) {
+export function EquityChart({ curves, rebased, logarithmic = false, label }) {
   const names = curves.map(({ name }) => name).join('\n');
   const build = (chart) => {
     const parts = curves.map(({ index, dashed, name }) => {
@@ -108,6 +153,7 @@ export function EquityChart({ curves, rebased, label }) {
         chart.addSeries(lwc.LineSeries, { ...style, lineWidth: 1, lastValueVisible: false, priceFormat: { type: 'custom', minMove: 0.01, formatter: (v) => `${v.toFixed(1)} %` } }, 1),
       ];
     });
+    chart.priceScale('right', 0).applyOptions({ mode: logarithmic ? lwc.PriceScaleMode.Logarithmic : lwc.PriceScaleMode.Normal });
     const [top, bottom] = chart.panes();
     top?.setStretchFactor(3);
     bottom?.setStretchFactor(1);
@@ -122,8 +168,13 @@ export function EquityChart({ curves, rebased, label }) {
     // The whole run, until someone zooms.
     if (untouched) chart.timeScale().fitContent();
   };
+  const points = (parts) => ({
+    series: parts[0]?.[0],
+    at: series(curves[0]?.points ?? [], (p) => (rebased ? (p[1] / (curves[0].points[0]?.[1] || 1)) * 100 : p[1]))
+      .map(({ time, value }) => ({ time, value, text: `${curves[0].name}, ${fullTime(time * 1000, prefs.value.zone)}: ${money(value)}` })),
+  });
   const filled = curves.filter(({ points }) => points.length > 1).length;
-  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}`} className="tall" />
+  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}/${logarithmic}`} points=${points} className="tall" />
     <${AsTable} head=${['Strategy', 'Time', 'Equity', 'Drawdown']} rows=${() => curves.flatMap(({ name, points }) => sampled(points).map(([ms, equity, drawdown]) => [
       name, fullTime(ms, prefs.value.zone), money(equity), percent(drawdown)]))} />`;
 }
@@ -174,11 +225,11 @@ export function CandleChart({ candles, fills = [], lines = [], outages = [], foc
     parts.markers.setMarkers(fills.filter((fill) => fill.time >= first).map((fill) => ({
       time: Math.floor(fill.time / interval) * interval,
       position: fill.side === 'buy' ? 'belowBar' : 'aboveBar', shape: fill.side === 'buy' ? 'arrowUp' : 'arrowDown',
-      color: fill.side === 'buy' ? up : down, text: fill.text,
+      color: color(fill.side === 'buy' ? 'buy' : 'sell'), text: fill.text,
     })).sort((a, b) => a.time - b.time));
     parts.shown = lines.map(({ price }) => price);
     parts.lines.forEach((line) => parts.bars.removePriceLine(line));
-    const looks = { entry: ['accent', 0], stop: ['loss', DASHED], target: ['gain', DOTTED], order: ['muted', DOTTED] };
+    const looks = { entry: ['text', 0], stop: ['loss', DASHED], target: ['gain', DOTTED], order: ['muted', DOTTED] };
     parts.lines = lines.map(({ price, title, kind }) => parts.bars.createPriceLine({
       price, title, color: color(looks[kind][0]), lineStyle: looks[kind][1], lineWidth: 1, axisLabelVisible: true,
     }));
@@ -190,7 +241,11 @@ export function CandleChart({ candles, fills = [], lines = [], outages = [], foc
     parts.focus = focus;
   };
   const ready = candles.length > 0;
+  const points = (parts) => ({
+    series: parts.bars,
+    at: candles.map(([time, , high, low, close]) => ({ time, value: close, text: `${fullTime(time * 1000, prefs.value.zone)}: close ${writePrice(close)}, high ${writePrice(high)}, low ${writePrice(low)}` })),
+  });
   const written = () => candles.slice(-30).toReversed().map(([time, ...rest]) => [fullTime(time * 1000, prefs.value.zone), ...rest.slice(0, 4).map(writePrice), quantity(rest[4])]);
-  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} className="tall" />
+  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} points=${points} className="tall" />
     <${AsTable} head=${['Opened', 'Open', 'High', 'Low', 'Close', 'Volume']} rows=${written} />`;
 }

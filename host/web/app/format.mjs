@@ -89,6 +89,9 @@ export function count(value) {
   return fixed(amount, size < 10 && amount % 1 !== 0 ? 1 : 0, 0);
 }
 
+/** A count with its noun: "1 trade", "2 trades". */
+export const counted = (value, noun) => `${count(value)} ${noun}${number(value) === 1 ? '' : 's'}`;
+
 export function bytes(value) {
   const amount = number(value);
   if (amount === null) return UNKNOWN;

@@ -5,7 +5,7 @@ import { address } from './route.mjs';
 
 export const HELP = [
   ['?', 'this help'], ['g o', 'overview'], ['g s', 'strategies'], ['g m', 'market'], ['g f', 'feed health'],
-  ['g e', 'events'], ['g r', 'runs'], ['/', 'filter'], ['j  k', 'next and previous row'], ['Enter', 'open the row'],
+  ['g e', 'events'], ['g r', 'runs'], ['/', 'filter'], ['j  k', 'next and previous row'], ['Enter', 'open the row'], ['Space', 'chart the row'], ['← →', 'crosshair of a chart'], ['+ −', 'zoom a chart'], ['End', 'newest of a chart'],
   ['[  ]', 'previous and next strategy'], ['t', 'light or dark'], ['Esc', 'close'],
 ];
 const PLACES = { o: 'overview', s: 'strategy', m: 'market', f: 'feed', e: 'events', r: 'runs' };
@@ -41,6 +41,10 @@ export function listen({ help, theme }) {
     const actions = {
       g: () => { prefix = true; }, '?': () => help((at) => !at), t: theme, j: () => row(1), k: () => row(-1),
       '[': () => neighbor(-1), ']': () => neighbor(1),
+      ' ': () => {
+        const box = event.target.closest?.('tr[tabindex]')?.querySelector('input[type=checkbox]');
+        if (box) { event.preventDefault(); box.click(); }
+      },
       '/': () => { event.preventDefault(); document.querySelector('[data-filter]')?.focus(); },
     };
     actions[event.key]?.();

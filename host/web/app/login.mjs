@@ -46,7 +46,7 @@ export function Login({ expired = false }) {
   const form = html`<form class="login" onSubmit=${submit}>
     <h1>${expired ? 'The session has expired' : 'Sandpaper'}</h1>
     <p>${expired ? 'Enter a key to go on where you were.' : 'Paper trading for strategies that nobody has to trust.'}</p>
-    <label>API key<input type="password" autocomplete="current-password" autofocus required value=${key} onInput=${(e) => setKey(e.target.value)} /></label>
+    <label>API key<input type="password" name="key" autocomplete="current-password" autofocus required value=${key} onInput=${(e) => setKey(e.target.value)} /></label>
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
     <button class="primary" disabled=${busy || key.trim() === ''}>${busy ? 'Checking…' : 'Enter'}</button>
     <p class="note">No key? <code>sandpaper run</code> prints an address with a code that works once, for a minute.</p></form>`;

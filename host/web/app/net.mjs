@@ -86,7 +86,8 @@ function receive(message) {
     attempt = 0;
     farewell.value = null;
     connection.value = { state: 'open', since: Date.now() };
-    runId.value = message.run;
+    // A host that has just begun does not know its run yet; the topic `run` will.
+    if (message.run) runId.value = message.run;
     for (const { sequence } of topics.values()) sequence.reset();
     asked.clear();
     for (const topic of topics.keys()) ask(topic, 'sub');

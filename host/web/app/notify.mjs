@@ -1,8 +1,9 @@
 // Notices of the browser, when the user asked for them: a fault, a feed that is
-// down, a strategy that was stopped.
+// down, a strategy that was stopped or stands far below its peak.
 
 import { effect } from '../vendor/ui.mjs';
-import { events, prefs, run, setPref } from './store.mjs';
+import { number, percent } from './format.mjs';
+import { events, prefs, run, setPref, strategies } from './store.mjs';
 
 const LOUD = (event) => event.kind === 'fault' || (event.level === 'error' && event.kind !== 'log')
   || (event.kind === 'operator' && /kill/i.test(event.text ?? ''));
@@ -41,5 +42,22 @@ export function watch() {
       show('feed', 'The market feed is down.');
     }
     feed = state;
+  });
+  watchDrawdowns();
+}
+
+/** One notice for each fall below the line, and none for what was below from the start. */
+function watchDrawdowns() {
+  const below = new Map();
+  effect(() => {
+    const limit = prefs.value.drawdown;
+    for (const { name, benchmark, drawdown_pct: drawdown } of strategies.value ?? []) {
+      const now = number(drawdown) !== null && number(drawdown) > limit;
+      if (benchmark) continue;
+      if (now && below.get(name) === false && prefs.value.notices && canNotify()) {
+        show(`${name}: drawdown`, `It stands ${percent(drawdown)} below its peak.`);
+      }
+      below.set(name, now);
+    }
   });
 }

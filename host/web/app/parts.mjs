@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from '../vendor/ui.mjs';
 import * as f from './format.mjs';
+import { connection } from './net.mjs';
 import { csv, sorted } from './sort.mjs';
 import { run } from './store.mjs';
 
@@ -10,11 +11,12 @@ const STATUS = {
   quarantined: ['✕', 'bad'], stopped: ['□', ''], ok: ['●', 'good'], trading: ['●', 'good'],
   stale: ['▲', 'warn'], down: ['✕', 'bad'], error: ['✕', 'bad'], warn: ['▲', 'warn'], info: ['i', 'info'],
   ended: ['□', ''], allowed: ['✓', 'good'], unsigned: ['!', 'bad'], filled: ['✓', 'good'], rejected: ['✕', 'bad'],
+  restarting: ['◔', 'warn'], killed: ['■', 'bad'], unfinished: ['✕', 'warn'],
 };
 
 /** A state as sign and word, never as color alone. */
 export function Chip({ status, title }) {
-  const [sign, kind] = STATUS[status] ?? ['○', ''];
+  const [sign, kind] = (Object.hasOwn(STATUS, status) && STATUS[status]) || ['○', ''];
   return html`<span class="chip ${kind}" title=${title ?? ''}><span aria-hidden="true">${sign}</span> ${status ?? 'unknown'}</span>`;
 }
 
@@ -69,7 +71,7 @@ export function Table({ name, columns, rows, first, open, keyOf, pinned = [], mo
       onClick=${open && (() => open(row))} onKeyDown=${open && ((event) => event.key === 'Enter' && event.target === event.currentTarget && open(row))}>
     ${columns.map((c) => html`<td key=${c.key} data-label=${c.label} class="c-${c.key} ${c.text ? 'text' : ''} ${c.minor ? 'minor' : ''}">${c.show ? c.show(row) : row[c.key] ?? f.UNKNOWN}</td>`)}</tr>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table>
-    <thead><tr>${columns.map((c) => html`<th key=${c.key} scope="col" class=${c.text ? 'text' : ''} title=${c.title ?? ''}
+    <thead><tr>${columns.map((c) => html`<th key=${c.key} scope="col" class="c-${c.key} ${c.text ? 'text' : ''}" title=${c.title ?? ''}
       aria-sort=${by?.key === c.key ? by.direction : c.value ? 'none' : undefined}>
       ${c.value ? html`<button onClick=${() => turn(c.key)}>${c.label}<span aria-hidden="true">${by?.key === c.key ? (by.direction === 'ascending' ? ' ▲' : ' ▼') : ''}</span></button>` : c.label}</th>`)}</tr></thead>
     <tbody>${ordered.slice(0, most).map(line)}${pinned.map(line)}</tbody></table>
@@ -105,7 +107,7 @@ export function Confirm({ title, text, action, onDone, onClose }) {
   };
   return html`<dialog ref=${dialog} onClose=${onClose} aria-label=${title}><form onSubmit=${submit}>
     <h2>${title}</h2><p>${text}</p>
-    <label>Reason, kept in the log<input value=${reason} maxlength="200" required autofocus onInput=${(e) => setReason(e.target.value)} /></label>
+    <label>Reason, kept in the log<input name="reason" autocomplete="off" value=${reason} maxlength="200" required autofocus onInput=${(e) => setReason(e.target.value)} /></label>
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
     <div class="row end"><button type="button" onClick=${onClose}>Cancel</button>
     <button class="danger" disabled=${busy || reason.trim().length < 3}>${action}</button></div></form></dialog>`;
@@ -122,7 +124,7 @@ export function useRequest(ask, deps, every = 0) {
       (error) => live && setState((at) => ({ data: at.data, error: error.message })),
     );
     load();
-    const timer = every > 0 ? setInterval(() => !document.hidden && load(), every) : null;
+    const timer = every > 0 ? setInterval(() => !document.hidden && connection.value.state === 'open' && load(), every) : null;
     return () => { live = false; clearInterval(timer); };
   }, deps);
   return state;

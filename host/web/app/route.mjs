@@ -21,7 +21,7 @@ export function parse(hash) {
   const [path, search = ''] = hash.replace(/^#?\/?/, '').split('?');
   const [first, ...rest] = path.split('/');
   return {
-    page: PAGES[first] ?? 'overview',
+    page: Object.hasOwn(PAGES, first) ? PAGES[first] : 'overview',
     subject: rest.length > 0 && rest[0] !== '' ? decode(rest.join('/')) : null,
     query: Object.fromEntries(new URLSearchParams(search)),
   };

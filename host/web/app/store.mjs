@@ -18,6 +18,8 @@ export const events = signal(null);
 export const firstRun = signal(null);
 /** True when this host takes commands for strategies from here. */
 export const commands = signal(false);
+/** True when it takes them for all strategies at once. */
+export const commandsForAll = signal(false);
 /** True when the host serves other pages than those that run here. */
 export const filesChanged = signal(false);
 /** When the last message came, in ms. */
@@ -26,7 +28,7 @@ export const route = signal(parse(location.hash));
 /** Ticks once a second, for clocks and ages. */
 export const now = signal(Date.now());
 
-const DEFAULTS = { theme: 'auto', colors: 'green-red', zone: 'utc', density: 'cozy', notices: false, hidden: [] };
+const DEFAULTS = { theme: 'auto', colors: 'green-red', zone: 'utc', density: 'cozy', notices: false, drawdown: 10, hidden: [] };
 
 function stored() {
   try {
@@ -80,9 +82,14 @@ export async function start() {
   if (started) return;
   started = true;
   api('/openapi.json').then(({ paths }) => {
-    commands.value = Object.keys(paths ?? {}).some((path) => /\/strategies\/\{\w+\}\/(pause|\{\w+\})$/.test(path));
+    const has = (pattern) => Object.keys(paths ?? {}).some((path) => pattern.test(path));
+    commands.value = has(/\/strategies\/\{\w+\}\/(pause|\{\w+\})$/);
+    commandsForAll.value = has(/\/run\/(pause|\{\w+\})$/);
   }, () => {});
-  follow('run', note(run, (data) => data));
+  follow('run', note(run, (data) => {
+    if (data.run) runId.value = data.run;
+    return data;
+  }));
   follow('strategies', note(strategies, (data) => listOf(data, 'strategies')));
   follow('market', note(market, (data) => listOf(data, 'symbols')));
   follow('feed', note(feed, (data) => data));

@@ -63,6 +63,8 @@ pub enum Content {
 pub struct Mood {
     /// books of this pair say nothing
     pub silent: Option<usize>,
+    /// smallest orders by pair, where they are not those of the start
+    pub minimums: BTreeMap<usize, i64>,
     /// books are granted and never come
     pub grants_in_vain: bool,
     /// subscriptions that are refused as too many
@@ -75,6 +77,8 @@ pub struct Desk {
     trades: BTreeMap<usize, u64>,
     candles: BTreeMap<usize, (i64, u64)>,
     instruments: bool,
+    /// the smallest orders that it was told of, where they have changed
+    minimums: BTreeMap<usize, i64>,
     requests: VecDeque<i64>,
     next_heartbeat: i64,
     random: Random,
@@ -111,6 +115,7 @@ impl Desk {
             trades: BTreeMap::new(),
             candles: BTreeMap::new(),
             instruments: false,
+            minimums: BTreeMap::new(),
             requests: VecDeque::new(),
             next_heartbeat: 0,
             random: Random::new(seed ^ connection, "desk"),
@@ -156,7 +161,7 @@ impl Desk {
         let channel = params["channel"].as_str().unwrap_or_default();
         let snapshot = params["snapshot"].as_bool().unwrap_or(channel == "book");
         if channel == "instrument" {
-            return self.list(method, req_id, snapshot, now);
+            return self.list(method, req_id, snapshot, scene);
         }
         let refused = |symbol: Option<&str>, error: &str| {
             other(wire::refused(method, req_id, symbol, error, now))
@@ -212,7 +217,14 @@ impl Desk {
         answers
     }
 
-    fn list(&mut self, method: &str, req_id: Option<u64>, snapshot: bool, now: i64) -> Vec<Frame> {
+    fn list(
+        &mut self,
+        method: &str,
+        req_id: Option<u64>,
+        snapshot: bool,
+        scene: &Scene<'_>,
+    ) -> Vec<Frame> {
+        let now = scene.now;
         let subscribes = method == "subscribe";
         if std::mem::replace(&mut self.instruments, subscribes) && subscribes {
             return vec![other(wire::refused(method, req_id, None, "Already subscribed", now))];
@@ -220,7 +232,8 @@ impl Desk {
         let result = r#"{"channel":"instrument","snapshot":true,"warnings":["tick_size is deprecated, use price_increment"]}"#;
         let mut frames = vec![other(wire::granted(method, req_id, result, now))];
         if subscribes && snapshot {
-            frames.push(other(wire::instruments()));
+            self.minimums.clone_from(&scene.mood.minimums);
+            frames.push(other(wire::instruments(&self.minimums)));
         }
         frames
     }
@@ -339,6 +352,10 @@ impl Desk {
                 let last = &rows[rows.len().saturating_sub(1)..];
                 frames.push(other(wire::candles(&PAIRS[place], false, *minutes, last, scene.now)));
             }
+        }
+        if self.instruments && self.minimums != scene.mood.minimums {
+            self.minimums.clone_from(&scene.mood.minimums);
+            frames.push(other(wire::instrument_update(&self.minimums)));
         }
         let subscribed = self.instruments
             || !(self.books.is_empty() && self.trades.is_empty() && self.candles.is_empty());

@@ -103,6 +103,9 @@ impl Connect for Network {
     }
 }
 
+/// Takes what the driver gives.
+pub type Sink = Box<dyn FnMut(&InputBlock)>;
+
 /// A driver on the exchange, with the oracle behind it.
 pub struct Scenario {
     /// the exchange
@@ -113,6 +116,8 @@ pub struct Scenario {
     pub oracle: Oracle,
     /// the host's driver
     pub driver: Driver<Network, Session>,
+    /// who else takes what comes
+    pub sink: Option<Sink>,
     block: InputBlock,
 }
 
@@ -163,6 +168,7 @@ impl Scenario {
             driver: Driver::new(network.clone(), session, settings, clock, seed),
             oracle: Oracle::new(&table, depth as usize, sabotage),
             block: InputBlock::new(&table, 1),
+            sink: None,
             exchange,
             network,
         }
@@ -182,6 +188,9 @@ impl Scenario {
                     () = self.driver.next(&mut self.block) => {}
                 }
                 self.oracle.take(&self.block, &self.exchange.state());
+                if let Some(sink) = &mut self.sink {
+                    sink(&self.block);
+                }
                 while self.driver.protocol_mut().poll_notice().is_some() {}
             }
             let now = self.exchange.now();

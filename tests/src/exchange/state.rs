@@ -77,9 +77,15 @@ impl State {
         }
     }
 
+    /// The venue takes no smaller orders of a pair any more; in its units.
+    pub fn set_minimum(&mut self, symbol: usize, qty_min: i64) {
+        self.mood.minimums.insert(symbol, qty_min);
+    }
+
     /// Does nothing wrong any more.
     pub fn end_faults(&mut self) {
-        self.mood = Mood::default();
+        let minimums = std::mem::take(&mut self.mood.minimums);
+        self.mood = Mood { minimums, ..Mood::default() };
         self.system = "online";
         (self.refuses_handshakes, self.closes_at_once) = (false, false);
         (self.on_frame, self.on_connection) = (None, None);

@@ -1,5 +1,7 @@
 //! Frames as the venue writes them.
 
+use std::collections::BTreeMap;
+
 use super::book::{Level, View};
 use super::market::{Minute, PAIRS, Pair, Print};
 
@@ -108,27 +110,41 @@ pub fn candles(
     )
 }
 
-/// The list of assets and pairs.
+/// The list of assets and pairs; smallest orders are those of the pairs, or
+/// these.
 #[must_use]
-pub fn instruments() -> String {
-    let pair = |p: &Pair| {
-        let (base, quote) = p.symbol.split_once('/').unwrap_or((p.symbol, "USD"));
-        format!(
-            r#"{{"symbol":"{}","base":"{base}","quote":"{quote}","status":"online","qty_precision":{},"qty_increment":{},"price_precision":{},"cost_precision":5,"marginable":true,"has_index":true,"cost_min":0.5,"margin_initial":0.20,"position_limit_long":300,"position_limit_short":240,"tick_size":{},"price_increment":{},"qty_min":{}}}"#,
-            p.symbol,
-            p.qty_decimals,
-            number(1, p.qty_decimals),
-            p.price_decimals,
-            number(1, p.price_decimals),
-            number(1, p.price_decimals),
-            number(p.qty_min, p.qty_decimals)
-        )
-    };
-    let pairs: Vec<String> = PAIRS.iter().map(pair).collect();
+pub fn instruments(minimums: &BTreeMap<usize, i64>) -> String {
+    let row = |(place, pair)| pair_row(pair, minimums.get(&place).copied());
+    let pairs: Vec<String> = PAIRS.iter().enumerate().map(row).collect();
     let assets = r#"{"id":"USD","status":"enabled","precision":4,"precision_display":2,"borrowable":true,"collateral_value":1.00,"margin_rate":0.02},{"id":"BTC","status":"enabled","precision":10,"precision_display":5,"borrowable":true,"collateral_value":1.00,"margin_rate":0.01}"#;
     format!(
         r#"{{"channel":"instrument","type":"snapshot","data":{{"assets":[{assets}],"pairs":[{}]}}}}"#,
         pairs.join(",")
+    )
+}
+
+/// Pairs whose smallest order changed.
+#[must_use]
+pub fn instrument_update(minimums: &BTreeMap<usize, i64>) -> String {
+    let row = |(&place, &minimum): (&usize, &i64)| pair_row(&PAIRS[place], Some(minimum));
+    let pairs: Vec<String> = minimums.iter().map(row).collect();
+    format!(
+        r#"{{"channel":"instrument","type":"update","data":{{"assets":[],"pairs":[{}]}}}}"#,
+        pairs.join(",")
+    )
+}
+
+fn pair_row(p: &Pair, minimum: Option<i64>) -> String {
+    let (base, quote) = p.symbol.split_once('/').unwrap_or((p.symbol, "USD"));
+    format!(
+        r#"{{"symbol":"{}","base":"{base}","quote":"{quote}","status":"online","qty_precision":{},"qty_increment":{},"price_precision":{},"cost_precision":5,"marginable":true,"has_index":true,"cost_min":0.5,"margin_initial":0.20,"position_limit_long":300,"position_limit_short":240,"tick_size":{},"price_increment":{},"qty_min":{}}}"#,
+        p.symbol,
+        p.qty_decimals,
+        number(1, p.qty_decimals),
+        p.price_decimals,
+        number(1, p.price_decimals),
+        number(1, p.price_decimals),
+        number(minimum.unwrap_or(p.qty_min), p.qty_decimals)
     )
 }
 

@@ -448,7 +448,9 @@ fn prints_nothing_hidden(ended: &Ended) {
 
 fn has_every_order_refused(ended: &Ended) {
     let counters = ended.report.counters;
-    assert!(counters.orders > 100 && counters.rejected == counters.orders, "{counters:?}");
+    // Orders of the last moments are still on their way to the venue at the end.
+    let under_way = counters.orders - counters.rejected;
+    assert!(counters.orders > 100 && under_way * 20 < counters.orders, "{counters:?}");
     assert_eq!(ended.report.statistics.fill_count, 0);
     let told = |reason: RejectReason| {
         ended

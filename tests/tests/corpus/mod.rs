@@ -7,6 +7,7 @@
 
 mod guests;
 mod limits;
+mod sinks;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;

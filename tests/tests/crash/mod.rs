@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sandpaper_tests::Folder;
+use sandpaper_tests::{Folder, repository};
 use serde_json::Value;
 
 use kept::Kept;
@@ -183,15 +183,28 @@ fn runs(folder: &Folder) -> Vec<PathBuf> {
     runs
 }
 
-/// The one run in the folder, which is taken out of `runs` for the next.
+/// The one run in the folder, which is taken out of it, so that the next one makes
+/// the same calls as the first.
 fn take_run(folder: &Folder) -> Option<PathBuf> {
     let runs = runs(folder);
     assert!(runs.len() <= 1, "{runs:?}");
-    let run = runs.into_iter().next()?;
     let taken = folder.path("taken");
     let _ = std::fs::remove_dir_all(&taken);
-    std::fs::rename(&run, &taken).expect("moved");
-    Some(taken)
+    let run = runs.first().map(|run| std::fs::rename(run, &taken));
+    let _ = std::fs::remove_dir_all(folder.path("runs"));
+    forgive(folder);
+    run.map(|moved| {
+        moved.expect("moved");
+        taken
+    })
+}
+
+/// Takes away what says in whose call the program was killed: here it is nobody's
+/// fault.
+fn forgive(folder: &Folder) {
+    let state = folder.path(".state");
+    let marks = if state.is_dir() { repository::files(&state, ".running") } else { Vec::new() };
+    marks.iter().for_each(|mark| std::fs::remove_file(mark).expect("removed"));
 }
 
 /// Everything that was shown is kept once, and the record proves it.

@@ -107,10 +107,12 @@ impl Call {
         self.result.as_ref().is_some_and(|result| result.contains("(INJECTED)"))
     }
 
-    /// True when it is about the folder that holds the records, or a file in it.
+    /// True when it is about the folder that holds the records, or a run's there;
+    /// what else is kept beside a record has its own rules.
     pub(super) fn is_of_the_record(&self) -> bool {
         let path = self.path();
-        path.contains("/runs") || path.starts_with("runs")
+        let beside = ["modules", "usage", "result"].iter().any(|other| path.contains(other));
+        !beside && (path.contains("/runs") || path.starts_with("runs"))
     }
 
     /// The file or folder that it is about, as it was named or as strace knows it.

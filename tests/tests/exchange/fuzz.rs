@@ -1,5 +1,6 @@
 //! The fuzz targets on seeded bytes, so that they run wherever the tests do.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use sandpaper::venue::kraken::parse;
@@ -19,7 +20,7 @@ fn corpus() -> Vec<String> {
         wire::book(pair, true, &view, view.checksum(), start),
         wire::trades(pair, false, &prints, None),
         wire::candles(pair, true, 1, &book.candles(1)[..3], start),
-        wire::instruments(),
+        wire::instruments(&BTreeMap::new()),
         wire::status("online", 1),
         wire::HEARTBEAT.to_owned(),
         wire::granted("subscribe", Some(1), r#"{"channel":"book","symbol":"BTC/USD"}"#, start),

@@ -5,3 +5,4 @@ mod dialogue;
 mod fuzz;
 mod live;
 mod socket;
+mod trading;

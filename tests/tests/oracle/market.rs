@@ -135,8 +135,11 @@ impl Market {
         if snapshot {
             known.clear();
         }
-        known.extend(sides[0].iter().map(|(price, _)| (Side::Buy, price.0)));
-        known.extend(sides[1].iter().map(|(price, _)| (Side::Sell, price.0)));
+        // What changed draws prints: a change and a print may tell of one trade.
+        for _ in 0..if snapshot { 1 } else { 8 } {
+            known.extend(sides[0].iter().map(|(price, _)| (Side::Buy, price.0)));
+            known.extend(sides[1].iter().map(|(price, _)| (Side::Sell, price.0)));
+        }
         let mut line = format!("book {} {} {}", self.now, symbol.0, u8::from(snapshot));
         for (name, levels) in ["b", "a"].iter().zip(&sides) {
             for (price, qty) in levels {

@@ -63,7 +63,8 @@ pub fn tell(news: &[Output], instruments: &InstrumentTable, out: &mut String) ->
                     price(instrument, *stop),
                 )
             }
-            LaneOutput::Canceled { order, symbol, leaves } => {
+            LaneOutput::Canceled { order, symbol, leaves }
+            | LaneOutput::Expired { order, symbol, leaves } => {
                 writeln!(out, "cancel {} {}", order.0, quantity(instruments.at(*symbol), *leaves))
             }
             LaneOutput::Charge(charge) => {

@@ -131,13 +131,14 @@ fn header(config: &EngineConfig) -> String {
     let execution = &config.execution;
     let limit = |limit: Option<Money>| limit.map_or("none".into(), |l| l.to_string());
     format!(
-        "session model={} taker={} maker={} slippage={} extra={} leverage={} base={} short_open={} \
+        "session model={} taker={} maker={} slippage={} extra={} max_age={} leverage={} base={} short_open={} \
          short_roll={} max_order={} max_position={} capital={CAPITAL}\n",
         if execution.model == Model::Book { "book" } else { "instant" },
         execution.fee,
         execution.maker,
         execution.slippage,
         execution.book_slippage,
+        execution.max_trade_age_ns,
         execution.max_short_leverage,
         if execution.short_base == ShortBase::Starting { "starting" } else { "equity" },
         config.terms.short_open,
@@ -262,6 +263,7 @@ impl Trader {
                 TimeInForce::Ioc,
                 TimeInForce::Fok,
             ]),
+            good_till_ns: None,
             post_only: false,
             reduce_only: self.random.chance(50),
             stop_loss: None,

@@ -138,3 +138,22 @@ async fn two_lengths_are_no_request() {
         assert!(!answer.contains(" 200 "), "{headers}: {answer}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn med_010_the_request_past_the_limit_is_told_when_to_come_again() {
+    let app = app_with(|settings| (settings.rate_burst, settings.rate_per_second) = (5, 1));
+    let ask = request("GET", "/api/v1/run", "", "");
+    for number in 1..=5 {
+        assert_eq!(status(&answer(&app, &ask).await), 200, "request {number}");
+    }
+    let refused = answer(&app, &ask).await.to_lowercase();
+    assert_eq!(status(&refused), 429, "{refused}");
+    let wait = refused.split("\r\nretry-after: ").nth(1).and_then(|rest| rest.lines().next());
+    assert!(wait.is_some_and(|wait| ["1", "2"].contains(&wait)), "{refused}");
+    // The control: what the configuration says is what holds.
+    let other = app_with(|settings| (settings.rate_burst, settings.rate_per_second) = (6, 1));
+    for _ in 0..6 {
+        assert_eq!(status(&answer(&other, &ask).await), 200);
+    }
+    assert_eq!(status(&answer(&other, &ask).await), 429);
+}

@@ -4,6 +4,7 @@
 mod bypass;
 mod clients;
 mod limits;
+mod untrusted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,12 +27,18 @@ const VIEWER: &str = "another-key-that-may-only-look-at-things";
 
 /// An application with a state, whose limits of rate no test meets by chance.
 fn app() -> Arc<App> {
+    app_with(|_| {})
+}
+
+/// The same with other settings.
+fn app_with(change: impl FnOnce(&mut Settings)) -> Arc<App> {
     let config = Config::load(&Sources::default()).unwrap();
     let mut settings = Settings::of(&config.web, Some(SecretString::from(KEY))).unwrap();
     settings.keys.push((VIEWER.into(), Role::Viewer));
     settings.rate_per_second = 1_000_000;
     settings.rate_burst = 1_000_000;
     settings.logins_per_minute = 1_000_000;
+    change(&mut settings);
     let hub = Arc::new(Hub::default());
     hub.publish(state(1));
     Arc::new(App::new(hub, settings, Audit::default(), "http://127.0.0.1:7878".into()))

@@ -221,7 +221,7 @@ fn add_05_statistics_count_closed_round_trips_over_all_of_them() {
 #[test]
 fn low_008_statistics_are_exact_and_memory_is_flat_over_ten_million_fills() {
     use crate::domain::{Cause, Fill, Liquidity, OrderId, Price, Qty, SymbolId, Ts};
-    use crate::portfolio::Statistics;
+    use crate::portfolio::{Booked, Statistics};
     let mut statistics = Statistics::new(1_000, 1_000);
     let mut fill = Fill {
         id: 0,
@@ -240,7 +240,8 @@ fn low_008_statistics_are_exact_and_memory_is_flat_over_ten_million_fills() {
     let count: u64 = 10_000_000;
     for id in 1..=count {
         fill.id = id;
-        statistics.on_fill(&fill, Money(2));
+        let (amount, fee) = (Some(fill.amount), Some(fill.fee));
+        statistics.on_fill(&fill, &Booked { amount, fee, realized: Some(Money(2)) });
     }
     assert_eq!(statistics.fill_count, count);
     assert_eq!(statistics.fees, Money(i128::from(count)));

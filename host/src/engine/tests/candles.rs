@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::support::*;
 use crate::domain::{Price, Qty, Side, SymbolId, Ts};
 use crate::engine::EngineConfig;
-use crate::input::{InputBlock, Trade};
+use crate::input::{CandleInput, InputBlock, Trade};
 use crate::strategy::Channel;
 use crate::words;
 
@@ -127,4 +127,44 @@ fn low_002_a_step_without_inputs_does_nothing() {
     assert_eq!(engine.snapshot(), snapshot);
     assert_eq!(engine.reports()[0].usage.calls, calls);
     assert_eq!(engine.drain().count(), 0);
+}
+
+/// The history of a venue arrives at one moment, long after most of it; the
+/// intervals without any are filled behind it, not in place of it.
+#[test]
+fn add_13_history_at_one_moment_is_told_whole_and_goes_on_without_a_gap() {
+    let start = Ts(1_000 * 60 * Ts::SECOND);
+    let mut block = InputBlock::new(&instruments(), 1);
+    block.push_timer(start);
+    for minute in 900..995_i64 {
+        let price = Price(10_000 + minute);
+        block.push_candle(
+            start,
+            &CandleInput {
+                symbol: SymbolId(0),
+                interval_s: 60,
+                open_ts: Ts(minute * 60 * Ts::SECOND),
+                open: price,
+                high: price,
+                low: price,
+                close: price,
+                volume: Qty(5),
+                vwap: 100.0,
+            },
+        );
+    }
+    block.push_timer(Ts(start.0 + 10 * Ts::SECOND));
+    for batch in [1, 7, 1_024] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let copy = Arc::clone(&seen);
+        let strategy = Scripted::new(&[Channel::Candles(60)], move |event, _| {
+            let minute = event.payload[1] / 60_000_000_000;
+            let close = (f64::from_bits(event.payload[5]) * 100.0).round() as i64;
+            copy.lock().unwrap().push((minute as i64, close, event.header.flags()));
+        });
+        run_with(&EngineConfig { batch, ..free() }, strategy, "100", &block);
+        let told = (900..995).map(|minute| (minute, 10_000 + minute, words::WARM_UP));
+        let filled = (995..1_000).map(|minute| (minute, 10_994, words::EMPTY));
+        assert_eq!(*seen.lock().unwrap(), told.chain(filled).collect::<Vec<_>>(), "{batch}");
+    }
 }

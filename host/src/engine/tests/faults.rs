@@ -16,17 +16,34 @@ use super::support::{account, fills, free, instruments, market};
 
 /// Counts trades, buys at the first, and fails when it is told to. Its state is its
 /// count.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Counter {
     count: u64,
     calls: u64,
     started: bool,
-    /// seconds of events at which it traps
+    /// seconds of events at which it fails
     fails_at: Vec<u64>,
+    kind: FaultKind,
     save: Option<FaultKind>,
     load: Option<FaultKind>,
     fails_to_start_again: bool,
     channel: Option<Channel>,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            calls: 0,
+            started: false,
+            fails_at: Vec::new(),
+            kind: FaultKind::Trap,
+            save: None,
+            load: None,
+            fails_to_start_again: false,
+            channel: None,
+        }
+    }
 }
 
 impl Strategy for Counter {
@@ -56,7 +73,7 @@ impl Strategy for Counter {
             let (event, tail) = rest.split_at(Header(rest[0]).words().expect("known"));
             rest = tail;
             if self.fails_at.contains(&(event[1] / 1_000_000_000)) {
-                return Err(Fault::new(FaultKind::Trap, "as told"));
+                return Err(Fault::new(self.kind, "as told"));
             }
             self.count += 1;
             effects.indicator("count", self.count as f64);
@@ -312,4 +329,28 @@ fn an_operators_word_holds_over_a_restart() {
     assert!(matches!(run(&[CommandAction::Kill]), LaneState::Halted(_)));
     assert_eq!(run(&[CommandAction::Pause]), LaneState::Paused);
     assert_eq!(run(&[CommandAction::Pause, CommandAction::Resume]), LaneState::Running);
+}
+
+/// What the machine's clock decided comes again at its place, whatever the batches.
+#[test]
+fn x_exc_a_verdict_of_the_wall_clock_is_repeated_where_it_fell() {
+    let run = |batch: usize, slow: bool, foretold: &[crate::engine::Verdict]| {
+        let config = EngineConfig { batch, on_fault: policy(1, false), ..free() };
+        let kind = if slow { FaultKind::Deadline } else { FaultKind::Trap };
+        let fails_at = if slow { vec![4, 9] } else { Vec::new() };
+        let mut engine = engine(&config, vec![Counter { fails_at, kind, ..Counter::default() }]);
+        foretold.iter().for_each(|verdict| engine.foretell(0, *verdict));
+        let block = at(&engine, 1..=12);
+        engine.step(&block).expect("stepped");
+        engine.finish().expect("finished");
+        (engine.verdicts(0).to_vec(), engine.reports()[0].chain.clone())
+    };
+    let (verdicts, chain) = run(256, true, &[]);
+    assert_eq!(verdicts.len(), 2, "{verdicts:?}");
+    for batch in [1, 3, 256] {
+        let (again, same) = run(batch, false, &verdicts);
+        assert_eq!((again, same), (verdicts.clone(), chain.clone()), "batch {batch}");
+    }
+    // The control: who is not told does not find it.
+    assert_ne!(run(256, false, &[]).1, chain);
 }

@@ -1,6 +1,6 @@
 //! Orders that wait: hand-computed tables of the rules in `execution`.
 
-use super::steps::Step::{Book, Print};
+use super::steps::Step::{Book, Levels, Print};
 use super::steps::*;
 use super::support::*;
 use crate::domain::{Action, OrderStatus, Price, Qty, Side, SymbolId, TimeInForce, Ts};
@@ -38,6 +38,36 @@ fn add_04_a_limit_order_rests_until_the_market_reaches_it_and_fills_at_its_limit
                 Book(&[(9_990, 10), (9_980, 300)], ASKS),
                 Book(&[(9_990, 900), (9_980, 300)], ASKS),
                 Print(Side::Sell, 9_990, 30),
+            ],
+            vec!["1 open 200", "1 Maker 20 for 19.98 at 4s"],
+        ),
+        (
+            "a book event and a print that tell of the same trade count once",
+            waits(Action::Buy, 2.0, OrderKind::Limit(99.90)),
+            vec![
+                Book(BIDS, ASKS),
+                // 0.60 of those ahead are gone, and then the print of it comes.
+                Levels(&[(9_990, 40)], &[]),
+                Print(Side::Sell, 9_990, 60),
+                // 0.40 are ahead: 0.50 printed are 0.10 of ours.
+                Print(Side::Sell, 9_990, 50),
+            ],
+            vec!["1 open 200", "1 Maker 10 for 9.99 at 4s"],
+        ),
+        (
+            "all ahead gone at once: the print of it fills only what is beyond",
+            waits(Action::Buy, 2.0, OrderKind::Limit(99.90)),
+            vec![Book(BIDS, ASKS), Levels(&[(9_990, 0)], &[]), Print(Side::Sell, 9_990, 105)],
+            vec!["1 open 200", "1 Maker 5 for 4.995 at 3s"],
+        ),
+        (
+            "what no print has told by the next book event was canceled",
+            waits(Action::Buy, 2.0, OrderKind::Limit(99.90)),
+            vec![
+                Book(BIDS, ASKS),
+                Levels(&[(9_990, 40)], &[]),
+                Levels(&[(9_980, 10)], &[]),
+                Print(Side::Sell, 9_990, 60),
             ],
             vec!["1 open 200", "1 Maker 20 for 19.98 at 4s"],
         ),
@@ -253,4 +283,24 @@ fn orders_and_positions_stay_within_their_limits() {
     let (_, outputs) = run_with(&config, asks(asked()), "1000", &trades(&[10_000; 5]));
     assert_eq!(rejects(&outputs), ["risk-limit", "risk-limit"]);
     assert_eq!(fills(&outputs).len(), 3, "what closes is not limited");
+}
+
+#[test]
+fn orders_of_one_lane_share_a_print_the_best_limit_first() {
+    let buy = |price| waits(Action::Buy, 1.0, OrderKind::Limit(price));
+    let all = [99.0, 99.5, 98.0, 99.5].into_iter().flat_map(|price| submit(buy(price))).collect();
+    let steps = [Book(BIDS, ASKS), Print(Side::Sell, 9_850, 250)];
+    let (_, outputs) = run(asks(vec![all]), "1000", &market_of(&steps));
+    // Those at 99.50 come first, the older of them before, then 99.00; 98.00 is not
+    // reached.
+    let expected = [
+        "1 open 100",
+        "2 open 100",
+        "3 open 100",
+        "4 open 100",
+        "2 Maker 100 for 99.5 at 2s",
+        "4 Maker 100 for 99.5 at 2s",
+        "1 Maker 50 for 49.5 at 2s",
+    ];
+    assert_eq!(story(&outputs), expected);
 }

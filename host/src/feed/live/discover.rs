@@ -3,75 +3,24 @@
 use std::time::Duration;
 
 use super::{Attempts, Clock, Connect, Driver, LinkSettings, LinkStats};
-use crate::domain::{InstrumentTable, Ts};
+use crate::domain::InstrumentTable;
 use crate::input::InputBlock;
-use crate::venue::kraken::{Catalog, Session};
-use crate::venue::{FrameError, Protocol, Request};
+use crate::venue::{Listing, Live};
 
-/// From an open connection to the whole list.
-const LIST_NS: i64 = 10 * Ts::SECOND;
-
-/// Asks for the list of pairs and nothing else.
-#[derive(Debug, Default)]
-pub struct Listing {
-    catalog: Catalog,
-    complete: bool,
-    ask: bool,
-    until: Option<Ts>,
-    reconnect: bool,
-}
-
-impl Protocol for Listing {
-    fn handle_connected(&mut self, now: Ts, _out: &mut InputBlock) {
-        self.ask = true;
-        self.until = Some(Ts(now.0.saturating_add(LIST_NS)));
-    }
-
-    fn handle_disconnected(&mut self, _now: Ts, _out: &mut InputBlock) {
-        (self.ask, self.until, self.reconnect) = (false, None, false);
-    }
-
-    fn handle_text(
-        &mut self,
-        text: &str,
-        _now: Ts,
-        _out: &mut InputBlock,
-    ) -> Result<(), FrameError> {
-        self.complete |= self.catalog.handle_text(text)?;
-        Ok(())
-    }
-
-    fn handle_deadline(&mut self, _now: Ts, _out: &mut InputBlock) {
-        (self.until, self.reconnect) = (None, true);
-    }
-
-    fn next_deadline(&self) -> Option<Ts> {
-        self.until
-    }
-
-    fn poll_frame(&mut self) -> Option<String> {
-        std::mem::take(&mut self.ask).then(|| Catalog::request().to_owned())
-    }
-
-    fn poll_request(&mut self) -> Option<Request> {
-        std::mem::take(&mut self.reconnect).then_some(Request::Reconnect)
-    }
-}
-
-/// The venue's pairs. Waits for as long as it takes; `told` hears of each
+/// What a venue trades. Waits for as long as it takes; `told` hears of each
 /// attempt that failed.
-pub async fn listing<C: Connect>(
+pub async fn listing<C: Connect, L: Listing>(
     connector: C,
+    listing: L,
     settings: LinkSettings,
     clock: Clock,
     (attempts, seed): (&Attempts, u64),
     mut told: impl FnMut(&LinkStats),
-) -> Catalog {
-    let mut driver =
-        Driver::new(connector, Listing::default(), settings, clock, seed).sharing(attempts, seed);
+) -> L {
+    let mut driver = Driver::new(connector, listing, settings, clock, seed).sharing(attempts, seed);
     let mut block = InputBlock::default();
     let mut heard = None;
-    while !driver.protocol().complete {
+    while !driver.protocol().is_complete() {
         driver.next(&mut block).await;
         let link = driver.link();
         let ended = (link.attempts, link.losses);
@@ -83,15 +32,15 @@ pub async fn listing<C: Connect>(
             told(link);
         }
     }
-    std::mem::take(&mut driver.protocol_mut().catalog)
+    driver.into_protocol()
 }
 
 /// Closed candles of the symbols that `session` wants candles of, on a
 /// connection of their own, since the venue gives one interval a connection.
 /// Appends to `block` what came within `wait`; true when that was all.
-pub async fn history<C: Connect>(
+pub async fn history<C: Connect, P: Live>(
     connector: C,
-    session: Session,
+    session: P,
     settings: LinkSettings,
     (clock, wait): (Clock, Duration),
     (attempts, seed): (&Attempts, u64),

@@ -185,6 +185,11 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
         &mut self.protocol
     }
 
+    /// Ends the connection and gives back the protocol.
+    pub fn into_protocol(self) -> P {
+        self.protocol
+    }
+
     /// What it has seen of its connections.
     pub fn link(&self) -> &LinkStats {
         &self.stats

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -44,6 +45,27 @@ impl Endpoint {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(url: &str) -> Result<Self, EndpointError> {
+        Self::with_roots(url, webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
+    }
+
+    /// Reads an address. TLS trusts these certificates alone.
+    ///
+    /// # Errors
+    /// What is wrong with it or with them.
+    pub fn trusting(url: &str, pem: &[u8]) -> Result<Self, EndpointError> {
+        let wrong = |what: String| EndpointError::Tls(what);
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(wrong("no certificate to trust".into()));
+        }
+        Self::with_roots(url, roots)
+    }
+
+    fn with_roots(url: &str, roots: RootCertStore) -> Result<Self, EndpointError> {
         let form = || EndpointError::Form(url.chars().take(200).collect());
         let uri: Uri = url.parse().map_err(|_| form())?;
         let secure = match uri.scheme_str() {
@@ -58,7 +80,7 @@ impl Endpoint {
         let tls = match secure {
             true => {
                 let name = ServerName::try_from(host.clone()).map_err(|_| form())?;
-                Some((TlsConnector::from(client_config()?), name))
+                Some((TlsConnector::from(client_config(roots)?), name))
             }
             false => None,
         };
@@ -66,8 +88,7 @@ impl Endpoint {
     }
 }
 
-fn client_config() -> Result<Arc<ClientConfig>, EndpointError> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, EndpointError> {
     // Named, because a process may hold several providers.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

@@ -7,10 +7,12 @@ use serde::Serialize;
 use super::{LinkState, LinkStats};
 use crate::domain::{InstrumentTable, SymbolId, Ts};
 use crate::input::{EventRef, InputBlock, TradingStatus};
-use crate::venue::kraken::{Counts, Notice};
+use crate::venue::{Mark, News, NewsLevel, Tally};
 
 /// Outages that are remembered; the oldest go.
 const OUTAGES_MAX: usize = 100;
+/// News that is remembered. Watchers look several times a second.
+const NEWS_MAX: usize = 256;
 
 /// A symbol's part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +42,21 @@ pub struct Outage {
     pub why: String,
 }
 
+/// Something that happened to a feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthNews {
+    /// running number, from 1: a jump means that some were lost
+    pub number: u64,
+    /// when
+    pub at: Ts,
+    /// how much it matters
+    pub level: NewsLevel,
+    /// the run's name of the symbol that it concerns
+    pub symbol: Option<String>,
+    /// in words
+    pub text: String,
+}
+
 /// The state of a feed at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
@@ -52,7 +69,7 @@ pub struct Health {
     /// the connection
     pub link: LinkStats,
     /// what the protocol has counted
-    pub counts: Counts,
+    pub counts: Tally,
     /// each symbol, in the run's order
     pub symbols: Vec<SymbolHealth>,
     /// received minus the venue's time of the latest event, in nanoseconds: a
@@ -60,6 +77,8 @@ pub struct Health {
     pub skew_ns: Option<i64>,
     /// the latest outages, oldest first
     pub outages: VecDeque<Outage>,
+    /// the latest news, oldest first
+    pub news: VecDeque<HealthNews>,
 }
 
 impl Health {
@@ -79,10 +98,11 @@ impl Health {
             url: url.to_owned(),
             at: Ts::default(),
             link: LinkStats::default(),
-            counts: Counts::default(),
+            counts: Tally::default(),
             symbols: instruments.iter().map(|(_, i)| symbol(&i.symbol)).collect(),
             skew_ns: None,
             outages: VecDeque::new(),
+            news: VecDeque::new(),
         }
     }
 
@@ -119,13 +139,38 @@ impl Health {
         }
     }
 
-    /// Notes what the protocol said of a symbol.
-    pub(super) fn notice(&mut self, notice: &Notice) {
-        match notice {
-            Notice::TradeGap { symbol, .. } => self.symbol(*symbol, |one| one.gaps += 1),
-            Notice::Desync { symbol, .. } => self.symbol(*symbol, |one| one.checksum_failures += 1),
-            _ => {}
+    /// Notes what the protocol said.
+    pub(super) fn news(&mut self, news: &News, now: Ts) {
+        if let Some(symbol) = news.symbol {
+            match news.mark {
+                Mark::Gap => self.symbol(symbol, |one| one.gaps += 1),
+                Mark::Desync => self.symbol(symbol, |one| one.checksum_failures += 1),
+                Mark::Plain => {}
+            }
         }
+        self.note(news.level, news.symbol, news.text.clone(), now);
+    }
+
+    /// Keeps news for those who look later.
+    pub(super) fn note(
+        &mut self,
+        level: NewsLevel,
+        symbol: Option<SymbolId>,
+        text: String,
+        at: Ts,
+    ) {
+        let symbol = symbol.and_then(|symbol| self.symbols.get(symbol.index()));
+        let symbol = symbol.map(|one| one.symbol.clone());
+        let number = self.news.back().map_or(1, |last| last.number + 1);
+        if self.news.len() == NEWS_MAX {
+            self.news.pop_front();
+        }
+        self.news.push_back(HealthNews { number, at, level, symbol, text });
+    }
+
+    /// News behind number `seen`, oldest first.
+    pub fn news_after(&self, seen: u64) -> impl Iterator<Item = &HealthNews> {
+        self.news.iter().filter(move |news| news.number > seen)
     }
 
     /// Notes where the connection stands; true when it is another than before.

@@ -26,6 +26,8 @@ mod pump;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::io;
 
@@ -34,10 +36,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use backoff::{Attempts, Backoff};
 pub use clock::Clock;
-pub use discover::{Listing, history, listing};
+pub use discover::{history, listing};
 pub use driver::{Driver, LinkSettings, LinkState, LinkStats};
 pub use endpoint::{Endpoint, EndpointError};
-pub use health::{Health, Outage, SymbolHealth};
+pub use health::{Health, HealthNews, Outage, SymbolHealth};
 pub use pump::Pump;
 
 /// Makes the transport below the websocket.

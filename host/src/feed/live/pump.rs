@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Connect, Driver, Health, LinkState};
+use super::{Connect, Driver, Health, LinkState, LinkStats};
 use crate::domain::InstrumentTable;
 use crate::input::InputBlock;
-use crate::venue::kraken::{Notice, Session};
+use crate::venue::{Live, NewsLevel};
 
 /// Events and words that wait for the engine at most. At that bound the
 /// connection is closed: see rule 3 of the module.
@@ -22,8 +22,8 @@ const REPORT: Duration = Duration::from_millis(250);
 const COMPLAIN: Duration = Duration::from_secs(10);
 
 /// Drives a connection and hands on what it gives, in order.
-pub struct Pump<C: Connect> {
-    driver: Driver<C, Session>,
+pub struct Pump<C: Connect, P> {
+    driver: Driver<C, P>,
     instruments: InstrumentTable,
     health: Health,
     reports: watch::Sender<Health>,
@@ -34,11 +34,11 @@ pub struct Pump<C: Connect> {
     bound: usize,
 }
 
-impl<C: Connect> Pump<C> {
+impl<C: Connect, P: Live> Pump<C, P> {
     /// A pump for a driver of these instruments, and where its health shows.
     #[must_use]
     pub fn new(
-        driver: Driver<C, Session>,
+        driver: Driver<C, P>,
         instruments: InstrumentTable,
         health: Health,
     ) -> (Self, watch::Receiver<Health>) {
@@ -121,81 +121,63 @@ impl<C: Connect> Pump<C> {
     }
 
     fn report(&mut self) {
-        while let Some(notice) = self.driver.protocol_mut().poll_notice() {
-            self.health.notice(&notice);
-            tell(&notice, &self.instruments);
+        let mut urgent = false;
+        while let Some(news) = self.driver.protocol_mut().poll_news() {
+            tell(news.level, &news.text);
+            urgent |= news.level != NewsLevel::Debug;
+            self.health.news(&news, self.driver.now());
         }
         let now = Instant::now();
         let link = self.driver.link().clone();
         let changed = self.health.link(&link, self.driver.now());
         if changed {
-            match (link.state, link.last_loss.as_deref()) {
-                (LinkState::Connected, _) => tracing::info!("connected to {}", self.health.url),
-                (LinkState::Waiting, Some(why)) => {
-                    tracing::warn!(
-                        "no connection to {} ({why}): prices are stale and nothing fills until it stands again",
-                        self.health.url
-                    );
-                }
-                _ => {}
-            }
+            self.say_where_it_stands(&link);
         }
         let refused = link.refused - self.refused;
         if refused > 0 && self.complained.is_none_or(|at| now - at >= COMPLAIN) {
             (self.complained, self.refused) = (Some(now), link.refused);
             let cause = link.last_refusal.as_deref().unwrap_or_default();
-            tracing::warn!("{refused} frames of the venue refused, the last one: {cause}");
+            self.say(
+                NewsLevel::Warn,
+                format!("{refused} frames of the venue refused, the last one: {cause}"),
+            );
         }
-        if changed || self.reported.is_none_or(|at| now - at >= REPORT) {
+        if changed || urgent || self.reported.is_none_or(|at| now - at >= REPORT) {
             self.reported = Some(now);
             self.health.at = self.driver.now();
-            self.health.counts = self.driver.protocol().counts().clone();
+            self.health.counts = self.driver.protocol().tally();
             self.reports.send_replace(self.health.clone());
         }
     }
+
+    fn say_where_it_stands(&mut self, link: &LinkStats) {
+        let url = &self.health.url;
+        match (link.state, link.last_loss.as_deref()) {
+            (LinkState::Connected, _) => {
+                self.say(NewsLevel::Info, format!("connected to {url}"));
+            }
+            (LinkState::Waiting, Some(why)) => {
+                let text = format!(
+                    "no connection to {url} ({why}): prices are stale and nothing fills until it stands again"
+                );
+                self.say(NewsLevel::Warn, text);
+            }
+            _ => {}
+        }
+    }
+
+    fn say(&mut self, level: NewsLevel, text: String) {
+        tell(level, &text);
+        self.health.note(level, None, text, self.driver.now());
+    }
 }
 
-/// Says what happened, with the symbol's name.
-fn tell(notice: &Notice, instruments: &InstrumentTable) {
-    let name = |symbol: &crate::domain::SymbolId| {
-        instruments.get(*symbol).map_or("?", |i| i.symbol.as_str()).to_owned()
-    };
-    let feed = |key: &crate::venue::kraken::FeedKey| match &key.symbol {
-        Some(symbol) => format!("{} of {}", key.channel.name(), name(symbol)),
-        None => key.channel.name().to_owned(),
-    };
-    let printable =
-        |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
-    match notice {
-        Notice::System(status) => tracing::info!("the venue's state: {status:?}"),
-        Notice::Rules(symbol) => tracing::info!("{}: the venue's rules changed", name(symbol)),
-        Notice::PrecisionChanged(symbol) => tracing::error!(
-            "{}: the venue's prices have more decimals now; it stays stale until a new start",
-            name(symbol)
-        ),
-        Notice::NotListed(symbol) => {
-            tracing::error!("{}: the venue does not list it any more", name(symbol));
-        }
-        Notice::Desync { symbol, cause } => {
-            tracing::warn!("{}: its book cannot be trusted ({cause:?}): asked anew", name(symbol));
-        }
-        Notice::TradeGap { symbol, after, before } => tracing::warn!(
-            "{}: {} trades between ids {after} and {before} were missed",
-            name(symbol),
-            before - after - 1
-        ),
-        Notice::TradeIdsRestarted { symbol, after, id } => {
-            tracing::warn!("{}: trade ids began anew at {id}, behind {after}", name(symbol));
-        }
-        Notice::AckOverdue(key) => tracing::warn!("{}: no answer to a request", feed(key)),
-        Notice::SnapshotOverdue(key) => tracing::warn!("{}: granted, but nothing came", feed(key)),
-        Notice::Silent(key) => tracing::warn!("{}: silent for too long: asked anew", feed(key)),
-        Notice::Refused { feed: key, error, permanent } => {
-            let what = key.as_ref().map_or_else(|| "a request".to_owned(), feed);
-            let end = if *permanent { " for good" } else { "" };
-            tracing::warn!("{what} refused{end}: {}", printable(error));
-        }
-        Notice::Warning(text) => tracing::debug!("the venue warns: {}", printable(text)),
-        Notice::Idle => tracing::warn!("nothing came for too long: the connection is given up"),
+/// Says what happened.
+fn tell(level: NewsLevel, text: &str) {
+    match level {
+        NewsLevel::Debug => tracing::debug!("{text}"),
+        NewsLevel::Info => tracing::info!("{text}"),
+        NewsLevel::Warn => tracing::warn!("{text}"),
+        NewsLevel::Error => tracing::error!("{text}"),
     }
 }

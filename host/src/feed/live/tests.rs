@@ -305,6 +305,57 @@ async fn high_005_a_slow_engine_loses_the_connection_and_no_trade() {
     let _ = peer.await.unwrap();
 }
 
+/// The same pump and health under another venue's session.
+#[tokio::test(start_paused = true)]
+async fn med_008_the_pump_takes_any_venues_session() {
+    let (made, mut receiver) = mpsc::unbounded_channel();
+    let table = InstrumentTable::new(vec![Instrument::plain("BTCUSDT", 2, 5)]);
+    let session: Box<dyn crate::venue::Live> =
+        Box::new(crate::venue::binance::Session::new(table.clone(), Some(10)));
+    let clock = Clock::start_at(Ts(1_790_000_000 * Ts::SECOND));
+    let peer = Peer { made, refuses: false };
+    let driver = Driver::new(peer, session, LinkSettings::default(), clock, 7);
+    let health = Health::new("binance", "ws://exchange.test/v2", &table);
+    let (pump, mut health) = Pump::new(driver, table, health);
+    let (sender, mut engine) = mpsc::channel(16);
+    let pumping = tokio::spawn(pump.run(sender));
+    let mut socket = accept(&mut receiver).await;
+    let delta = |first: u64, last: u64| {
+        format!(
+            r#"{{"e":"depthUpdate","E":{last},"s":"BTCUSDT","U":{first},"u":{last},"b":[["99.50","1"]],"a":[]}}"#
+        )
+    };
+    let trade = |id: u64| {
+        format!(
+            r#"{{"e":"trade","E":9,"s":"BTCUSDT","t":{id},"p":"100.50","q":"0.02","T":7,"m":true,"M":true}}"#
+        )
+    };
+    let snapshot = r#"{"lastUpdateId":10,"bids":[["99.00","2"]],"asks":[["101.00","3"]]}"#;
+    for text in [
+        delta(10, 11),
+        snapshot.to_owned(),
+        trade(1),
+        trade(4),
+        "nonsense".to_owned(),
+        delta(20, 21),
+    ] {
+        socket.send(Message::text(text)).await.unwrap();
+    }
+    let seen = health.wait_for(|h| h.symbols[0].checksum_failures == 1 && h.link.refused == 1);
+    let seen = seen.await.unwrap().clone();
+    assert_eq!((seen.venue, seen.symbols[0].gaps, seen.counts.trades_missed), ("binance", 1, 2));
+    assert_eq!(seen.symbols[0].status, TradingStatus::Stale);
+    let texts: Vec<&str> = seen.news.iter().map(|news| news.text.as_str()).collect();
+    assert!(texts.iter().any(|t| t.contains("2 trades between ids 1 and 4")), "{texts:?}");
+    let mut came = Vec::new();
+    while !came.iter().any(|text| text == "Stale") {
+        came.extend(shown(&engine.recv().await.unwrap()));
+    }
+    assert!(came.iter().any(|text| text == "trade 4"), "{came:?}");
+    drop((engine, socket));
+    pumping.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn high_005_time_reaches_the_engine_through_a_dead_feed() {
     let (driver, made) = driver_with(true, LinkSettings::default(), Timing::default());

@@ -100,19 +100,20 @@ impl Metrics {
         if let Some(equity) = facts.equity {
             returns.advance(now, equity);
         }
-        let known = facts.start.zip(facts.equity).filter(|(start, _)| start.is_positive());
+        let ends = facts.start.zip(facts.equity).filter(|(start, _)| start.is_positive());
         let span = self.started.map(|start| now - start);
-        let cagr = known.zip(span).and_then(|((start, end), span)| growth(start, end, span));
+        let cagr = ends.zip(span).and_then(|((start, end), span)| growth(start, end, span));
         let fall = facts.max_drawdown_pct / 100.0;
         let worst = self.drawdown.worst();
         let of_start =
-            |amount: Money| facts.start.filter(|s| s.is_positive()).map(|s| ratio(amount, s));
+            |amount: Option<Money>| Some(ratio(amount?, facts.start.filter(|s| s.is_positive())?));
         let statistics = facts.statistics;
+        let known = |sum| statistics.known(sum);
         Summary {
             span_s: span.map(seconds),
             sample_s: seconds(returns.interval()),
             samples: returns.count(),
-            return_pct: known.map(|(start, end)| 100.0 * ratio(end - start, start)),
+            return_pct: ends.map(|(start, end)| 100.0 * ratio(end - start, start)),
             buy_and_hold_pct: facts.buy_and_hold_pct,
             cagr_pct: cagr.map(|growth| 100.0 * growth),
             volatility_pct: returns.volatility().map(|v| 100.0 * v),
@@ -127,18 +128,18 @@ impl Metrics {
                 seconds(recovery.map_or(now, |ts| ts.0) - start.0)
             }),
             profit_factor: statistics.profit_factor(),
-            expectancy: self.trips.mean(),
+            expectancy: self.trips.mean().filter(|_| statistics.unconverted == 0),
             win_rate_pct: statistics.win_rate_pct(),
             payoff: statistics.payoff(),
-            best: statistics.best.map(Money::to_f64),
-            worst: statistics.worst.map(Money::to_f64),
+            best: statistics.best.and_then(known).map(Money::to_f64),
+            worst: statistics.worst.and_then(known).map(Money::to_f64),
             win_streak: statistics.win_streak,
             loss_streak: statistics.loss_streak,
-            sqn: self.sqn(),
+            sqn: self.sqn().filter(|_| statistics.unconverted == 0),
             exposure_pct: self.exposure_pct(now),
-            turnover: of_start(statistics.turnover),
-            fees_pct: of_start(statistics.fees).map(|r| 100.0 * r),
-            carry_pct: of_start(statistics.carry).map(|r| 100.0 * r),
+            turnover: of_start(known(statistics.turnover)),
+            fees_pct: of_start(known(statistics.fees)).map(|r| 100.0 * r),
+            carry_pct: of_start(known(statistics.carry)).map(|r| 100.0 * r),
         }
     }
 

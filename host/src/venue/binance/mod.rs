@@ -7,6 +7,7 @@
 //! quantities, and neither a checksum nor a snapshot in the stream.
 
 mod messages;
+mod news;
 mod session;
 mod splice;
 

@@ -7,7 +7,7 @@ use super::splice::{Delta, Splice, Spliced, Verdict};
 use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts, decimal};
 use crate::input::{InputBlock, Trade, TradingStatus};
 use crate::venue::depth::{Changes, DepthBook, Level};
-use crate::venue::{ErrorCounts, FrameError, Protocol, Request};
+use crate::venue::{ErrorCounts, FrameError, News, Protocol, Request};
 
 /// Best prices that wait for the delta that brings the book to the same change:
 /// more than ever come between two deltas, 100 ms apart.
@@ -19,10 +19,11 @@ const TICKERS_MAX: usize = 4_096;
 /// one joins the deltas. A lost delta or a crossed book makes the symbol stale
 /// until the next snapshot.
 pub struct Session {
-    instruments: InstrumentTable,
+    pub(super) instruments: InstrumentTable,
     streams: Vec<Stream>,
     requests: VecDeque<Request>,
-    counts: Counts,
+    pub(super) news: VecDeque<News>,
+    pub(super) counts: Counts,
 }
 
 /// What a session has seen.
@@ -36,6 +37,10 @@ pub struct Counts {
     pub trades_repeated: u64,
     /// how often trade ids skipped one or more
     pub trade_id_gaps: u64,
+    /// trades that those gaps lack
+    pub trades_missed: u64,
+    /// news that nobody took in time
+    pub news_lost: u64,
     /// depth deltas handed in
     pub deltas: u64,
     /// depth deltas applied to a book
@@ -89,7 +94,13 @@ impl Session {
             tickers: VecDeque::new(),
         };
         let streams = instruments.iter().map(stream).collect();
-        Self { instruments, streams, requests: VecDeque::new(), counts: Counts::default() }
+        Self {
+            instruments,
+            streams,
+            requests: VecDeque::new(),
+            news: VecDeque::new(),
+            counts: Counts::default(),
+        }
     }
 
     /// What it has seen so far.
@@ -170,9 +181,14 @@ impl Session {
                 self.counts.trades_repeated += 1;
                 return Ok(());
             }
-            self.counts.trade_id_gaps += u64::from(message.id - last > 1);
+            stream.last_trade = Some(message.id);
+            if message.id - last > 1 {
+                self.counts.trade_id_gaps += 1;
+                self.counts.trades_missed += message.id - last - 1;
+                self.tell_gap(symbol, last, message.id);
+            }
         }
-        stream.last_trade = Some(message.id);
+        self.streams[symbol.index()].last_trade = Some(message.id);
         self.counts.trades += 1;
         let side = if message.buyer_is_maker { Side::Sell } else { Side::Buy };
         out.push_trade(now, ts_exchange, &Trade { symbol, side, price, qty, id: message.id });
@@ -209,6 +225,7 @@ impl Session {
             Verdict::Waits => self.request_snapshot(symbol),
             Verdict::Gap => {
                 self.counts.gaps += 1;
+                self.tell_desync(symbol, "a change of its book was lost");
                 self.lose(symbol, now, out);
             }
             Verdict::Apply(delta) => {
@@ -277,6 +294,7 @@ impl Session {
         if stream.book.is_crossed() {
             self.counts.crossed += 1;
             stream.splice.restart();
+            self.tell_desync(symbol, "its best bid is above its best ask");
             self.lose(symbol, now, out);
             return Ok(());
         }

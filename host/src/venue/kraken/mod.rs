@@ -10,7 +10,9 @@
 mod book;
 mod checksum;
 mod data;
+mod follow;
 mod instruments;
+mod listing;
 mod messages;
 mod notice;
 mod parse;
@@ -22,9 +24,12 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
+pub use crate::venue::Wanted;
 pub use book::Desync;
 pub use checksum::Precision;
+pub use follow::Kraken;
 pub use instruments::{Catalog, Pair, pair};
+pub use listing::PairListing;
 pub use messages::{
     BookData, InstrumentData, LevelData, Message, OhlcData, PairData, Reply, StatusData, TradeData,
     is_frame, parse,
@@ -32,7 +37,7 @@ pub use messages::{
 pub use notice::{Counts, Notice};
 pub use parse::{number_text, time};
 pub use session::Session;
-pub use setup::{SetupError, Timing, Wanted, depth_for};
+pub use setup::{SetupError, Timing, depth_for};
 pub use subscriptions::{Channel, FeedKey};
 
 pub(crate) use checksum::snapshot_precision;

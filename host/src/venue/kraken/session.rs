@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::instruments::system_status;
 use super::messages::{self, Message, Reply};
 use super::notice::{Counts, Notice};
-use super::setup::{MINUTES, SetupError, Timing, Wanted, depth_for};
+use super::setup::{MINUTES, SetupError, Timing, depth_for};
 use super::streams::Stream;
 use super::subscriptions::{Channel, Failure, FeedKey, Outgoing, Subscriptions};
 use super::{Precision, book::Desync};
 use crate::domain::{Instrument, InstrumentTable, Price, Qty, SymbolId, Ts};
 use crate::input::{InputBlock, TradingStatus};
-use crate::venue::{FrameError, Protocol, Request};
+use crate::venue::{FrameError, Protocol, Request, Wanted};
 
 /// Notices that wait at most; the oldest go, and are counted.
 const NOTICES_MAX: usize = 1_024;

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::domain::{SymbolId, Ts};
 
 /// Depths of a book that the venue offers.
-const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1000];
+pub(super) const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1000];
 /// Candle lengths in minutes that the venue offers.
 pub(super) const MINUTES: [u32; 9] = [1, 5, 15, 30, 60, 240, 1440, 10_080, 21_600];
 
@@ -13,21 +13,6 @@ pub(super) const MINUTES: [u32; 9] = [1, 5, 15, 30, 60, 240, 1440, 10_080, 21_60
 #[must_use]
 pub fn depth_for(levels: u32) -> Option<u32> {
     DEPTHS.into_iter().find(|&depth| levels > 0 && depth >= levels)
-}
-
-/// What is wanted of a symbol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// which, a number of the session's instrument table
-    pub symbol: SymbolId,
-    /// levels a side of its book; rounded up to a depth that the venue offers
-    pub levels: Option<u32>,
-    /// levels a side to pass on; all of that depth when `None`
-    pub shown: Option<u32>,
-    /// its public prints
-    pub trades: bool,
-    /// candles of this many minutes as history at the start
-    pub candle_minutes: Option<u32>,
 }
 
 /// Why a session cannot be made.

@@ -3,9 +3,9 @@
 use super::book::Book;
 use super::checksum::{Precision, Units};
 use super::instruments::{Pair, stricter};
-use super::setup::Wanted;
 use crate::domain::Instrument;
 use crate::input::TradingStatus;
+use crate::venue::Wanted;
 
 /// Ids this far below the last one mean that the venue counts anew, and not that
 /// a trade is repeated: snapshots reach back 50 trades. Without this a restart

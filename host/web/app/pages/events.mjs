@@ -16,7 +16,7 @@ const buys = (fill) => fill.side === 'buy' || fill.action === 'buy' || fill.acti
 /** What a fill did and why, in one line. */
 function FillText({ fill }) {
   const bought = buys(fill);
-  return html`<span class=${bought ? 'gain' : 'loss'}>${bought ? '▲' : '▼'} ${fill.action ?? fill.side}</span> ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
+  return html`<span class=${bought ? 'buy' : 'sell'}>${bought ? '▲' : '▼'} ${fill.action ?? fill.side}</span> ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
     fill.fee && html`<span class="muted"> · fee ${f.money(fill.fee)}</span>`}${fill.reason && html` · “${fill.reason}”`}${
     fill.cause && fill.cause !== fill.reason && html`<span class="muted"> · ${fill.cause}</span>`}`;
 }
@@ -25,7 +25,7 @@ function FillText({ fill }) {
 export function LastFill({ fill, named = false }) {
   if (!fill) return null;
   return html`<p class="last"><b>Last trade</b> ${f.clock(f.millis(fill.ts_ns), store.prefs.value.zone)} ${named && html`<a href=${address('strategy', fill.strategy)}>${fill.strategy}</a> `}<span class=${
-    buys(fill) ? 'gain' : 'loss'}>${buys(fill) ? '▲' : '▼'} ${fill.action ?? fill.side}</span> ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
+    buys(fill) ? 'buy' : 'sell'}>${buys(fill) ? '▲' : '▼'} ${fill.action ?? fill.side}</span> ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
     fill.reason ? html` because “${fill.reason}”` : html`<span class="muted"> (no reason given)</span>`}${fill.cause && fill.cause !== fill.reason && html`<span class="muted"> · ${fill.cause}</span>`}</p>`;
 }
 
@@ -50,7 +50,7 @@ export function Events({ route }) {
   const shown = found.slice(-SHOWN_MOST).reverse();
   const marked = seq === null ? null : all.find((event) => String(event.seq) === seq);
   const choose = (change) => store.go(address('events', null, { level, kind, strategy, q, ...change }), true);
-  const Select = ({ label, value, options, name }) => html`<label class="inline">${label}<select value=${value} onChange=${(e) => choose({ [name]: e.target.value })}>
+  const Select = ({ label, value, options, name }) => html`<label class="inline">${label}<select name=${name} value=${value} onChange=${(e) => choose({ [name]: e.target.value })}>
     <option value="">all</option>${options.map((option) => html`<option key=${option} value=${option}>${option}</option>`)}</select></label>`;
   const names = (store.strategies.value ?? []).filter((row) => !row.benchmark).map(({ name }) => name);
   return html`<h1>Events</h1>
@@ -59,7 +59,7 @@ export function Events({ route }) {
     <${Panel} title="All events" className="span" tools=${html`
       ${Select({ label: 'Level', name: 'level', value: level, options: LEVELS })}${Select({ label: 'Kind', name: 'kind', value: kind, options: KINDS })}
       ${Select({ label: 'Strategy', name: 'strategy', value: strategy, options: names })}
-      <input type="search" data-filter placeholder="Filter ( / )" aria-label="Filter events" value=${q} onInput=${(e) => choose({ q: e.target.value })} />
+      <input type="search" name="filter" data-filter placeholder="Filter ( / )" aria-label="Filter events" value=${q} onInput=${(e) => choose({ q: e.target.value })} />
       <button class="quiet" aria-pressed=${frozen === null} onClick=${() => setFrozen(frozen === null ? store.events.value ?? [] : null)}>${frozen === null ? 'Following' : 'Follow'}</button>
       <${Export} name="events" rows=${found} />`}>
       <${EventList} events=${shown} loading=${store.events.value === null} marked=${seq} />

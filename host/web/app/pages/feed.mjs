@@ -10,10 +10,13 @@ const SAYS = { ok: 'Market data arrives as it should.', stale: 'The connection s
 const counted = (key, label, title) => ({ key, label, title, value: (s) => s[key], show: (s) => html`<span class=${s[key] > 0 && key !== 'messages' ? 'loss' : ''}>${f.count(s[key])}</span>` });
 /** The age may come in ms (`_age_ms`) or in seconds. */
 const age = (s) => s.last_message_age_ms ?? null;
+const since = (channel) => (s) => s.ages_ms?.[channel] ?? null;
+const ago = (value) => (s) => (value(s) === null ? f.UNKNOWN : `${f.duration(value(s) / 1000)} ago`);
 const COLUMNS = [
   { key: 'symbol', label: 'Symbol', text: true, value: (s) => s.symbol, show: (s) => html`<b>${s.symbol}</b>` },
   { key: 'status', label: 'Status', text: true, value: (s) => s.status, show: (s) => html`<${Chip} status=${s.status} />` },
-  { key: 'age', label: 'Last message', value: age, show: (s) => (age(s) === null ? f.UNKNOWN : `${f.duration(age(s) / 1000)} ago`) },
+  { key: 'age', label: 'Last message', value: age, show: ago(age) },
+  { key: 'book', label: 'Last book', value: since('book'), show: ago(since('book')) }, { key: 'trade', label: 'Last trade', value: since('trade'), show: ago(since('trade')) },
   counted('messages', 'Messages'), counted('gaps', 'Gaps', 'Messages that were missed'), counted('checksum_failures', 'Checksum failures', 'The book was not as the exchange says'),
 ];
 
@@ -37,7 +40,11 @@ export function Feed() {
   const symbols = listOf(feed, 'symbols');
   return html`<h1>Feed health</h1>
     <section class="panel head"><p class="verdict"><${Chip} status=${feed.state} /> ${SAYS[feed.state] ?? ''}</p>
-      <${Facts} pairs=${[['Source', feed.kind], ['Since', f.moment(f.millis(feed.since_ns), zone)], ['Events', `${f.count(store.run.value?.events_per_s)} /s`], ['Reconnects', f.count(feed.reconnects)], ['Unreadable messages', f.count(feed.parse_errors)], ['Outages', f.count(outages.length)]]} /></section>
+      <${Facts} pairs=${[['Source', feed.kind], ['Since', f.moment(f.millis(feed.since_ns), zone)], ['Events', `${f.count(store.run.value?.events_per_s)} /s`], ['Reconnects', f.count(feed.reconnects)], ['Unreadable messages', f.count(feed.parse_errors)], ['Outages', f.count(outages.length)],
+        ...(feed.venue ? [['Venue', feed.venue, feed.url], ['Connection', feed.connected ? 'open' : 'closed'], ['Attempts to connect', f.count(feed.attempts)], ['Frames', f.count(feed.frames)],
+          ['Trades missed', f.count(feed.trades_missed)], ['Asked for anew', f.count(feed.resubscriptions), 'Channels of a symbol after a doubt'], ['Clock skew', feed.skew_ms === null || feed.skew_ms === undefined ? null : `${f.ratio(feed.skew_ms, 0)} ms`, 'Our clock minus the venue’s at the latest event: a delay and the difference of two clocks']] : [])]} />
+      ${feed.last_loss && html`<p class="meta">The last connection ended: ${feed.last_loss}</p>`}
+      ${feed.last_refusal && html`<p class="meta">The last frame that was refused: ${feed.last_refusal} (${Object.entries(feed.errors ?? {}).map(([kind, n]) => `${kind} ${f.count(n)}`).join(', ')})</p>`}</section>
     <${Panel} title="Symbols" className="span" tools=${html`<${Export} name="feed" rows=${symbols} />`}>${symbols.length === 0 ? html`<${Empty}>No symbol yet.<//>` : html`<${Table} name="Symbols" columns=${COLUMNS} rows=${symbols} keyOf=${(s) => s.symbol} />`}<//>
     <${Panel} title="Outages" className="span" tools=${html`<${Export} name="outages" rows=${outages} />`}><${Strip} outages=${outages} />
       ${outages.length === 0 ? html`<${Empty}>None in this run.<//>` : html`<${Table} name="Outages" rows=${outages.toReversed()} columns=${[

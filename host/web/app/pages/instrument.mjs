@@ -31,9 +31,9 @@ const lengthOf = (seconds) => (seconds < 60 ? `${seconds} s` : seconds < 3600 ? 
 export function SymbolPicker({ symbols, symbol, interval, choose }) {
   const kept = keptOf(symbol);
   const lengths = INTERVALS.filter((seconds) => kept.some((source) => seconds % source === 0));
-  return html`${symbols.length > 1 && html`<select aria-label="Symbol" value=${symbol} onChange=${(e) => choose({ symbol: e.target.value })}>
+  return html`${symbols.length > 1 && html`<select name="symbol" aria-label="Symbol" value=${symbol} onChange=${(e) => choose({ symbol: e.target.value })}>
       ${symbols.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>`}
-    <select aria-label="Candle length" value=${String(interval)} onChange=${(e) => choose({ interval: e.target.value })}>
+    <select name="interval" aria-label="Candle length" value=${String(interval)} onChange=${(e) => choose({ interval: e.target.value })}>
       ${lengths.map((seconds) => html`<option key=${seconds} value=${String(seconds)}>${lengthOf(seconds)}</option>`)}</select>`;
 }
 
@@ -126,5 +126,5 @@ export function Tape({ symbol }) {
   return html`<${Panel} title="Trades of the market" className="book">
     ${error ? html`<p class="problem">${error}</p>` : data === null ? html`<${Skeleton} />` : trades.length === 0 ? html`<${Empty}>No trade yet.<//>` : html`<table>
     <thead><tr><th scope="col">Time</th><th scope="col">Price</th><th scope="col">Size</th></tr></thead><tbody>${trades.map((trade, index) => html`
-      <tr key=${`${trade.ts_ns}/${index}`}><td>${f.clock(f.millis(trade.ts_ns), store.prefs.value.zone)}</td><td class=${trade.side === 'buy' ? 'gain' : 'loss'}>${trade.side === 'buy' ? '▲' : '▼'} ${f.price(trade.price)}</td><td>${f.quantity(trade.quantity)}</td></tr>`)}</tbody></table>`}<//>`;
+      <tr key=${`${trade.ts_ns}/${index}`}><td>${f.clock(f.millis(trade.ts_ns), store.prefs.value.zone)}</td><td class=${trade.side === 'buy' ? 'buy' : 'sell'}>${trade.side === 'buy' ? '▲' : '▼'} ${f.price(trade.price)}</td><td>${f.quantity(trade.quantity)}</td></tr>`)}</tbody></table>`}<//>`;
 }

@@ -9,6 +9,7 @@ import { address } from '../route.mjs';
 import { matches } from '../sort.mjs';
 import { appendPoints, listOf } from '../topics.mjs';
 import * as store from '../store.mjs';
+import { Controls } from './controls.mjs';
 import { EventList, LastFill } from './events.mjs';
 
 const CHARTED_MOST = 12;
@@ -36,7 +37,7 @@ function Strip() {
     })}
     <${Kpi} label="Ahead" value=${best?.name ?? f.UNKNOWN} detail=${!best ? 'known with the first prices' : html`<${Toned} value=${best.return_pct} text=${f.signedPercent(best.return_pct)} />${hold && ` · hold ${f.signedPercent(hold.return_pct)}`}`} />
     ${known.length > 1 && html`<${Kpi} label="Behind" value=${worst.name} detail=${html`<${Toned} value=${worst.return_pct} text=${f.signedPercent(worst.return_pct)} />`} />`}
-    <${Kpi} label="Open positions" value=${f.count(run.open_positions)} detail=${`${order.length} strategies`} />
+    <${Kpi} label="Open positions" value=${f.count(run.open_positions)} detail=${order.length === 1 ? '1 strategy' : `${order.length} strategies`} />
     <${Kpi} label="Market feed" value=${html`<${Chip} status=${run.feed} />`} detail=${`${f.count(run.events_per_s)} events/s`} />
     <${Kpi} label="Events" value=${f.count(run.events)} detail=${slowest > 0 ? `call p99 ≤ ${f.micros(slowest)}` : 'in this run'} />
     <${Kpi} label="Faults" value=${f.count(run.traps)} kind=${run.traps > 0 ? 'loss' : ''} detail=${run.traps > 0 ? html`<a href="#/events?kind=fault">see them</a>` : 'none so far'} /></div>`;
@@ -46,7 +47,7 @@ function columns(charted, toggle, ranks) {
   const fuel = (row) => (row.fuel_per_event && row.fuel_limit ? (100 * row.fuel_per_event) / row.fuel_limit : null);
   return [
     { key: 'rank', minor: true, label: '#', value: (r) => ranks.get(r.name), show: (r) => ranks.get(r.name) ?? '' },
-    { key: 'chart', label: 'Chart', show: (r) => (r.benchmark ? '' : html`<input type="checkbox" aria-label="Chart ${r.name}" checked=${charted.includes(r.name)} onClick=${(e) => e.stopPropagation()} onChange=${() => toggle(r.name)} />`) },
+    { key: 'chart', label: 'Chart', show: (r) => (r.benchmark ? '' : html`<input type="checkbox" name="chart" aria-label="Chart ${r.name}" checked=${charted.includes(r.name)} onClick=${(e) => e.stopPropagation()} onChange=${() => toggle(r.name)} />`) },
     { key: 'name', label: 'Strategy', text: true, value: (r) => r.name, show: (r) => html`<span class="named" title=${r.sha256 ?? ''}><b>${r.name}</b>${!r.benchmark && html`<small class="muted">${f.shortHash(r.sha256)}</small>`}</span>` },
     { key: 'status', label: 'Status', text: true, value: (r) => r.status, show: (r) => (r.benchmark ? html`<span class="muted">benchmark</span>` : html`<${Chip} status=${r.status} title=${r.status_detail} />${r.trust === 'unsigned' && html` <${Chip} status="unsigned" />`}`) },
     { key: 'return_pct', label: 'Return', value: (r) => r.return_pct, show: (r) => html`<${Toned} value=${r.return_pct} text=${f.signedPercent(r.return_pct)} />` },
@@ -64,6 +65,15 @@ function columns(charted, toggle, ranks) {
     { key: 'fuel', minor: true, label: 'Fuel', title: 'Fuel per event, of its limit', value: fuel, show: (r) => f.percent(fuel(r), 1) },
     { key: 'latency_p99_us', minor: true, label: 'Call p99', value: (r) => r.latency_p99_us, show: (r) => f.micros(r.latency_p99_us) },
   ];
+}
+
+/** A curve has a point where it changed: each goes on to where the newest ends. */
+function upToNow(curves) {
+  const newest = Math.max(...Object.values(curves).map((points) => points.at(-1)?.[0] ?? 0));
+  return Object.fromEntries(Object.entries(curves).map(([name, points]) => {
+    const last = points.at(-1);
+    return [name, last && last[0] < newest ? [...points, [newest, last[1], last[2]]] : points];
+  }));
 }
 
 /** The curves of the charted strategies, kept up to date. */
@@ -92,7 +102,8 @@ export const POSITION_COLUMNS = [
 
 export function Overview({ route }) {
   const [filter, setFilter] = useState(route.query.q ?? '');
-  const [rebased, setRebased] = useState(true);
+  const { abs, log } = route.query;
+  const choose = (change) => store.go(address('overview', null, { q: filter, abs, log, ...change }), true);
   const all = store.strategies.value;
   if (all === null) return html`<h1 class="hidden">Overview</h1><${Skeleton} rows=${8} />`;
   const order = ranked();
@@ -107,26 +118,31 @@ export function Overview({ route }) {
   return html`<h1 class="hidden">Overview</h1><${Strip} />
     <${LastFill} fill=${(store.events.value ?? []).findLast((event) => event.fill)?.fill} named=${true} />
     <${Panel} title="Leaderboard" className="span" tools=${html`
-      <input type="search" data-filter placeholder="Filter ( / )" aria-label="Filter strategies" value=${filter} onInput=${(e) => { setFilter(e.target.value); store.go(address('overview', null, { q: e.target.value }), true); }} />
+      <input type="search" name="filter" data-filter placeholder="Filter ( / )" aria-label="Filter strategies" value=${filter} onInput=${(e) => { setFilter(e.target.value); choose({ q: e.target.value }); }} />
+      ${store.me.value?.role === 'admin' && store.commandsForAll.value && html`<${Controls} subject="all strategies" path="/run" />`}
       <${Export} name="leaderboard" rows=${all} />`}>
       ${names.length === 0 ? html`<${Empty}>No strategy runs. Drop a .wasm file into <code>strategies/</code>, run <code>sandpaper allow strategies/NAME.wasm</code>, and start the host again.<//>`
     : html`<${Table} name="Leaderboard" columns=${columns(charted, toggle, ranks)} rows=${shown} pinned=${hold} keyOf=${(r) => r.name}
         first=${{ key: 'return_pct', direction: 'descending' }} open=${(row) => !row.benchmark && store.go(address('strategy', row.name))} />`}<//>
-    ${charted.length > 0 && html`<${Curves} charted=${charted} names=${names} order=${order} rebased=${rebased} setRebased=${setRebased} />`}
+    ${charted.length > 0 && html`<${Curves} charted=${charted} names=${names} order=${order} hold=${hold.map(({ name }) => name)} rebased=${abs !== '1'} logarithmic=${log === '1'} choose=${choose} />`}
     <div class="two"><${Panel} title="Open positions" tools=${html`<${Export} name="positions" rows=${positions} />`}>
       ${positions.length === 0 ? html`<${Empty}>No strategy holds anything now.<//>`
     : html`<${Table} name="Open positions" columns=${[{ key: 'strategy', label: 'Strategy', text: true, value: (p) => p.strategy }, ...POSITION_COLUMNS]} rows=${positions} keyOf=${(p) => `${p.strategy}/${p.symbol}`} open=${(p) => store.go(address('strategy', p.strategy))} />`}<//>
     <${Panel} title="What happened" tools=${html`<a href="#/events">All events</a>`}><${EventList} events=${(store.events.value ?? []).slice(-25).reverse()} loading=${store.events.value === null} /><//></div>`;
 }
 
-function Curves({ charted, names, order, rebased, setRebased }) {
-  const points = useCurves(charted);
-  const curves = charted.map((name) => ({ name, index: names.indexOf(name), points: points[name] ?? [] }));
-  const summary = order.map((row) => `${row.name} ${f.signedPercent(row.return_pct)}, largest drawdown ${f.percent(row.max_drawdown_pct)}, ${f.count(row.trades)} trades`).join('; ');
+function Curves({ charted, names, order, hold, rebased, logarithmic, choose }) {
+  const points = upToNow(useCurves([...charted, ...hold]));
+  const curves = [
+    ...charted.map((name) => ({ name, index: names.indexOf(name), points: points[name] ?? [] })),
+    ...hold.filter((name) => points[name]?.length > 1).map((name) => ({ name, index: 0, dashed: true, points: points[name] })),
+  ];
+  const summary = order.map((row) => `${row.name} ${f.signedPercent(row.return_pct)}, largest drawdown ${f.percent(row.max_drawdown_pct)}, ${f.counted(row.trades, 'trade')}`).join('; ');
   return html`<${Panel} title="Equity and drawdown" className="span" tools=${html`
-      <span class="legend">${curves.map(({ name, index }) => html`<span key=${name}><i class="swatch line-${(index % 7) + 1} ${index >= 7 ? 'dashed' : ''}" />${name}</span>`)}</span>
-      <button class="quiet" aria-pressed=${rebased} title="Every curve starts at 100" onClick=${() => setRebased(!rebased)}>Start = 100</button>`}>
+      <span class="legend">${curves.map(({ name, index, dashed }) => html`<span key=${name}><i class="swatch ${dashed ? 'muted dashed' : `line-${(index % 7) + 1} ${index >= 7 ? 'dashed' : ''}`}" />${name}</span>`)}</span>
+      <button class="quiet" aria-pressed=${rebased} title="Every curve starts at 100" onClick=${() => choose({ abs: rebased ? '1' : null })}>Start = 100</button>
+      <button class="quiet" aria-pressed=${logarithmic} title="Equal distances are equal ratios" onClick=${() => choose({ log: logarithmic ? null : '1' })}>Log</button>`}>
       ${curves.every((curve) => curve.points.length === 0) ? html`<${Empty}>The curves begin with the first prices.<//>`
-    : html`<${EquityChart} curves=${curves} rebased=${rebased} label=${`Equity and drawdown. ${summary}`} />`}<//>`;
+    : html`<${EquityChart} curves=${curves} rebased=${rebased} logarithmic=${logarithmic} label=${`Equity and drawdown. ${summary}`} />`}<//>`;
 }
 

@@ -1,6 +1,7 @@
 // This run, and those before it, side by side.
 
 import { html, useState } from '../../vendor/ui.mjs';
+import { EquityChart } from '../charts.mjs';
 import * as f from '../format.mjs';
 import { api } from '../net.mjs';
 import { Chip, Empty, Export, Facts, Panel, Problem, Skeleton, Table, useRequest } from '../parts.mjs';
@@ -16,13 +17,29 @@ function plain(key, value) {
   if (key.endsWith('_ns')) return f.moment(f.millis(value), store.prefs.value.zone);
   if (key.endsWith('_pct')) return f.percent(value);
   if (key.endsWith('sha256')) return f.shortHash(value);
-  if (Array.isArray(value)) return value.every((item) => typeof item !== 'object') ? value.join(', ') : f.count(value.length);
+  if (Array.isArray(value)) return value.map((item) => (typeof item === 'object' ? item.name : item)).join(', ');
   if (typeof value === 'object') return JSON.stringify(value);
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'number' ? f.count(value) : String(value);
 }
 
-function Compare({ runs }) {
+/** A run with a field for each figure of each of its strategies. */
+function flat({ strategies, ...run }) {
+  const of = listOf(strategies).flatMap(({ name, ...figures }) => Object.entries(figures).map(([key, value]) => [`${name}: ${key}`, value]));
+  return { ...run, ...Object.fromEntries(of) };
+}
+
+/** The curves of the chosen runs over the time since their start. */
+function Curves({ runs }) {
+  const { data, error } = useRequest(() => Promise.all(runs.map(({ run }) => api(`/runs/${encodeURIComponent(run)}`))), [runs.map(({ run }) => run).join()]);
+  const curves = listOf(data).flatMap((run) => listOf(run, 'curves').map(({ name, points }) => ({ name: `${name} · ${run.run.slice(-8)}`, points: points.map(([ms, ...rest]) => [ms - points[0][0], ...rest]) })))
+    .filter(({ points }) => points.length > 1).map((curve, index) => ({ ...curve, index }));
+  return html`<${Panel} title="Equity and drawdown since the start" className="span" tools=${html`<span class="legend">${curves.map(({ name, index }) => html`<span key=${name}><i class="swatch line-${(index % 7) + 1} ${index >= 7 ? 'dashed' : ''}" />${name}</span>`)}</span>`}>
+    ${error ? html`<${Problem} text=${error} />` : data === null ? html`<${Skeleton} />` : curves.length === 0 ? html`<${Empty}>These runs keep no curve.<//>` : html`<${EquityChart} curves=${curves} rebased=${true} label="Equity and drawdown of the chosen runs since their start" />`}<//>`;
+}
+
+function Compare({ runs: chosen }) {
+  const runs = chosen.map(flat);
   const keys = [...new Set(runs.flatMap((run) => Object.keys(run)))];
   return html`<${Panel} title="Compared" className="span"><div class="scroll"><table><thead><tr><th scope="col" class="text">Field</th>${runs.map((run) => html`<th scope="col" key=${run.run}>${run.run}</th>`)}</tr></thead>
     <tbody>${keys.map((key) => {
@@ -40,8 +57,8 @@ export function Runs() {
   const keys = COLUMNS.filter((key) => rows.some((row) => row[key] !== undefined));
   const toggle = (id) => setChosen((at) => (at.includes(id) ? at.filter((other) => other !== id) : [...at, id].slice(-6)));
   const columns = [
-    { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
-    { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <${Chip} status="running" title="This run" />` : ''}` },
+    { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" name="compare" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
+    { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <small class="muted">this run</small>` : ''}` },
     ...keys.map((key) => ({ key, text: rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
   ];
   return html`<h1>Runs</h1>
@@ -51,5 +68,5 @@ export function Runs() {
     ]} /><//>`}
     <${Panel} title="All runs" className="span" tools=${html`<${Export} name="runs" rows=${rows} />`}><${Problem} text=${error} />
       ${data === null && !error ? html`<${Skeleton} />` : rows.length === 0 ? html`<${Empty}>No stored run yet. Each run leaves one behind when it ends.<//>` : html`<${Table} name="Runs" columns=${columns} rows=${rows} keyOf=${(row) => row.run} />`}<//>
-    ${chosen.length > 1 && html`<${Compare} runs=${rows.filter((row) => chosen.includes(row.run))} />`}`;
+    ${chosen.length > 1 && html`<${Compare} runs=${rows.filter((row) => chosen.includes(row.run))} /><${Curves} runs=${rows.filter((row) => chosen.includes(row.run))} />`}`;
 }

@@ -34,9 +34,10 @@ export function Settings() {
   return html`<h1>Settings</h1>
     <${Panel} title="Appearance">${CHOICES.map(([name, label, options]) => html`<fieldset key=${name}><legend>${label}</legend>${options.map(([value, text]) => html`
       <label key=${value} class="choice"><input type="radio" name=${name} value=${value} checked=${store.prefs.value[name] === value} onChange=${() => store.setPref(name, value)} />${text}</label>`)}</fieldset>`)}
-      ${canNotify() && html`<fieldset><legend>Notices</legend><label class="choice"><input type="checkbox" checked=${store.prefs.value.notices} onChange=${(e) => setNotices(e.target.checked)} />Tell me when a strategy faults or is killed, or the feed is down</label></fieldset>`}
+      ${canNotify() && html`<fieldset><legend>Notices</legend><label class="choice"><input type="checkbox" name="notices" checked=${store.prefs.value.notices} onChange=${(e) => setNotices(e.target.checked)} />Tell me when a strategy faults or is killed, or the feed is down</label>
+        <label class="choice">and when one stands below its peak by more than <input type="number" name="drawdown" min="1" max="100" value=${store.prefs.value.drawdown} onChange=${(e) => e.target.validity.valid && e.target.value !== '' && store.setPref('drawdown', Number(e.target.value))} /> %</label></fieldset>`}
       <p class="note">Kept in this browser. Gains carry a plus sign and losses a minus sign in every color.</p><//>
     <${Panel} title="Session"><p>You are logged in as <b>${store.me.value?.role ?? 'unknown'}</b>. <button onClick=${leave}>Log out</button></p><//>
-    <${Panel} title="Configuration of the host" className="span" tools=${html`<input type="search" data-filter placeholder="Filter ( / )" aria-label="Filter settings" value=${filter} onInput=${(e) => setFilter(e.target.value)} /><${Export} name="config" rows=${rows} />`}>
+    <${Panel} title="Configuration of the host" className="span" tools=${html`<input type="search" name="filter" data-filter placeholder="Filter ( / )" aria-label="Filter settings" value=${filter} onInput=${(e) => setFilter(e.target.value)} /><${Export} name="config" rows=${rows} />`}>
       <${Problem} text=${error} />${data === null ? !error && html`<${Skeleton} rows=${8} />` : html`<p class="meta">Read only; it is set in <code>config.toml</code>, the environment, or on the command line. sha256 <code>${data.sha256}</code></p><${Table} name="Configuration" columns=${COLUMNS} rows=${rows} keyOf=${(s) => s.key} />`}<//>`;
 }

@@ -4,38 +4,21 @@ import { html, useEffect, useState } from '../../vendor/ui.mjs';
 import { EquityChart } from '../charts.mjs';
 import * as f from '../format.mjs';
 import { api, follow } from '../net.mjs';
-import { Chip, Confirm, Empty, Facts, Panel, Problem, Skeleton, Toned, useRequest } from '../parts.mjs';
+import { Chip, Empty, Facts, Panel, Problem, Skeleton, Toned, useRequest } from '../parts.mjs';
 import { address } from '../route.mjs';
 import * as store from '../store.mjs';
 import { appendPoints, listOf } from '../topics.mjs';
+import { Controls } from './controls.mjs';
 import { LastFill } from './events.mjs';
 import { Book, Candles, SymbolPicker } from './instrument.mjs';
 import { TABS } from './tabs.mjs';
-
-const ACTIONS = {
-  pause: ['Pause', 'It is not called any more and sends no orders until it is resumed. Its positions stay.'],
-  resume: ['Resume', 'It is called again from the next event on.'],
-  flatten: ['Flatten', 'Every order is canceled and every position is closed at the market.'],
-  kill: ['Kill', 'It is stopped for the rest of this run, and its orders are canceled.'],
-};
-
-function Controls({ row }) {
-  const [asked, setAsked] = useState(null);
-  if (store.me.value?.role !== 'admin') return html`<span class="muted">viewer: read only</span>`;
-  if (!store.commands.value) return html`<span class="muted">this host takes no commands from here</span>`;
-  const fits = (action) => (action === 'resume' ? row.status === 'paused' : action !== 'pause' || ['running', 'warming'].includes(row.status));
-  return html`<div class="row">${Object.keys(ACTIONS).filter(fits).map((action) => html`
-      <button key=${action} class=${action === 'kill' ? 'danger' : ''} onClick=${() => setAsked(action)}>${ACTIONS[action][0]}</button>`)}</div>
-    ${asked && html`<${Confirm} title=${`${ACTIONS[asked][0]} ${row.name}?`} text=${ACTIONS[asked][1]} action=${ACTIONS[asked][0]} onClose=${() => setAsked(null)}
-      onDone=${(reason) => api(`/strategies/${encodeURIComponent(row.name)}/${asked}`, { method: 'POST', body: { reason } })} />`}`;
-}
 
 function Head({ row, detail }) {
   const copy = () => navigator.clipboard?.writeText(row.sha256).catch(() => {});
   return html`<section class="panel head" aria-label="Strategy"><div class="row spread">
       <h1>${row.name} <small class="muted">${row.version ?? ''}</small></h1>
       <div class="row"><${Chip} status=${row.status} title=${row.status_detail} /><${Chip} status=${row.trust ?? 'unknown'} title="Whether its hash is in strategies.lock" /></div>
-      <${Controls} row=${row} /></div>
+      <${Controls} subject=${row.name} path=${`/strategies/${encodeURIComponent(row.name)}`} status=${row.status} /></div>
     ${row.status_detail && html`<p class="problem">${row.status_detail}</p>`}
     <${Facts} pairs=${[
       ['Return', html`<${Toned} value=${row.return_pct} text=${f.signedPercent(row.return_pct)} />`],
@@ -79,8 +62,8 @@ export function Strategy({ route }) {
 
 function Chooser({ rows }) {
   return html`<h1>Strategies</h1>${rows.length === 0 ? html`<${Empty}>No strategy runs.<//>` : html`<div class="cards">${rows.map((row) => html`
-    <a class="panel card" key=${row.name} href=${address('strategy', row.name)}><b>${row.name}</b> <small class="muted">${row.version}</small><${Chip} status=${row.status} />
-      <strong><${Toned} value=${row.return_pct} text=${f.signedPercent(row.return_pct)} /></strong><small class="muted">${f.money(row.equity, row.currency)} · ${f.count(row.trades)} trades · drawdown ${f.percent(row.max_drawdown_pct)}</small></a>`)}</div>`}`;
+    <a class="panel card" key=${row.name} href=${address('strategy', row.name)}><b>${row.name}</b> <small class="muted">${row.version}</small><span><${Chip} status=${row.status} />${row.trust === 'unsigned' && html` <${Chip} status="unsigned" />`}</span>
+      <strong><${Toned} value=${row.return_pct} text=${f.signedPercent(row.return_pct)} /></strong><small class="muted">${f.money(row.equity, row.currency)} · ${f.counted(row.trades, 'trade')} · drawdown ${f.percent(row.max_drawdown_pct)}</small></a>`)}</div>`}`;
 }
 
 function Shown({ row, route }) {

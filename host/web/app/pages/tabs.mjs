@@ -86,9 +86,10 @@ function Sandbox({ path }) {
   const hostCalls = data.host_calls && typeof data.host_calls === 'object' ? Object.entries(data.host_calls).map(([name, n]) => `${name} ${f.count(n)}`).join(', ') : f.count(data.host_calls);
   return html`<${Facts} pairs=${[
       ['Fuel in all', f.count(fuel?.total)], ['Fuel per event, most', html`<${Meter} used=${fuel?.per_event_max} limit=${fuel?.limit} text=${`${f.count(fuel?.per_event_max)} of ${f.count(fuel?.limit)}`} />`],
+      ['Fuel per event, p50 and p99', `${f.count(fuel?.per_event_p50)} and ${f.count(fuel?.per_event_p99)}`],
       ['Memory', html`<${Meter} used=${data.memory_bytes} limit=${data.memory_limit} text=${`${f.bytes(data.memory_bytes)} of ${f.bytes(data.memory_limit)}`} />`],
-      ['Calls', f.count(data.calls)], ['Call p50', f.micros(latency?.p50)], ['Call p99', f.micros(latency?.p99)], ['Call, longest', f.micros(latency?.max)],
-      ['Traps', html`<span class=${data.traps > 0 ? 'loss' : ''}>${f.count(data.traps)}</span>`], ['Host calls', hostCalls], ['Log lines dropped', f.count(data.logs_dropped)], ['Orders dropped', f.count(data.dropped_orders)],
+      ['Memory, most', f.bytes(data.memory_peak_bytes)], ['Calls', f.count(data.calls), `${f.count(data.event_calls)} with events, ${f.count(data.order_calls)} with news of orders`], ['Call p50', f.micros(latency?.p50)], ['Call p99', f.micros(latency?.p99)], ['Call, longest', f.micros(latency?.max)],
+      ['Traps', html`<span class=${data.traps > 0 ? 'loss' : ''}>${f.count(data.traps)}</span>`], ['Host calls', hostCalls], ['Log lines', `${f.count(data.log_lines)}, ${f.bytes(data.log_bytes)}`], ['Log lines dropped', f.count(data.logs_dropped)], ['Orders dropped', f.count(data.dropped_orders)],
       ['Module size', f.bytes(data.size)],
     ]} />
     <p class="meta">sha256 <code>${data.sha256 ?? f.UNKNOWN}</code></p>

@@ -1,4 +1,4 @@
-//! A run on Kraken's live market.
+//! A run on a venue's live market.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::feed::live::{
     Attempts, Clock, Driver, Endpoint, Health, LinkSettings, Pump, history, listing,
 };
 use crate::input::{CandleInput, EventRef, InputBlock};
-use crate::venue::kraken::{Catalog, Session, SetupError, Timing, Wanted, depth_for};
+use crate::venue::{Listing, Live, SessionPlan, Venue, Wanted};
 
 use super::session::{Flow, Source};
 use super::{Failure, Interrupt};
@@ -34,8 +34,8 @@ pub struct Plan {
     pub intervals: Vec<u32>,
 }
 
-/// Kraken's market, from a connection on a thread of its own.
-pub struct KrakenSource {
+/// A venue's market, from a connection on a thread of its own.
+pub struct VenueSource {
     instruments: InstrumentTable,
     start: Ts,
     end: Option<Ts>,
@@ -44,7 +44,7 @@ pub struct KrakenSource {
     health: watch::Receiver<Health>,
 }
 
-impl KrakenSource {
+impl VenueSource {
     /// Learns what the venue trades, takes the history and begins to follow.
     /// Waits while there is no connection; `None` when the user ended that.
     ///
@@ -52,52 +52,61 @@ impl KrakenSource {
     /// An address that is none, symbols or depths that the venue does not have,
     /// or no connection within the run's duration.
     pub async fn open(
+        venue: &'static dyn Venue,
         config: &Config,
         plan: &Plan,
         interrupt: &Interrupt,
     ) -> Result<Option<Self>, Failure> {
-        let opening = Self::connect(config, plan);
+        let opening = Self::connect(venue, config, plan);
         let length = config.run.duration;
         tokio::select! {
             biased;
             () = interrupt.asked() => Ok(None),
             opened = opening => opened.map(Some),
             () = time::sleep(length), if !length.is_zero() => {
-                let message = format!("no connection to {} within run.duration", config.feed.url);
+                let url = address(venue, config);
+                let message = format!("no connection to {url} within run.duration");
                 Err(Failure::new(Exit::Feed, message)
                     .hint("a live run never falls back to simulated prices; see the log for the cause"))
             }
         }
     }
 
-    async fn connect(config: &Config, plan: &Plan) -> Result<Self, Failure> {
-        let feed = &config.feed;
-        let endpoint = Endpoint::parse(&feed.url)
-            .map_err(|error| Failure::new(Exit::Config, format!("feed.url: {error}")))?;
-        let depths = depths(config, plan)?;
+    async fn connect(
+        venue: &'static dyn Venue,
+        config: &Config,
+        plan: &Plan,
+    ) -> Result<Self, Failure> {
+        let (feed, url) = (&config.feed, address(venue, config));
+        let endpoint = endpoint(&url, config)?;
+        let depths = depths(venue, config, plan)?;
         let (clock, settings, attempts) = (Clock::wall(), settings(config), Attempts::default());
         let told = |link: &crate::feed::live::LinkStats| {
             let why = link.last_loss.as_deref().unwrap_or_default();
-            tracing::warn!("no connection to {} ({why}): waiting for it", feed.url);
+            tracing::warn!("no connection to {url} ({why}): waiting for it");
         };
-        tracing::info!("asking {} for what it trades", feed.url);
-        let catalog =
-            listing(endpoint.clone(), settings.clone(), clock, (&attempts, seed()?), told).await;
+        tracing::info!("asking {url} for what it trades");
+        let tries = (&attempts, seed()?);
+        let asked = venue.listing();
+        let listed = listing(endpoint.clone(), asked, settings.clone(), clock, tries, told).await;
         let names: Vec<String> = plan
             .symbols
             .iter()
             .map(|symbol| feed.symbols.get(symbol).unwrap_or(symbol).clone())
             .collect();
-        let instruments = instruments(&catalog, &plan.symbols, &names)?;
-        let session = |wanted: &[Wanted], timing| -> Result<Session, SetupError> {
-            let mut session = Session::new(instruments.clone(), wanted, timing)?;
-            session.set_names(names.clone());
-            Ok(session)
+        let instruments = instruments(venue, &*listed, &plan.symbols, &names)?;
+        let session = |wanted: &[Wanted]| {
+            venue.session(SessionPlan {
+                instruments: instruments.clone(),
+                names: names.clone(),
+                wanted,
+                silence_ns: Some(nanoseconds(feed.stale_after)),
+            })
         };
         let mut block = InputBlock::new(&instruments, 1);
         for minutes in plan.intervals.iter().filter(|s| *s % 60 == 0).map(|s| s / 60) {
-            let wanted = wanted(&instruments, |_| (None, false, Some(minutes)));
-            let Ok(session) = session(&wanted, Timing::default()) else {
+            let Ok(session) = session(&wanted(&instruments, |_| (None, false, Some(minutes))))
+            else {
                 tracing::debug!("the venue has no candles of {minutes} minutes");
                 continue;
             };
@@ -110,25 +119,45 @@ impl KrakenSource {
             }
         }
         let levels = |symbol: SymbolId| depths.get(symbol.index()).copied();
-        let wanted = wanted(&instruments, |symbol| (levels(symbol), true, None));
-        let timing =
-            Timing { book_silence_ns: Some(nanoseconds(feed.stale_after)), ..Timing::default() };
-        let session = session(&wanted, timing)
-            .map_err(|error| Failure::new(Exit::Feed, error.to_string()))?;
-        let health = Health::new("kraken", &feed.url, &instruments);
+        let session = session(&wanted(&instruments, |symbol| (levels(symbol), true, None)))
+            .map_err(|error| Failure::new(Exit::Feed, error))?;
+        let health = Health::new(venue.name(), &url, &instruments);
+        // Before anything can come, so that no event is older than the start.
+        let start = clock.now();
         let (blocks, health) =
             spawn(endpoint, session, (settings, clock, attempts), &instruments, health)?;
-        let start = clock.now();
         let end = (!config.run.duration.is_zero())
             .then(|| Ts(start.0.saturating_add(nanoseconds(config.run.duration))));
         Ok(Self { start, end, candles: in_order(&block), blocks, health, instruments })
     }
 }
 
+/// Where the venue's market data is: as configured, or its own address.
+#[must_use]
+pub fn address(venue: &dyn Venue, config: &Config) -> String {
+    match config.feed.url.as_str() {
+        "own" => venue.url().to_owned(),
+        url => url.to_owned(),
+    }
+}
+
+fn endpoint(url: &str, config: &Config) -> Result<Endpoint, Failure> {
+    let wrong = |error: String| Failure::new(Exit::Config, error);
+    let authorities = match config.feed.ca_file.as_str() {
+        "none" => None,
+        path => Some(std::fs::read(path).map_err(|e| wrong(format!("feed.ca_file {path}: {e}")))?),
+    };
+    let endpoint = match authorities {
+        None => Endpoint::parse(url),
+        Some(pem) => Endpoint::trusting(url, &pem),
+    };
+    endpoint.map_err(|error| wrong(format!("feed.url: {error}")))
+}
+
 /// Starts the thread that the connection lives on.
 fn spawn(
     endpoint: Endpoint,
-    session: Session,
+    session: Box<dyn Live>,
     (settings, clock, attempts): (LinkSettings, Clock, Attempts),
     instruments: &InstrumentTable,
     health: Health,
@@ -149,7 +178,7 @@ fn spawn(
     Ok((receiver, health))
 }
 
-impl Source for KrakenSource {
+impl Source for VenueSource {
     fn instruments(&self) -> &InstrumentTable {
         &self.instruments
     }
@@ -185,22 +214,25 @@ impl Source for KrakenSource {
 
 /// The depth of each symbol's book: the largest that the configuration or a
 /// strategy asks for, as the venue offers it.
-fn depths(config: &Config, plan: &Plan) -> Result<Vec<u32>, Failure> {
+fn depths(venue: &dyn Venue, config: &Config, plan: &Plan) -> Result<Vec<u32>, Failure> {
     let feed = &config.feed;
+    let offered = offered(venue.depths());
     let configured =
         feed.depths.iter().map(|(symbol, depth)| (format!("feed.depths.\"{symbol}\""), *depth));
     for (key, depth) in configured.chain([("feed.book_depth".to_owned(), feed.book_depth)]) {
-        if depth_for(depth) != Some(depth) {
-            let message = format!("{key} is {depth}; the venue offers 10, 25, 100, 500 and 1000");
+        if venue.depth_for(depth) != Some(depth) {
+            let message = format!("{key} is {depth}; {} offers {offered}", venue.title());
             return Err(Failure::new(Exit::Config, message));
         }
     }
     let depth = |symbol: &String| {
         let configured = feed.depths.get(symbol).copied().unwrap_or(feed.book_depth);
         let asked = plan.depths.get(symbol).copied().unwrap_or(0);
-        depth_for(configured.max(asked)).ok_or_else(|| {
-            let message =
-                format!("a strategy asks for {asked} levels of {symbol}; the venue offers 1000");
+        venue.depth_for(configured.max(asked)).ok_or_else(|| {
+            let message = format!(
+                "a strategy asks for {asked} levels of {symbol}; {} offers {offered}",
+                venue.title()
+            );
             Failure::new(Exit::Feed, message)
         })
     };
@@ -209,26 +241,37 @@ fn depths(config: &Config, plan: &Plan) -> Result<Vec<u32>, Failure> {
 
 /// The venue's rules of these symbols, under the run's names.
 fn instruments(
-    catalog: &Catalog,
+    venue: &dyn Venue,
+    listed: &dyn Listing,
     symbols: &[String],
     names: &[String],
 ) -> Result<InstrumentTable, Failure> {
     let mut table: Vec<Instrument> = Vec::new();
     for (symbol, name) in symbols.iter().zip(names) {
-        let Some(pair) = catalog.get(name) else {
-            let near = catalog.near(name);
+        let Some(found) = listed.find(name) else {
+            let near = listed.near(name);
             let near = match near.is_empty() {
-                true => format!("; none of its {} pairs has a similar name", catalog.len()),
+                true => format!("; none of its {} symbols has a similar name", listed.count()),
                 false => format!("; did you mean {}?", near.join(" or ")),
             };
-            return Err(Failure::new(Exit::Feed, format!("Kraken has no symbol {name}{near}"))
-                .hint(
-                    "choose symbols with --symbols, or map a name to the venue's in [feed.symbols]",
-                ));
+            let message = format!("{} has no symbol {name}{near}", venue.title());
+            return Err(Failure::new(Exit::Feed, message).hint(
+                "choose symbols with --symbols, or map a name to the venue's in [feed.symbols]",
+            ));
         };
-        table.push(Instrument { symbol: symbol.clone(), ..pair.instrument.clone() });
+        table.push(Instrument { symbol: symbol.clone(), ..found });
     }
     Ok(InstrumentTable::new(table))
+}
+
+/// Depths in words: `10, 25 and 100`.
+fn offered(depths: &[u32]) -> String {
+    let texts: Vec<String> = depths.iter().map(u32::to_string).collect();
+    match texts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => "none".to_owned(),
+    }
 }
 
 fn wanted(
@@ -280,6 +323,8 @@ fn seed() -> Result<u64, Failure> {
 mod tests {
     use super::*;
     use crate::config::Sources;
+    use crate::venue::Protocol as _;
+    use crate::venue::kraken::{Kraken, PairListing};
 
     fn config(set: &[&str]) -> Config {
         let set = set.iter().map(|&s| s.to_owned()).collect();
@@ -292,7 +337,7 @@ mod tests {
             depths: asked.iter().map(|(s, d)| ((*s).to_owned(), *d)).collect(),
             intervals: Vec::new(),
         };
-        depths(&config(set), &plan).map_err(|failure| failure.message)
+        depths(&Kraken, &config(set), &plan).map_err(|failure| failure.message)
     }
 
     #[test]
@@ -318,11 +363,13 @@ mod tests {
             r#"{{"channel":"instrument","type":"snapshot","data":{{"assets":[],"pairs":[{}]}}}}"#,
             row("BTC/USD")
         );
-        let mut catalog = Catalog::default();
-        assert!(catalog.handle_text(&frame).unwrap());
+        let mut listed = PairListing::default();
+        listed.handle_text(&frame, Ts(0), &mut InputBlock::default()).unwrap();
+        assert!(listed.is_complete());
         let find = |name: &str| {
             let names = [name.to_owned()];
-            instruments(&catalog, &["mine".to_owned()], &names).map_err(|f| (f.exit, f.message))
+            instruments(&Kraken, &listed, &["mine".to_owned()], &names)
+                .map_err(|f| (f.exit, f.message))
         };
         let table = find("BTC/USD").unwrap();
         assert_eq!(table.at(SymbolId(0)).symbol, "mine");
