@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::domain::InstrumentTable;
+use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Engine, Output};
 use crate::feed::tape::CONTRACT;
 use crate::journal::{
@@ -71,6 +71,8 @@ pub struct TakenUp {
     pub changed: Vec<Loaded>,
     /// candle intervals that the run began with, in seconds
     pub intervals: Vec<u32>,
+    /// when it began
+    pub start: Ts,
     /// market events that were taken
     pub inputs: u64,
     /// the strategies were stopped already: only the word of the end is missing
@@ -198,6 +200,7 @@ impl CutRun {
             untold: again.news,
             changed,
             intervals,
+            start,
             inputs: self.inputs,
             over: again.stopped,
         })

@@ -155,6 +155,7 @@ async fn follow(
             engine: setup::engine(config, "run", instruments, loaded, symbols, start)?,
             untold: Vec::new(),
             changed: Vec::new(),
+            start,
             inputs: 0,
             over: false,
         },
@@ -165,7 +166,7 @@ async fn follow(
         &begun.identities,
     );
     let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
-    let TakenUp { engine, identities, untold, changed, intervals, inputs, over } = begun;
+    let TakenUp { engine, identities, untold, changed, intervals, start, inputs, over } = begun;
     let mut session =
         Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
     session.feed(&source)?;

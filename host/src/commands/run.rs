@@ -66,8 +66,10 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         None => run.clone(),
     };
     let mut usage = config.record.enabled.then(|| UsageFile::new(config, &run));
-    let mut results =
-        record.as_ref().map(|record| RunResults::new(config, record.path().to_owned(), &run));
+    let mut results = record.as_ref().map(|record| {
+        RunResults::new(config, record.path().to_owned(), &run)
+            .going_on(cut.as_ref().map(|cut| cut.manifest.start))
+    });
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
