@@ -5,6 +5,8 @@
 //! from the first when an event is pushed, which a reader does on its own
 //! thread, so that the engine hands out words without computing them.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstrumentTable, Money, Price, Qty, Rules, Side, SymbolId, Ts, decimal};
@@ -180,6 +182,22 @@ impl InputBlock {
     /// Numbers its events anew, from `first_seq`.
     pub fn renumber(&mut self, first_seq: u64) {
         self.first_seq = first_seq;
+    }
+
+    /// Makes `part` a block of the events in `range`, with their numbers.
+    ///
+    /// # Panics
+    /// When the range is not within the block.
+    pub fn copy_part(&self, range: Range<usize>, part: &mut Self) {
+        let place =
+            |index: usize| self.offsets.get(index).map_or(self.exact.len(), |&o| o as usize);
+        let (start, end) = (place(range.start), place(range.end));
+        part.scales.clone_from(&self.scales);
+        part.reset(self.first_seq + range.start as u64);
+        part.exact.extend_from_slice(&self.exact[start..end]);
+        part.words.extend_from_slice(&self.words[start..end]);
+        part.offsets.extend(self.offsets[range.clone()].iter().map(|o| o - start as u32));
+        part.ts_exchange.extend_from_slice(&self.ts_exchange[range]);
     }
 
     /// How many events it holds.

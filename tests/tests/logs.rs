@@ -41,6 +41,23 @@ fn text<'a>(record: &'a Value, field: &str) -> &'a str {
 }
 
 #[test]
+fn high_001_two_runs_never_write_the_same_logs() {
+    let Some(folder) = ready() else { return };
+    let lock = sandpaper::recorder::Lock::take(&folder.path("logs")).expect("a folder");
+    assert!(lock.is_some());
+    let short = |more: &[&str]| {
+        let run = ["run", "--simulated", "--wasm", "of.wasm", "--unsigned", "--duration", "1s"];
+        folder.run(&[&run[..], &["--no-dashboard"], more].concat())
+    };
+    let refused = short(&[]).expect(1);
+    assert!(refused.stderr.contains("log.files.dir=DIR"), "{}", refused.stderr);
+    short(&["--set", "log.files.dir=other"]).expect(0);
+    // The control: once that run is over, the folder is free.
+    drop(lock);
+    short(&[]).expect(0);
+}
+
+#[test]
 fn add_06_every_fill_is_in_the_trade_log_and_the_aggregated_log() {
     let Some(folder) = ready() else { return };
     let finished = folder.run(RUN).expect(0);

@@ -8,6 +8,7 @@ mod corpus;
 mod crash;
 mod crowd;
 mod dashboard;
+mod ending;
 mod exchange;
 mod execution;
 mod help;

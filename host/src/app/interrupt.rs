@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::cli::Exit;
+
+/// How often it is asked whether the user wants to end, while something is worked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// The stack of such a thread.
+const STACK: usize = 8 << 20;
 
 /// Tells whether the user wants the process to end.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +59,31 @@ impl Interrupt {
             });
         })?;
         Ok(interrupt)
+    }
+
+    /// What `work` gives, on a thread of its own; `None` as soon as the user asks, and
+    /// what it was at is left as it is.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread, or the work panics.
+    pub fn unless_asked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<Option<T>> {
+        let (done, result) = sync_channel(1);
+        // Compilers recurse as deep as on the main thread.
+        let thread = std::thread::Builder::new().name("work".into()).stack_size(STACK);
+        thread.spawn(move || drop(done.send(work())))?;
+        while !self.is_asked() {
+            match result.recv_timeout(LOOK) {
+                Ok(result) => return Ok(Some(result)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(std::io::Error::other("a thread of the program panicked"));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// True once the user asked.

@@ -37,6 +37,13 @@ pub struct Ran {
     pub span: Duration,
 }
 
+impl Ran {
+    /// The user ended it before it began.
+    fn nothing(identities: Vec<Identity>) -> Self {
+        Self { identities, reports: Vec::new(), events: 0, span: Duration::ZERO }
+    }
+}
+
 /// Runs until the configured duration has passed, the user ends it, or every
 /// strategy has failed.
 ///
@@ -54,7 +61,10 @@ pub fn run(
     for sha256 in strikes.collect()? {
         tracing::error!("the program died while it called the module with SHA-256 {sha256}");
     }
-    let loaded = without_strikes(strategies::load(config, selection)?, &strikes)?;
+    let Some(loaded) = strategies::load_unless_asked(config, selection, interrupt)? else {
+        return Ok(Ran::nothing(Vec::new()));
+    };
+    let loaded = without_strikes(loaded, &strikes)?;
     let marks = strikes.marks(&mark_name()?)?;
     let loaded = marked(loaded, marks.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -76,12 +86,7 @@ pub fn run(
                 };
                 match VenueSource::open(venue, config, &plan, interrupt).await? {
                     Some(source) => follow(party, loaded, symbols, source).await,
-                    None => Ok(Ran {
-                        identities: identities(&loaded),
-                        reports: Vec::new(),
-                        events: 0,
-                        span: Duration::ZERO,
-                    }),
+                    None => Ok(Ran::nothing(identities(&loaded))),
                 }
             }
         }
@@ -167,8 +172,9 @@ async fn follow(
     );
     let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
     let TakenUp { engine, identities, untold, changed, intervals, start, inputs, over } = begun;
-    let mut session =
-        Session::begin(engine, &identities, watchers)?.guarded(Box::new(trust)).commanded(requests);
+    let mut session = Session::begin(engine, &identities, watchers, untold)?
+        .guarded(Box::new(trust))
+        .commanded(requests);
     session.feed(&source)?;
     if over {
         tracing::warn!("the run had come to its end and was cut short there: it ends now");
@@ -177,10 +183,9 @@ async fn follow(
     let mut block = InputBlock::new(source.instruments(), session.engine.next_seq());
     source.warm_up(&intervals, &mut block);
     if session.engine.events() > 0 {
-        session.catch_up(untold)?;
         let taken = inputs.saturating_sub(block.len() as u64);
         block = InputBlock::new(source.instruments(), session.engine.next_seq());
-        source.go_on(taken, &mut block)?;
+        source.go_on(taken, &mut block);
     }
     if !block.is_empty() {
         session.step(&block)?;
@@ -266,13 +271,9 @@ impl Source for SimulatedSource {
         *block = self.simulator.warm_up(intervals, self.warm_up_candles);
     }
 
-    fn go_on(&mut self, taken: u64, _block: &mut InputBlock) -> Result<(), Failure> {
-        if !self.simulator.skip(taken) {
-            let message = "the record's inputs are not those of this simulated market";
-            return Err(Failure::new(Exit::DataDamaged, message).hint(super::cut_run::FRESH));
-        }
+    fn go_on(&mut self, taken: u64, block: &mut InputBlock) {
+        self.simulator.skip(taken, block);
         self.base = self.simulator.next_ts();
-        Ok(())
     }
 
     async fn next(&mut self, block: &mut InputBlock) -> Result<Flow, Failure> {

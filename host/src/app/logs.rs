@@ -1,5 +1,6 @@
 //! The run's logs: what happened, as records for machines.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::feed::live::{Health, HealthNews};
 use crate::feed::tape::CONTRACT;
 use crate::logs::{Flush, Limits, Logs, StreamName};
 use crate::portfolio::RoundTrip;
+use crate::recorder::Lock;
 use crate::venue::NewsLevel;
 
 use super::Failure;
@@ -24,6 +26,10 @@ use super::session::Watch;
 
 /// The longest that a record without haste waits in memory.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the end of a run waits for packing: with the webhook's and the dashboard's
+/// share it stays below five seconds.
+const PACKING_MAX: Duration = Duration::from_secs(1);
 
 /// A strategy's last words may be longer than any log wants.
 const FAULT_BYTES_MAX: usize = 16 << 10;
@@ -42,6 +48,8 @@ pub struct RunLogs {
     feed: Option<watch::Receiver<Health>>,
     /// number of the last news of the feed that is written
     feed_seen: u64,
+    /// last, so that the files are closed before another run may write them
+    _lock: Lock,
 }
 
 /// One line: what all have first, then its own.
@@ -79,9 +87,19 @@ impl RunLogs {
             keep_trades: config.keep_trades,
             keep_aggregated: config.keep_aggregated,
         };
-        let logs = Logs::open(Path::new(&config.dir), limits).map_err(|error| {
+        let dir = Path::new(&config.dir);
+        let unwritable = |error: io::Error| {
             failure(&error).hint("choose another folder with --set log.files.dir=DIR, or write none with --set log.files.enabled=false")
+        };
+        let lock = Lock::take(dir)
+            .map_err(|e| unwritable(io::Error::new(e.kind(), format!("{}: {e}", dir.display()))))?;
+        // Two that count and rename the same files would lose records of both.
+        let lock = lock.ok_or_else(|| {
+            let message = format!("another run writes its logs in {}/", dir.display());
+            Failure::new(Exit::Runtime, message)
+                .hint("end it first, or choose another folder with --set log.files.dir=DIR")
         })?;
+        let logs = Logs::open(dir, limits).map_err(unwritable)?;
         Ok(Self {
             logs: Some(logs),
             session: session.to_owned(),
@@ -90,6 +108,7 @@ impl RunLogs {
             flushed: Instant::now(),
             feed: None,
             feed_seen: 0,
+            _lock: lock,
         })
     }
 
@@ -272,7 +291,10 @@ impl Watch for RunLogs {
         }
         let fields = json!({ "events": engine.events(), "records": self.next });
         self.system(engine, "run-ended", object(fields))?;
-        self.logs.take().map_or(Ok(()), Logs::finish).map_err(|error| failure(&error))
+        self.logs
+            .take()
+            .map_or(Ok(()), |logs| logs.finish(PACKING_MAX))
+            .map_err(|error| failure(&error))
     }
 }
 
@@ -462,7 +484,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn failure(error: &std::io::Error) -> Failure {
+fn failure(error: &io::Error) -> Failure {
     let message = format!("{error}; trading stops here, so that nothing goes unrecorded");
     Failure::new(Exit::Runtime, message)
 }

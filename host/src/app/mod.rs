@@ -14,6 +14,7 @@ pub mod logs;
 pub mod modules;
 pub mod notify;
 pub mod operator;
+pub mod pace;
 pub mod record;
 mod recorded;
 pub mod replay;

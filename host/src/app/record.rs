@@ -37,6 +37,8 @@ pub struct RunRecord {
     _lock: Lock,
     path: PathBuf,
     manifest: Manifest,
+    /// its first record is written
+    begun: bool,
     /// the run was cut short before, with what was cut off its record
     goes_on: Option<Option<String>>,
     lengths: Vec<u64>,
@@ -96,10 +98,12 @@ impl RunRecord {
             _lock: lock,
             path,
             manifest,
+            begun: false,
             goes_on: None,
             lengths: Vec::new(),
             verdicts: Vec::new(),
-            stepping: false,
+            // The start brings news too.
+            stepping: true,
             commanded: false,
             synced: Instant::now(),
         };
@@ -122,6 +126,7 @@ impl RunRecord {
             _lock: lock,
             path: cut.path.clone(),
             manifest: cut.manifest.clone(),
+            begun: true,
             goes_on: Some(cut.torn.clone()),
             lengths: cut.lengths.clone(),
             verdicts,
@@ -179,6 +184,17 @@ impl RunRecord {
     }
 }
 
+/// A run that ended before it began leaves nothing behind.
+impl Drop for RunRecord {
+    fn drop(&mut self) {
+        if !self.begun
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!("{} is empty and cannot be removed: {error}", self.path.display());
+        }
+    }
+}
+
 impl RunRecord {
     /// Keeps new verdicts of the wall clock; true when there were any.
     fn judged(&mut self, engine: &Engine) -> Result<bool, Failure> {
@@ -217,6 +233,7 @@ impl Watch for RunRecord {
         let strategy =
             |(lane, identity): (u16, &Identity)| identity.record(engine.lane(lane).version);
         manifest.strategies = (0..).zip(identities).map(strategy).collect();
+        self.begun = true;
         self.append(Kind::Manifest, 0, engine.now().0, &manifest)?;
         self.sync()?;
         tracing::info!("the record is kept in {}", self.path.display());

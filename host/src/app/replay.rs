@@ -1,5 +1,6 @@
 //! Replaying tapes, as fast as it goes.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,8 +14,9 @@ use crate::feed::tape::Tape;
 use crate::journal::StrategyRecord;
 use crate::lockfile::Wasi;
 
+use super::pace::Pace;
 use super::strategies::{self, Loaded, Selection};
-use super::{Failure, setup};
+use super::{Failure, Interrupt, setup};
 
 /// How many blocks the reading thread may be ahead: enough to hide a slow
 /// read, little enough to stay in the cache.
@@ -77,6 +79,7 @@ impl From<&StrategyRecord> for Identity {
 }
 
 /// What a replay gave.
+#[derive(Default)]
 pub struct Replayed {
     /// events taken
     pub events: u64,
@@ -102,6 +105,7 @@ pub fn replay(
     config: &Config,
     selection: &Selection,
     tapes: &[PathBuf],
+    interrupt: &Interrupt,
     mut watch: impl FnMut(&mut Engine, u64) -> ControlFlow<()>,
 ) -> Result<Replayed, Failure> {
     let started = Instant::now();
@@ -112,24 +116,36 @@ pub fn replay(
     let total: u64 = tapes.iter().map(|tape| tape.totals().events).sum();
     let instruments = first.instruments().clone();
     let start = first.span().map(|(first, _)| first).unwrap_or_default();
-    let loaded = strategies::load(config, selection)?;
+    let Some(loaded) = strategies::load_unless_asked(config, selection, interrupt)? else {
+        return Ok(Replayed::default());
+    };
     let identities = identities(&loaded);
     let known: Vec<String> = instruments.iter().map(|(_, i)| i.symbol.clone()).collect();
     let symbols = setup::choose_symbols(config, &loaded, &known);
     setup::check_symbols(&setup::union(config, &symbols), &known, "the tape")?;
     let mut engine = setup::engine(config, "replay", instruments, loaded, symbols, start)?;
     let (mut cpu_s, mut complete, mut next_seq) = (0.0, true, 1);
+    let mut pace = Pace::default();
     'tapes: for tape in tapes {
         let mut blocks = tape.prefetch(BLOCKS_AHEAD)?;
         while let Some(block) = blocks.next() {
             let mut block = block?;
             block.renumber(next_seq);
             next_seq = block.next_seq();
-            let before = cpu_seconds();
-            engine.step(&block)?;
-            cpu_s += cpu_seconds() - before;
+            let goes_on = Cell::new(true);
+            let whole = pace.steps(
+                &block,
+                || goes_on.get(),
+                |part| -> Result<(), Failure> {
+                    let before = cpu_seconds();
+                    engine.step(part)?;
+                    cpu_s += cpu_seconds() - before;
+                    goes_on.set(watch(&mut engine, total).is_continue());
+                    Ok(())
+                },
+            )?;
             blocks.recycle(block);
-            if watch(&mut engine, total).is_break() {
+            if !(whole && goes_on.get()) {
                 complete = false;
                 break 'tapes;
             }

@@ -53,7 +53,7 @@ pub(super) struct Retrace {
     pub(super) ended: bool,
     /// the engine has finished
     pub(super) stopped: bool,
-    /// fills that the record tells of
+    /// fills that the record tells of and a replay makes too
     pub(super) fills: u64,
 }
 
@@ -70,7 +70,7 @@ impl Retrace {
             engine.foretell(lane, Verdict { events, updates, faults, stopping });
         }
         let block = InputBlock::new(engine.instruments(), 1);
-        Self {
+        let mut again = Self {
             running: manifest.strategies.clone(),
             manifest,
             config,
@@ -86,7 +86,10 @@ impl Retrace {
             ended: false,
             stopped: false,
             fills: 0,
-        }
+        };
+        // The start brings news too.
+        again.collect();
+        again
     }
 
     /// Goes on comparing with a record's next record.
@@ -187,15 +190,19 @@ impl Retrace {
             Ok(outputs) => outputs,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let fill =
-            |(_, _, decision): &&(u16, Ts, Decision)| matches!(decision, Decision::Fill { .. });
-        self.fills += outputs.decisions.iter().filter(fill).count() as u64;
         if record.flags & Record::LAST != 0 {
             self.settle(record.seq, &Outputs::default());
             self.stop()?;
         }
+        if self.pending.is_none() {
+            return Ok(Err("it tells of decisions that nothing brought".into()));
+        }
+        let lanes = self.manifest.strategies.len();
+        let lanes_told = outputs.decisions.iter().map(|one| one.0);
+        let mut told = lanes_told.chain(outputs.chains.iter().map(|head| head.lane));
+        let stranger = told.any(|lane| usize::from(lane) >= lanes);
         self.settle(record.seq, &outputs);
-        Ok(Ok(()))
+        Ok(if stranger { Err("it tells of a strategy that did not run".into()) } else { Ok(()) })
     }
 
     fn end(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
@@ -255,6 +262,10 @@ impl Retrace {
                 self.differs(seq, lane, format!("the record has {was}, a replay {is}"));
             } else if head(recorded) != head(&again) {
                 self.differs(seq, lane, "its decision chain differs in a replay".into());
+            } else {
+                let fill =
+                    |(_, decision): &&(Ts, Decision)| matches!(decision, Decision::Fill { .. });
+                self.fills += was.iter().filter(fill).count() as u64;
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::journal::SwapRecord;
 use crate::strategy::Value;
 
 use super::operator::{Request, Requests};
+use super::pace::Pace;
 use super::replay::Identity;
 use super::strategies::Loaded;
 use super::{Failure, Interrupt};
@@ -54,15 +55,11 @@ pub trait Source {
     /// Goes on behind `taken` events that an earlier process took, warm-up apart,
     /// and appends to `block` what that means. A venue's market has moved on in
     /// the meantime: every symbol is stale until its data has come anew.
-    ///
-    /// # Errors
-    /// When the source cannot go on there.
-    fn go_on(&mut self, _taken: u64, block: &mut InputBlock) -> Result<(), Failure> {
+    fn go_on(&mut self, _taken: u64, block: &mut InputBlock) {
         let symbols: Vec<_> = self.instruments().iter().map(|(symbol, _)| symbol).collect();
         for symbol in symbols {
             block.push_status(self.start(), symbol, TradingStatus::Stale);
         }
-        Ok(())
     }
 
     /// Waits for inputs and appends them to `block`, which comes empty and knows
@@ -216,7 +213,8 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A session that begins: the watchers learn who runs.
+    /// A session that begins: the watchers learn who runs, and what came of the
+    /// start, or what an earlier process did not live to tell.
     ///
     /// # Errors
     /// Those of the watchers.
@@ -224,6 +222,7 @@ impl<'a> Session<'a> {
         engine: Engine,
         identities: &[Identity],
         watchers: Vec<&'a mut dyn Watch>,
+        untold: Vec<Output>,
     ) -> Result<Self, Failure> {
         let mut session = Self {
             engine,
@@ -231,24 +230,14 @@ impl<'a> Session<'a> {
             watchers,
             warden: None,
             requests: None,
-            news: Vec::new(),
+            news: untold,
         };
         for watcher in &mut session.watchers {
             watcher.started(&session.engine, identities)?;
         }
+        session.news.extend(session.engine.drain());
+        session.tell()?;
         Ok(session)
-    }
-
-    /// Gives the watchers news that an earlier process did not live to tell.
-    ///
-    /// # Errors
-    /// Those of the watchers.
-    pub fn catch_up(&mut self, news: Vec<Output>) -> Result<(), Failure> {
-        self.news = news;
-        for watcher in &mut self.watchers {
-            watcher.stepped(&self.engine, &self.news)?;
-        }
-        Ok(())
     }
 
     /// Lets `warden` end and exchange strategies between blocks.
@@ -363,6 +352,7 @@ impl<'a> Session<'a> {
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let mut block = InputBlock::new(source.instruments(), self.engine.next_seq());
+        let mut pace = Pace::default();
         let mut idle = interval(IDLE);
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.engine.is_running() && !interrupt.is_asked() {
@@ -382,7 +372,7 @@ impl<'a> Session<'a> {
             if block.is_empty() {
                 self.publish()?;
             } else {
-                self.step(&block)?;
+                pace.steps(&block, || !interrupt.is_asked(), |part| self.step(part))?;
             }
             match turn {
                 Turn::Command(request) => self.carry_out(request)?,
@@ -456,6 +446,10 @@ impl<'a> Session<'a> {
     fn publish(&mut self) -> Result<(), Failure> {
         self.news.clear();
         self.news.extend(self.engine.drain());
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<(), Failure> {
         for watcher in &mut self.watchers {
             watcher.stepped(&self.engine, &self.news)?;
         }

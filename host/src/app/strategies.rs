@@ -12,9 +12,9 @@ use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder
 use crate::sandbox::{LoadError, Module};
 use crate::strategy::{Descriptor, Strategy};
 
-use super::Failure;
 use super::given::{self, Runtimes};
 use super::strikes::Marks;
+use super::{Failure, Interrupt};
 
 /// A module that will run.
 pub struct Loaded {
@@ -144,6 +144,20 @@ pub fn load(config: &Config, selection: &Selection) -> Result<Vec<Loaded>, Failu
         Failure::new(Exit::NotAllowed, format!("there is no strategy to run in {dir}/"))
             .hint(format!("put a .wasm file there, then: sandpaper allow {dir}/NAME.wasm"))
     }))
+}
+
+/// [`load`], unless the user ends the program meanwhile: compiling an interpreter takes
+/// half a minute.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_unless_asked(
+    config: &Config,
+    selection: &Selection,
+    interrupt: &Interrupt,
+) -> Result<Option<Vec<Loaded>>, Failure> {
+    let (config, selection) = (config.clone(), selection.clone());
+    interrupt.unless_asked(move || load(&config, &selection))?.transpose()
 }
 
 /// The files to look at, and whether each was named. Naming files and no

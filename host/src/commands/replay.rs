@@ -198,7 +198,7 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
     let interrupt = Interrupt::listen()?;
     let mut progress = None;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
-    let replayed = replay_tapes(config, &selection, &args.tapes, |engine, total| {
+    let replayed = replay_tapes(config, &selection, &args.tapes, &interrupt, |engine, total| {
         let progress = progress.get_or_insert_with(|| context.output.progress("replay", total));
         progress.set(engine.events());
         console.digest(engine);

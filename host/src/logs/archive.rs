@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -17,13 +17,16 @@ use super::at;
 /// so that a slow disk cannot fill it with plain files.
 const WAITING_MAX: usize = 16;
 
+/// How long dropping it waits for packing.
+const DROP_MAX: Duration = Duration::from_secs(1);
+
 /// A packing thread and the next number of each stream.
 #[derive(Debug)]
 pub(super) struct Archive {
     dir: PathBuf,
     next: BTreeMap<String, u64>,
     work: Option<SyncSender<Work>>,
-    packer: Option<JoinHandle<io::Result<()>>>,
+    packed: Option<Receiver<io::Result<()>>>,
 }
 
 /// A stream with a file to pack, and how many to keep.
@@ -40,14 +43,15 @@ impl Archive {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let (work, queue) = sync_channel(WAITING_MAX);
         let folder = dir.to_owned();
-        let packer = std::thread::Builder::new()
+        let (done, packed) = sync_channel(1);
+        std::thread::Builder::new()
             .name("log archive".into())
-            .spawn(move || pack_all(&folder, &queue))?;
+            .spawn(move || drop(done.send(pack_all(&folder, &queue))))?;
         let mut archive = Self {
             dir: dir.to_owned(),
             next: BTreeMap::new(),
             work: Some(work),
-            packer: Some(packer),
+            packed: Some(packed),
         };
         // Before anything is packed: the packer makes files of the same names.
         let (unfinished, names): (Vec<_>, Vec<_>) =
@@ -87,17 +91,20 @@ impl Archive {
         match sent {
             Some(Ok(())) => Ok(()),
             // The thread ended with an error: that error is the answer.
-            _ => self.finish().and(Err(io::Error::other("the log archive has stopped"))),
+            _ => self.finish(DROP_MAX).and(Err(io::Error::other("the log archive has stopped"))),
         }
     }
 
-    /// Waits until everything is packed.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    /// Waits until everything is packed, for so long: what then still is plain is packed
+    /// at the next start.
+    pub(super) fn finish(&mut self, patience: Duration) -> io::Result<()> {
         self.work = None;
-        match self.packer.take().map(JoinHandle::join) {
+        match self.packed.take().map(|packed| packed.recv_timeout(patience)) {
             Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other("the log archive panicked")),
-            None => Ok(()),
+            Some(Err(RecvTimeoutError::Disconnected)) => {
+                Err(io::Error::other("the log archive panicked"))
+            }
+            Some(Err(RecvTimeoutError::Timeout)) | None => Ok(()),
         }
     }
 }
@@ -105,7 +112,7 @@ impl Archive {
 impl Drop for Archive {
     fn drop(&mut self) {
         // Whoever wants to know of errors has called `finish`.
-        let _ = self.finish();
+        let _ = self.finish(DROP_MAX);
     }
 }
 

@@ -26,6 +26,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use archive::Archive;
 pub use stream::Flush;
@@ -156,14 +157,15 @@ impl Logs {
         self.streams.len()
     }
 
-    /// Writes out every stream and waits until every archive is packed.
+    /// Writes out every stream and waits until every archive is packed, for `patience` at
+    /// most; what is left plain is packed at the next start.
     ///
     /// # Errors
     /// What failed, of writing or of packing.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self, patience: Duration) -> io::Result<()> {
         let flushed = self.flush();
         self.streams.clear();
-        flushed.and(self.archive.finish())
+        flushed.and(self.archive.finish(patience))
     }
 }
 

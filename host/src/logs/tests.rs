@@ -16,6 +16,9 @@ const LIMITS: Limits = Limits {
     keep_aggregated: 4,
 };
 
+/// Enough for any disk.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
@@ -66,11 +69,11 @@ proptest! {
             let alone = size == line.len() as u64 + 1;
             prop_assert!(size <= LIMITS.rotate_bytes || alone, "{size} bytes");
             if number % reopen_every == 0 {
-                logs.finish().expect("packed");
+                logs.finish(PATIENCE).expect("packed");
                 logs = Logs::open(dir.path(), LIMITS).expect("logs");
             }
         }
-        logs.finish().expect("packed");
+        logs.finish(PATIENCE).expect("packed");
         for text in archived(dir.path(), "trades") {
             prop_assert!(text.len() as u64 <= LIMITS.rotate_bytes || text.lines().count() == 1);
         }
@@ -89,7 +92,7 @@ fn high_001_retention_is_per_stream() {
             logs.append(name, &line, Flush::Later).expect("an append");
         }
     }
-    logs.finish().expect("packed");
+    logs.finish(PATIENCE).expect("packed");
     let kept = |stem: &str| archived(dir.path(), stem).len();
     assert_eq!((kept("system"), kept("strategy-alpha"), kept("aggregated")), (2, 3, 4));
     assert_eq!(kept("trades"), 19, "another stream's limit is not this one's");
@@ -104,7 +107,7 @@ fn high_002_a_half_packed_file_is_packed_again_at_the_next_start() {
     // file beside the plain one.
     for left_over in ["nothing", "torn", "packed"] {
         let dir = folder();
-        Logs::open(dir.path(), LIMITS).expect("logs").finish().expect("packed");
+        Logs::open(dir.path(), LIMITS).expect("logs").finish(PATIENCE).expect("packed");
         let plain = dir.path().join("archive/trades-00000001.jsonl");
         fs::write(&plain, &plain_text).expect("a file");
         match left_over {
@@ -118,7 +121,7 @@ fn high_002_a_half_packed_file_is_packed_again_at_the_next_start() {
             }
             _ => {}
         }
-        Logs::open(dir.path(), LIMITS).expect("logs").finish().expect("packed");
+        Logs::open(dir.path(), LIMITS).expect("logs").finish(PATIENCE).expect("packed");
         assert_eq!(
             archived(dir.path(), "trades"),
             std::slice::from_ref(&plain_text),
@@ -231,4 +234,23 @@ fn names_cannot_leave_the_folder_or_meet() {
         StreamName::Strategy("trades".into()).archive_stem(),
         StreamName::Trades.archive_stem()
     );
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long the end takes is what is tested")]
+fn high_007_the_end_does_not_wait_for_a_file_that_takes_for_ever() {
+    let dir = folder();
+    fs::create_dir_all(dir.path().join("archive")).expect("a folder");
+    // Reading a FIFO that nobody writes never ends.
+    let full = dir.path().join("archive/system-00000001.jsonl");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &full, rustix::fs::FileType::Fifo, mode, 0)
+        .expect("a FIFO");
+    let mut logs = Logs::open(dir.path(), LIMITS).expect("logs");
+    logs.append(&StreamName::Trades, "kept", Flush::Later).expect("an append");
+    let began = std::time::Instant::now();
+    logs.finish(Duration::from_millis(50)).expect("flushed");
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(records(dir.path(), "trades", "trades/trades.jsonl"), ["kept"]);
+    assert!(full.exists(), "what is not packed stays for the next start");
 }

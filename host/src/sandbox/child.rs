@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
 use super::load::{LoadError, compile, prepare};
 use super::runtime::Runtime;
@@ -39,6 +39,8 @@ fn attempt(request: &Request, bytes: &[u8]) -> Result<(), LoadError> {
 
 /// Takes from this process what it does not need.
 fn restrict(limits: VetLimits) -> std::io::Result<()> {
+    // Nobody waits for it once its parent is gone.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let most = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::Core, most(0))?;
     setrlimit(Resource::Fsize, most(0))?;

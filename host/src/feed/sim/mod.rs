@@ -93,16 +93,21 @@ impl Simulator {
         }
     }
 
-    /// Goes on behind the first `events` events without giving them out. False when
-    /// no step ends there, so that they are not this market's.
-    pub fn skip(&mut self, events: u64) -> bool {
-        let (mut block, mut left) = (InputBlock::new(&self.instruments, 1), Some(events));
-        while let Some(more) = left.filter(|&more| more > 0) {
+    /// Goes on behind the first `events` events without giving them out. What is left
+    /// of a step in which they end goes to `rest`, which comes empty and numbered.
+    pub fn skip(&mut self, events: u64, rest: &mut InputBlock) {
+        let (mut block, mut left) = (InputBlock::new(&self.instruments, 1), events);
+        while left > 0 {
             block.reset(1);
             self.step(self.next_ts(), &mut block);
-            left = more.checked_sub(block.len() as u64);
+            let step = block.len() as u64;
+            if step > left {
+                let first_seq = rest.first_seq();
+                block.copy_part(left as usize..block.len(), rest);
+                rest.renumber(first_seq);
+            }
+            left = left.saturating_sub(step);
         }
-        left.is_some()
     }
 
     fn step(&mut self, ts: Ts, out: &mut InputBlock) {
