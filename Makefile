@@ -44,8 +44,8 @@ exchange: setup ## Start a fake exchange on loopback to trade on (ARGS="--faults
 	$(CARGO) run $(PROFILE) -q -p sandpaper-tests --bin exchange -- $(if $(DURATION),--duration $(DURATION)) $(ARGS)
 
 .PHONY: soak-feed
-soak-feed: setup host ## Run 10,000 seeded days of faults against the feed; SANDPAPER_SEED repeats one
-	SANDPAPER_SCENARIOS=$${SANDPAPER_SCENARIOS:-10000} $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- exchange::
+soak-feed: setup host ## 10,000 seeded days of faults against the feed (SANDPAPER_FIRST_SEED=…; SANDPAPER_SEED repeats one)
+	SANDPAPER_SCENARIOS=$${SANDPAPER_SCENARIOS:-10000} $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- exchange:: --nocapture
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz the feed, 60 s a target (SECONDS=600): frames, and faults against the oracle

@@ -439,30 +439,34 @@ impl InputBlock {
     }
 }
 
-/// The largest price and quantity in their units: sums and doubles of two stay
-/// far from overflow.
-const UNITS_MAX: u64 = i64::MAX as u64 / 4;
-/// The latest time, in the year 2200: intervals added to it do not overflow.
-const TS_MAX: u64 = 7_258_118_400_000_000_000;
+/// The largest price and quantity in their units that a block is made for: sums and
+/// doubles of two stay far from overflow.
+pub const UNITS_MAX: i64 = i64::MAX / 4;
+/// The latest time that a block is made for, the begin of the year 2200: intervals
+/// added to it do not overflow. The earliest is 1970.
+pub const TS_MAX: Ts = Ts(7_258_118_400_000_000_000);
+
+const LARGEST: u64 = UNITS_MAX as u64;
+const LATEST: u64 = TS_MAX.0 as u64;
 
 /// What no venue sends and the engine's arithmetic does not expect.
 fn check_range(header: Header, event: &[u64], ts_exchange: i64) -> Result<(), String> {
     // Negative numbers are large here, so one comparison finds both.
-    if event[1] > TS_MAX || ts_exchange as u64 > TS_MAX {
+    if event[1] > LATEST || ts_exchange as u64 > LATEST {
         return Err(format!("its time {} is not between 1970 and 2200", event[1] as i64));
     }
     let price = |word: u64| match word {
-        1..=UNITS_MAX => Ok(()),
+        1..=LARGEST => Ok(()),
         _ => Err(format!("its price {} is out of range", word as i64)),
     };
     let qty = |word: u64| match word {
-        0..=UNITS_MAX => Ok(()),
+        0..=LARGEST => Ok(()),
         _ => Err(format!("its quantity {} is out of range", word as i64)),
     };
     match (header.kind(), &event[2..]) {
         (words::TRADE, &[p, q, _]) => price(p).and_then(|()| qty(q)),
         (words::CANDLE, &[_, open_ts, o, h, l, c, volume, _]) => {
-            if open_ts > TS_MAX {
+            if open_ts > LATEST {
                 return Err(format!("its start {} is out of range", open_ts as i64));
             }
             [o, h, l, c].into_iter().try_for_each(price).and_then(|()| qty(volume))

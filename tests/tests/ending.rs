@@ -12,6 +12,7 @@ const END_MAX: Duration = Duration::from_secs(5);
 
 /// Starts it; once `line` was said, SIGTERM. How long it then took, how it ended, and
 /// what it said from then on.
+#[allow(clippy::disallowed_methods, reason = "how long the end takes is what is tested")]
 fn ended(folder: &Folder, arguments: &[&str], line: Option<&str>) -> (Duration, i32, String) {
     let mut command = folder.command(arguments);
     let mut child =
@@ -71,7 +72,6 @@ fn high_007_a_busy_engine_ends_within_five_seconds() {
     let (took, code, said) = ended(&folder, &arguments, Some("busy UNSIGNED on"));
     assert_eq!(code, 0, "{said}");
     assert!(took < END_MAX, "{took:?}: {said}");
-    println!("ended in {took:?}");
     // What was stepped until then is a whole record.
     folder.run(&["verify", &run_of(&folder)]).expect(0);
 }

@@ -6,6 +6,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sandpaper::domain::InstrumentTable;
+use sandpaper::input::InputBlock;
+use sandpaper::journal::{Inputs, Kind, Manifest, Scanner, decode};
+use sandpaper::recorder::segments;
 use sandpaper_tests::exchange::market::MarketConfig;
 use sandpaper_tests::exchange::{Exchange, serve_tcp};
 use sandpaper_tests::{Folder, repository};
@@ -82,6 +86,58 @@ fn add_13_a_recorded_live_run_replays_to_the_same_chain() {
     let tape = sandpaper::feed::tape::Tape::open(&folder.path("live.tape")).expect("a tape");
     assert!(tape.totals().candles > 20, "{:?}", tape.totals());
     assert!(tape.totals().trades > 0 && tape.totals().books > 50, "{:?}", tape.totals());
+}
+
+/// An event with both of its times.
+type Event = (Vec<u64>, i64);
+
+fn events(block: &InputBlock) -> Vec<Event> {
+    let mut rest = block.exact_words();
+    (0..block.len())
+        .map(|index| {
+            let (event, tail) = rest.split_at(block.header(index).words().expect("a known event"));
+            rest = tail;
+            (event.to_vec(), block.ts_exchange(index).0)
+        })
+        .collect()
+}
+
+/// What the engine was given, as the run's record has it.
+fn recorded_events(run: &std::path::Path) -> Vec<Event> {
+    let (mut scanner, mut records) = (Scanner::default(), Vec::new());
+    let paths = segments(run).expect("segments");
+    for (index, path) in paths.iter().enumerate() {
+        let bytes = std::fs::read(path).expect("readable");
+        let last = index + 1 == paths.len();
+        scanner.segment(&bytes, last, |record| records.push(record)).expect("sound");
+    }
+    let manifest: Manifest = decode(&records[0].payload).expect("a manifest");
+    let table = InstrumentTable::new(manifest.instruments);
+    let inputs = records.iter().filter(|record| record.kind == Kind::Inputs);
+    inputs
+        .flat_map(|record| {
+            let part: Inputs = decode(&record.payload).expect("inputs");
+            let mut block = InputBlock::new(&table, part.first_seq);
+            part.unpack(&mut block).expect("sound");
+            events(&block)
+        })
+        .collect()
+}
+
+#[test]
+fn add_13_the_tape_of_a_live_run_is_what_its_engine_saw_event_for_event() {
+    let Some(folder) = ready() else { return };
+    let venue = venue();
+    let more = ["--symbols", "BTC/USD,ETH/USD", "--duration", "3s", "--record", "live.tape"];
+    let _ = folder.run(&live(&venue.url, &more)).expect(0);
+    let tape = sandpaper::feed::tape::Tape::open(&folder.path("live.tape")).expect("a tape");
+    let blocks = tape.blocks().expect("readable").map(|block| block.expect("sound"));
+    let taped: Vec<Event> = blocks.flat_map(|block| events(&block)).collect();
+    let runs = std::fs::read_dir(folder.path("runs")).expect("runs");
+    let run = runs.map(|run| run.expect("a run").path()).find(|path| path.is_dir());
+    let seen = recorded_events(&run.expect("a record"));
+    assert!(seen.len() > 100, "{}", seen.len());
+    assert!(taped == seen, "{} on the tape, {} in the record", taped.len(), seen.len());
 }
 
 #[test]

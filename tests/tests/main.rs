@@ -23,6 +23,7 @@ mod record;
 mod recording;
 mod restart;
 mod swap;
+mod third_venue;
 mod tidy;
 mod trust;
 mod wasi;

@@ -231,6 +231,49 @@ fn only_the_sandbox_names_wasmtime() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What names a venue's module outside of its folder: its registration, and the
+/// importers of its recordings.
+const NAMES_VENUES: &[&str] =
+    &["host/src/venue/mod.rs", "host/src/venue/live.rs", "host/src/feed/import/"];
+
+/// Another venue touches a new folder and one registration, because nothing else
+/// knows those that are there.
+#[test]
+fn med_008_only_its_registration_names_a_venue() {
+    let source = root().join("host/src");
+    let folders = fs::read_dir(source.join("venue")).expect("readable");
+    let venues: Vec<String> = folders
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .collect();
+    assert!(venues.len() >= 2, "{venues:?}");
+    let (mut wrong, mut registered) = (Vec::new(), 0);
+    for path in files(&source, ".rs") {
+        let name = relative(&path);
+        let own = venues.iter().any(|venue| name.contains(&format!("/venue/{venue}/")));
+        if own || only_tests(&name) {
+            continue;
+        }
+        let text = read(&path);
+        for (number, line) in code(&text) {
+            let names = |venue: &String| {
+                line.contains(&format!("{venue}::")) || line.contains(&format!("venue::{venue}"))
+            };
+            if !venues.iter().any(names) {
+                continue;
+            }
+            if NAMES_VENUES.iter().any(|allowed| name.starts_with(allowed)) {
+                registered += usize::from(line.contains("VENUES"));
+            } else {
+                wrong.push(format!("{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(registered, 1, "one line registers them");
+}
+
 #[test]
 fn source_files_have_one_topic() {
     let long = longer_than(&sources(), LINES_MAX);

@@ -1,5 +1,6 @@
 //! A run on a venue's live market.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::feed::live::{
     Attempts, Clock, Driver, Endpoint, Health, LinkSettings, Pump, history, listing,
 };
 use crate::input::{CandleInput, EventRef, InputBlock};
+use crate::output;
 use crate::venue::{Listing, Live, SessionPlan, Venue, Wanted};
 
 use super::session::{Flow, Source};
@@ -57,7 +59,8 @@ impl VenueSource {
         plan: &Plan,
         interrupt: &Interrupt,
     ) -> Result<Option<Self>, Failure> {
-        let opening = Self::connect(venue, config, plan);
+        let cause = RefCell::new(String::new());
+        let opening = Self::connect(venue, config, plan, &cause);
         let length = config.run.duration;
         tokio::select! {
             biased;
@@ -65,9 +68,13 @@ impl VenueSource {
             opened = opening => opened.map(Some),
             () = time::sleep(length), if !length.is_zero() => {
                 let url = address(venue, config);
-                let message = format!("no connection to {url} within run.duration");
+                let why = match cause.borrow().as_str() {
+                    "" => String::new(),
+                    why => format!(": {why}"),
+                };
+                let message = format!("no connection to {url} within run.duration{why}");
                 Err(Failure::new(Exit::Feed, message)
-                    .hint("a live run never falls back to simulated prices; see the log for the cause"))
+                    .hint("a live run waits for its venue and never falls back to simulated prices"))
             }
         }
     }
@@ -76,14 +83,21 @@ impl VenueSource {
         venue: &'static dyn Venue,
         config: &Config,
         plan: &Plan,
+        cause: &RefCell<String>,
     ) -> Result<Self, Failure> {
         let (feed, url) = (&config.feed, address(venue, config));
         let endpoint = endpoint(&url, config)?;
         let depths = depths(venue, config, plan)?;
         let (clock, settings, attempts) = (Clock::wall(), settings(config), Attempts::default());
-        let told = |link: &crate::feed::live::LinkStats| {
-            let why = link.last_loss.as_deref().unwrap_or_default();
-            tracing::warn!("no connection to {url} ({why}): waiting for it");
+        let told = |link: &crate::feed::live::LinkStats, time: Duration| {
+            let why = explained(link.last_loss.as_deref().unwrap_or_default());
+            cause.replace(why.clone());
+            let since = if time.is_zero() {
+                String::new()
+            } else {
+                format!(" for {}", output::duration(time))
+            };
+            tracing::warn!("no connection to {url}{since} ({why}): waiting for it");
         };
         tracing::info!("asking {url} for what it trades");
         let tries = (&attempts, seed()?);
@@ -101,6 +115,7 @@ impl VenueSource {
                 names: names.clone(),
                 wanted,
                 silence_ns: Some(nanoseconds(feed.stale_after)),
+                trade_silence_ns: Some(nanoseconds(feed.trades_checked_after)),
             })
         };
         let mut block = InputBlock::new(&instruments, 1);
@@ -138,6 +153,14 @@ pub fn address(venue: &dyn Venue, config: &Config) -> String {
     match config.feed.url.as_str() {
         "own" => venue.url().to_owned(),
         url => url.to_owned(),
+    }
+}
+
+/// A cause with what may help.
+fn explained(why: &str) -> String {
+    match why.contains("certificate") {
+        true => format!("{why}; feed.ca_file names other certificates to trust"),
+        false => why.to_owned(),
     }
 }
 
@@ -247,7 +270,14 @@ fn instruments(
     names: &[String],
 ) -> Result<InstrumentTable, Failure> {
     let mut table: Vec<Instrument> = Vec::new();
-    for (symbol, name) in symbols.iter().zip(names) {
+    for (at, (symbol, name)) in symbols.iter().zip(names).enumerate() {
+        if let Some(other) = names.iter().take(at).position(|other| other == name) {
+            let message =
+                format!("{} and {symbol} are both {}'s {name}", symbols[other], venue.title());
+            return Err(Failure::new(Exit::Config, message).hint(
+                "leave out one of them, or give it another name of the venue in [feed.symbols]",
+            ));
+        }
         let Some(found) = listed.find(name) else {
             let near = listed.near(name);
             let near = match near.is_empty() {
@@ -371,6 +401,11 @@ mod tests {
             instruments(&Kraken, &listed, &["mine".to_owned()], &names)
                 .map_err(|f| (f.exit, f.message))
         };
+        let twice = ["BTC/USD".to_owned(), "BTC/USD".to_owned()];
+        let ours = ["BTC/USD".to_owned(), "XBT/USD".to_owned()];
+        let failure = instruments(&Kraken, &listed, &ours, &twice).err().unwrap();
+        assert_eq!(failure.exit, Exit::Config);
+        assert_eq!(failure.message, "BTC/USD and XBT/USD are both Kraken's BTC/USD");
         let table = find("BTC/USD").unwrap();
         assert_eq!(table.at(SymbolId(0)).symbol, "mine");
         let (exit, message) = find("btc/usd").unwrap_err();

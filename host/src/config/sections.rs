@@ -137,16 +137,19 @@ section! {
         /// File with certificates in PEM that are trusted instead of those that
         /// browsers trust, or "none".
         ca_file: String = "none",
-        /// Levels of each book: 10, 25, 100, 500 or 1000. A strategy that asks
-        /// for more gets more.
-        book_depth: u32 = 10 from "10" to "1000",
+        /// Levels of each book, as the venue offers them; Kraken: 10, 25, 100, 500
+        /// or 1000. A strategy that asks for more gets more.
+        book_depth: u32 = 10 from "1" to "10000",
         /// Levels of the book of single symbols.
-        depths: BTreeMap<String, u32> = {} from "10" to "1000",
+        depths: BTreeMap<String, u32> = {} from "1" to "10000",
         /// The venue's names of symbols that it calls otherwise.
         symbols: BTreeMap<String, String> = {},
         /// A book that has not changed for so long is stale and is asked for
         /// anew.
         stale_after: Duration = "60s" from "5s" to "1h",
+        /// Where no trade of a symbol came for so long, its recent ones are asked
+        /// for, to see whether any were missed.
+        trades_checked_after: Duration = "10m" from "1m" to "24h",
         /// Attempts to connect in a minute, after the first five of an outage.
         connects_per_minute: u32 = 14 from "1" to "15",
         /// Attempts to connect in any ten minutes.

@@ -21,7 +21,7 @@ use crate::strategy::{Fault, FaultKind, StartInfo, Strategy};
 use super::chain::{Record, RecordKind};
 use super::lane::{Batch, Lane, LaneState};
 use super::output::{LaneOutput, Output};
-use super::view::{LaneView, account_info};
+use super::view::{LaneView, account_info, instrument_info};
 
 /// What is done about faults. The default is to quarantine and to hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,6 +219,8 @@ impl Lane {
         let view = LaneView::new(self, batch.market, batch.timeline.number(moment));
         info.ts_ns = place.ts.0 as u64;
         info.account = account_info(&self.account, &self.instruments);
+        // The venue may have changed its rules since the first instance began.
+        info.instruments = self.instruments.iter().map(|(_, i)| instrument_info(i)).collect();
         self.effects.begin(self.next_order, 0);
         let begun = strategy.start(&info, Arc::new(view), &mut self.effects);
         let begun = begun.and_then(|()| match state {

@@ -7,7 +7,7 @@
 
 use crate::domain::{InstrumentTable, SymbolId, Ts};
 use crate::input::{CandleInput, EventRef, InputBlock, Trade, TradingStatus};
-use crate::market::{Candle, ClosedCandle, DepthView, Market, Top};
+use crate::market::{Candle, ClosedCandle, DepthView, Market, Top, candles};
 use crate::words::{self, Header};
 
 use super::stream::Class;
@@ -232,7 +232,7 @@ impl Timeline {
         market: &mut Market,
         classes: &mut [Class],
     ) {
-        let time = block.ts_exchange(at.index as usize).0;
+        let time = candles::trade_time(block.ts_exchange(at.index as usize), Ts(at.ts));
         let symbol = trade.symbol;
         if market.series(symbol).iter().any(|s| s.closes_before(time)) {
             for series in market.series_mut(symbol) {

@@ -9,6 +9,9 @@
 //!    a gap. Nothing is filled before the first trade.
 //! 4. A trade that arrives after its candle has closed counts in the candle that
 //!    is open then, so that no volume is lost and no closed candle changes.
+//! 5. The venue's clock may be ahead of the engine's by [`AHEAD_MAX_NS`]. A time
+//!    beyond that is not believed, and the engine's own taken instead: one trade of
+//!    the year 2199 would end every candle there will be.
 
 use std::collections::VecDeque;
 
@@ -19,6 +22,16 @@ use crate::input::CandleInput;
 /// are still on their way: more than a slow link needs, less than a person
 /// notices.
 pub const GRACE_NS: i64 = 2 * Ts::SECOND;
+
+/// How far the venue's clock may be ahead: many times what clocks that are set at all
+/// differ by.
+pub const AHEAD_MAX_NS: i64 = 60 * Ts::SECOND;
+
+/// The time at which a trade counts, by rule 5.
+#[must_use]
+pub fn trade_time(ts_exchange: Ts, now: Ts) -> i64 {
+    if ts_exchange.since(now) > AHEAD_MAX_NS { now.0 } else { ts_exchange.0 }
+}
 
 /// A candle, in the instrument's units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,6 +58,8 @@ pub struct SessionPlan<'a> {
     pub wanted: &'a [Wanted],
     /// a book that has not changed for so long is asked for anew
     pub silence_ns: Option<i64>,
+    /// where no trade came for so long, they are asked for anew
+    pub trade_silence_ns: Option<i64>,
 }
 
 /// What is wanted of a symbol.

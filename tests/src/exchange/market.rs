@@ -33,7 +33,7 @@ const fn pair(
 }
 
 /// Pairs with the precisions that the venue gives them.
-pub const PAIRS: [Pair; 7] = [
+pub const PAIRS: [Pair; 8] = [
     pair("BTC/USD", (1, 8), 1_112_345, 25_000_000, 5_000),
     pair("ETH/USD", (2, 8), 401_234, 400_000_000, 200_000),
     pair("SOL/USD", (2, 8), 18_721, 5_000_000_000, 2_000_000),
@@ -41,6 +41,7 @@ pub const PAIRS: [Pair; 7] = [
     pair("DOGE/USD", (7, 8), 2_145_678, 2_000_000_000_000, 1_300_000_000),
     pair("SHIB/USD", (9, 5), 12_345, 5_000_000_000_000, 16_000_000_000),
     pair("ETH/BTC", (5, 8), 3_612, 300_000_000, 200_000),
+    pair("XRP/BTC", (8, 8), 2_113, 300_000_000_000, 165_000_000),
 ];
 
 /// A public print.

@@ -70,14 +70,22 @@ impl Exchange {
     }
 }
 
-/// The seeds of one of `parts` tests that share `count` of them, from 1 on; or
-/// the one of `SANDPAPER_SEED`. `SANDPAPER_SCENARIOS` says how many scenarios of
-/// the live feed there are instead of 1,000, and the others follow in proportion.
+/// The seeds of one of `parts` tests that share `count` of them, from 1 or
+/// `SANDPAPER_FIRST_SEED` on; or the one of `SANDPAPER_SEED`. `SANDPAPER_SCENARIOS`
+/// says how many scenarios of the live feed there are instead of 1,000, and the others
+/// follow in proportion.
 pub fn seeds(count: u64, part: u64, parts: u64) -> impl Iterator<Item = u64> {
     let variable = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (first, last) = match variable("SANDPAPER_SEED") {
         Some(seed) => (seed, seed),
-        None => (1, variable("SANDPAPER_SCENARIOS").map_or(count, |n| (count * n).div_ceil(1_000))),
+        None => {
+            let all = variable("SANDPAPER_SCENARIOS").unwrap_or(1_000);
+            let first = variable("SANDPAPER_FIRST_SEED").unwrap_or(1);
+            (
+                first,
+                first.saturating_add(count.saturating_mul(all).div_ceil(1_000)).saturating_sub(1),
+            )
+        }
     };
     (first..=last).filter(move |seed| seed % parts == part)
 }

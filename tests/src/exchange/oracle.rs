@@ -42,6 +42,7 @@ struct Symbol {
     view: View,
     ts: i64,
     fresh: bool,
+    lost: u64,
     snapshot_ts: i64,
     status: Option<TradingStatus>,
     last_trade: Option<u64>,
@@ -68,6 +69,7 @@ impl Oracle {
             view: View::default(),
             ts: i64::MIN,
             fresh: false,
+            lost: 0,
             snapshot_ts: i64::MIN,
             status: None,
             last_trade: None,
@@ -98,6 +100,7 @@ impl Oracle {
                     self.symbols[at].status = Some(status);
                     let stale = status == TradingStatus::Stale;
                     let was_dark = self.none_fresh();
+                    self.symbols[at].lost += u64::from(stale && self.symbols[at].fresh);
                     self.symbols[at].fresh = !stale
                         || (self.sabotage == Sabotage::IgnoresStale && self.symbols[at].fresh);
                     self.darkened += u64::from(!was_dark && self.none_fresh());
@@ -180,6 +183,12 @@ impl Oracle {
     #[must_use]
     pub fn none_fresh(&self) -> bool {
         self.symbols.iter().all(|symbol| !symbol.fresh)
+    }
+
+    /// How often a symbol's data was fresh and then was not.
+    #[must_use]
+    pub fn times_lost(&self, at: usize) -> u64 {
+        self.symbols[at].lost
     }
 
     /// The status of a symbol, as it was last told.

@@ -103,6 +103,32 @@ impl Connect for Network {
     }
 }
 
+/// The worst of what has been measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// from the end of a fault that leaves no silence behind until all trades
+    pub recovery: Duration,
+    /// from the silence of a connection until nothing on it is fresh
+    pub silence: Duration,
+    /// books that were compared with the truth
+    pub compared: u64,
+    /// connections that were made
+    pub connects: u64,
+}
+
+impl Figures {
+    /// The worse of both, and the sums of what was counted.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            recovery: self.recovery.max(other.recovery),
+            silence: self.silence.max(other.silence),
+            compared: self.compared + other.compared,
+            connects: self.connects + other.connects,
+        }
+    }
+}
+
 /// Takes what the driver gives.
 pub type Sink = Box<dyn FnMut(&InputBlock)>;
 
@@ -118,6 +144,8 @@ pub struct Scenario {
     pub driver: Driver<Network, Session>,
     /// who else takes what comes
     pub sink: Option<Sink>,
+    /// what was measured
+    pub figures: Figures,
     block: InputBlock,
 }
 
@@ -169,6 +197,7 @@ impl Scenario {
             oracle: Oracle::new(&table, depth as usize, sabotage),
             block: InputBlock::new(&table, 1),
             sink: None,
+            figures: Figures::default(),
             exchange,
             network,
         }
@@ -273,7 +302,9 @@ impl Scenario {
             Fault::Stall | Fault::Drip if hold > SILENCE_MAX => {
                 // A new connection may stand before anybody looks.
                 let noticed = |oracle: &Oracle| oracle.darkened > darkened;
-                self.until(SILENCE_MAX, noticed).await.ok_or("silence was not noticed")?;
+                let took =
+                    self.until(SILENCE_MAX, noticed).await.ok_or("silence was not noticed")?;
+                self.figures.silence = self.figures.silence.max(took);
             }
             _ => {}
         }
@@ -292,7 +323,11 @@ impl Scenario {
             most += Duration::from_secs(1 << resubscriptions.min(6));
         }
         let took = self.until(most, Oracle::all_trading).await;
-        took.map(|_| ()).ok_or_else(|| format!("not recovered within {most:?}"))
+        let took = took.ok_or_else(|| format!("not recovered within {most:?}"))?;
+        if most == RECOVERY_MAX {
+            self.figures.recovery = self.figures.recovery.max(took);
+        }
+        Ok(())
     }
 }
 
@@ -300,7 +335,7 @@ impl Scenario {
 ///
 /// # Errors
 /// What did not hold, with all that is needed to repeat it.
-pub async fn play(seed: u64) -> Result<(), String> {
+pub async fn play(seed: u64) -> Result<Figures, String> {
     let mut random = Random::new(seed, "scenario");
     let depth = random.pick(&[10, 10, 25, 100]);
     let pairs = 1 + random.below(3) as usize;
@@ -335,7 +370,10 @@ pub async fn play(seed: u64) -> Result<(), String> {
         (Ok(()), true) if counts.trades_missed > 0 && !may_miss_trades(&suffered) => {
             "trades were missed that a snapshot has".to_owned()
         }
-        (Ok(()), true) => return Ok(()),
+        (Ok(()), true) => {
+            let (compared, connects) = (scenario.oracle.compared, link.connects);
+            return Ok(Figures { compared, connects, ..scenario.figures });
+        }
     };
     Err(format!(
         "SANDPAPER_SEED={seed}: {problem}; {suffered:?}, {pairs} pairs at depth {depth}; {counts:?}; {link:?}"

@@ -6,7 +6,7 @@
 //!
 //! | | what | test, and its control | CI | full |
 //! |---|---|---|---|---|
-//! | B1 | killed at any moment: nothing shown is lost, nothing is kept twice, and a replay agrees | `kills`; a record that lacks its last fill is noticed | 200 kills | 10,000 |
+//! | B1 | killed at any moment: nothing shown is lost, nothing is kept twice, and a replay agrees | `kills`, and on a live feed `live`; a record that lacks its last fill is noticed | 200 kills | 10,000 |
 //! | B1 | killed and taken up again: the same chain, fills and equity as without a kill | `restarts`; a run that begins anew is noticed | 8 runs | 1,000 |
 //! | B2 | killed at a system call | `syscalls`; the same control | 24 points | every point of every call |
 //! | B3 | killed while a run is taken up, twice and three times | `restarts`; the same control | 5 points | the first 40 |
@@ -18,7 +18,7 @@
 //! | B9 | killed while logs are rotated and packed | `rotation`; a record that is taken out is noticed | 16 points | every point |
 //! | B10 | a second program | recorder, `record`; after the first has ended it runs | all | all |
 //! | B11 | the wall clock jumps | recorder; another record is told apart | all | all |
-//! | B12 | the disk stalls | `syscalls`; nothing is shown meanwhile, and the stall is seen | 1 s | 5 s |
+//! | B12 | the disk stalls | `syscalls`; nothing is shown meanwhile, and the stall is seen; on a live feed `live`: it stays connected and loses nothing | 1 s | 5 s |
 //! | B13 | how long a restart takes | with the restart | | |
 //! | B14 | ended by a signal: in order, within 5 s, all of it kept | `ends`; a kill leaves it cut | 4 | 4 |
 //! | B15 | ordinary log lines wait a second at most | `rotation`; fills do not wait | all | all |
@@ -30,6 +30,7 @@
 mod ends;
 mod kept;
 mod kills;
+mod live;
 mod power;
 mod restarts;
 mod rotation;

@@ -19,12 +19,12 @@ fn sound(dialogue: &Dialogue, what: &str) {
 #[test]
 fn high_005_a_quiet_day_at_every_depth_has_no_error_at_all() {
     for depth in DEPTHS {
-        let mut dialogue = Dialogue::new(u64::from(depth), 7, depth, Sabotage::None);
+        let mut dialogue = Dialogue::new(u64::from(depth), 8, depth, Sabotage::None);
         dialogue.run(20 * SECOND);
         sound(&dialogue, &format!("depth {depth}"));
         let counts = dialogue.counts();
         assert!(dialogue.oracle.all_trading(), "depth {depth}: {counts:?}");
-        assert_eq!(counts.snapshots, 7, "{counts:?}");
+        assert_eq!(counts.snapshots, 8, "{counts:?}");
         assert!(counts.updates > 400, "{counts:?}");
         assert_eq!((counts.checksums_failed, counts.unknown_deletes), (0, 0), "{counts:?}");
         assert_eq!((counts.trades_missed, counts.trades_repeated), (0, 0), "{counts:?}");
@@ -97,7 +97,10 @@ fn add_09_a_symbol_that_falls_silent_amid_heartbeats_becomes_stale_and_comes_bac
     let mut dialogue = Dialogue::new(7, 2, 10, Sabotage::None);
     dialogue.until_trading(5 * SECOND).expect("it begins to trade");
     dialogue.begin(Fault::SilentSymbol, 1);
+    let before = [0, 1].map(|at| dialogue.oracle.times_lost(at));
     dialogue.run(61 * SECOND);
+    let after = [0, 1].map(|at| dialogue.oracle.times_lost(at));
+    assert_eq!(after, [before[0], before[1] + 1], "stale once, and the other never");
     assert_eq!(dialogue.oracle.status(0), Some(TradingStatus::Trading));
     assert_eq!(dialogue.oracle.status(1), Some(TradingStatus::Trading), "renewed by a snapshot");
     assert!(dialogue.counts().resubscriptions >= 1);

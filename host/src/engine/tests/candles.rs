@@ -129,6 +129,37 @@ fn low_002_a_step_without_inputs_does_nothing() {
     assert_eq!(engine.drain().count(), 0);
 }
 
+/// A venue's clock may be ahead of ours. One that is years ahead would end every
+/// candle there will be.
+#[test]
+fn high_005_a_trade_from_the_far_future_does_not_stop_the_candles() {
+    let far = Ts(7_200_000_000 * Ts::SECOND);
+    for (ahead, last) in [(30 * Ts::SECOND, 16), (far.0 - 990 * Ts::SECOND, 16)] {
+        let mut block = InputBlock::new(&instruments(), 1);
+        for step in 0..20_i64 {
+            let ts = Ts((960 + step * 6) * Ts::SECOND);
+            let venue = Ts(ts.0 + if step == 5 { ahead } else { 0 });
+            let trade = Trade {
+                symbol: SymbolId(0),
+                side: Side::Sell,
+                price: Price(10_000 + step),
+                qty: Qty(1),
+                id: 0,
+            };
+            block.push_trade(ts, venue, &trade);
+        }
+        block.push_timer(Ts(1_085 * Ts::SECOND));
+        let seen = candles_seen(&block, 7);
+        let volume: f64 = seen.iter().map(|candle| candle.5).sum();
+        assert_eq!(seen.first().map(|candle| candle.0), Some(960), "{seen:?}");
+        assert_eq!(seen.last().map(|candle| candle.0), Some((last + 1) * 60), "{seen:?}");
+        assert!((volume - 0.2).abs() < 1e-9, "every trade counts once: {seen:?}");
+        for batch in [1, 3, 1_024] {
+            assert_eq!(candles_seen(&block, batch), seen);
+        }
+    }
+}
+
 /// The history of a venue arrives at one moment, long after most of it; the
 /// intervals without any are filled behind it, not in place of it.
 #[test]

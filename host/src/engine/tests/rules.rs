@@ -1,10 +1,15 @@
 //! Increments and minimums that change while orders come.
 
+use std::sync::{Arc, Mutex};
+
+use super::steps::waits;
 use super::support::*;
 use crate::domain::{Action, Money, Price, Qty, Rules, Side, SymbolId, Ts};
-use crate::engine::{EngineConfig, Output};
-use crate::input::{InputBlock, Trade};
-use crate::strategy::Size;
+use crate::engine::{EngineConfig, LaneOutput, Output, Replacement};
+use crate::feed::tape::{Tape, TapeHeader, TapeWriter};
+use crate::input::{EventRef, InputBlock, Trade};
+use crate::journal::{Inputs, decode, encode};
+use crate::strategy::{OrderKind, Size, StartInfo, Strategy as _};
 
 fn rules(qty_increment: i64, qty_min: i64, cost_min: &str, short_allowed: bool) -> Rules {
     Rules {
@@ -89,4 +94,119 @@ fn add_15_rules_survive_the_block_that_brought_them_and_reach_the_reports() {
     engine.step(&later).unwrap();
     let outputs: Vec<Output> = engine.drain().collect();
     assert_eq!(rejects(&outputs), ["below-minimum-quantity"]);
+}
+
+/// Prints of X/USD, and a coarser grid of prices before the third.
+fn market_with_a_grid() -> InputBlock {
+    let mut block = InputBlock::new(&instruments(), 1);
+    for second in 1..=5 {
+        let ts = Ts(second * Ts::SECOND);
+        if second == 3 {
+            let coarse = Rules { price_increment: Price(50), ..rules(10, 50, "0", true) };
+            block.push_rules(ts, SymbolId(0), &coarse);
+        }
+        let (symbol, price, qty) = (SymbolId(0), Price(10_000), Qty(100_000));
+        block.push_trade(ts, ts, &Trade { symbol, side: Side::Buy, price, qty, id: 0 });
+    }
+    block
+}
+
+/// A bid at each print, and what became of it.
+fn bids(batch: usize, blocks: &[InputBlock]) -> (Vec<(u64, i64)>, Vec<&'static str>, String) {
+    let bid = |size, price| waits(Action::Buy, size, OrderKind::Limit(price));
+    let orders = vec![bid(1.0, 99.97), bid(0.49, 99.97), bid(1.0, 99.97), bid(0.49, 99.97)];
+    let mut engine = engine(&EngineConfig { batch, ..free() }, vec![(sends(orders), "10000")]);
+    for block in blocks {
+        engine.step(block).unwrap();
+    }
+    engine.finish().unwrap();
+    let outputs: Vec<Output> = engine.drain().collect();
+    let limit = |output: &Output| match &output.body {
+        LaneOutput::Accepted { order, limit, .. } => limit.map(|price| (order.0, price.0)),
+        _ => None,
+    };
+    let accepted = outputs.iter().filter_map(limit).collect();
+    (accepted, rejects(&outputs), engine.reports().remove(0).chain)
+}
+
+#[test]
+fn add_15_limits_meet_the_grid_that_holds_at_their_place() {
+    let block = market_with_a_grid();
+    let (accepted, refused, chain) = bids(1, std::slice::from_ref(&block));
+    // What waits keeps its price; a later bid is rounded down to the new grid, and
+    // one below the new minimum is refused.
+    assert_eq!(accepted, [(1, 9_997), (2, 9_997), (3, 9_950)]);
+    assert_eq!(refused, ["below-minimum-quantity"]);
+    for batch in [7, 64, 1_024] {
+        let again = bids(batch, std::slice::from_ref(&block));
+        assert_eq!((again.0, again.1, again.2), (accepted.clone(), refused.clone(), chain.clone()));
+    }
+}
+
+/// The blocks of a tape of this block.
+fn through_a_tape(block: &InputBlock) -> Vec<InputBlock> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.tape");
+    let listed = instruments().iter().map(|(_, instrument)| instrument.clone()).collect();
+    let mut writer = TapeWriter::create(&path, &TapeHeader::new("test", listed)).unwrap();
+    writer.append(block).unwrap();
+    writer.finish().unwrap();
+    let tape = Tape::open(&path).unwrap();
+    tape.blocks().unwrap().map(Result::unwrap).collect()
+}
+
+/// The blocks of a record of this block.
+fn through_the_journal(block: &InputBlock) -> Vec<InputBlock> {
+    let mut unpacked = Vec::new();
+    for part in Inputs::of(block).unwrap() {
+        let part: Inputs = decode(&encode(&part).unwrap()).unwrap();
+        let mut copy = InputBlock::new(&instruments(), part.first_seq);
+        part.unpack(&mut copy).unwrap();
+        unpacked.push(copy);
+    }
+    unpacked
+}
+
+#[test]
+fn add_15_tape_and_journal_repeat_what_changed_rules_led_to() {
+    let block = market_with_a_grid();
+    for batch in [1, 7, 64, 1_024] {
+        let live = bids(batch, std::slice::from_ref(&block));
+        assert_eq!(bids(batch, &through_a_tape(&block)), live, "tape, batch {batch}");
+        assert_eq!(bids(batch, &through_the_journal(&block)), live, "journal, batch {batch}");
+    }
+    // The control: a copy that leaves the rules out decides otherwise.
+    let mut without = InputBlock::new(&instruments(), 1);
+    for index in 0..block.len() {
+        if let EventRef::Trade(trade) = block.get(index) {
+            without.push_trade(block.ts(index), block.ts_exchange(index), &trade);
+        }
+    }
+    assert_ne!(bids(7, &[without]).2, bids(7, &[block]).2);
+}
+
+/// Who takes over, or is started again, is told what holds then.
+#[test]
+fn add_15_an_instance_that_begins_later_is_told_the_rules_of_its_time() {
+    let first = sends(Vec::new());
+    let before = Arc::clone(&first.started);
+    let mut engine = engine(&free(), vec![(first, "100")]);
+    let mut block = InputBlock::new(&instruments(), 1);
+    block.push_rules(Ts(1), SymbolId(0), &rules(10, 50, "0.5", true));
+    engine.step(&block).unwrap();
+    let mut second = sends(Vec::new());
+    let after = Arc::clone(&second.started);
+    let descriptor = second.describe().unwrap();
+    let (from, to) = ("a".repeat(64), "b".repeat(64));
+    let parameters = Vec::new();
+    let new = Replacement { strategy: Box::new(second), descriptor, parameters, from, to };
+    engine.swap(Ts(2), 0, new).unwrap();
+    let told = |started: &Arc<Mutex<Vec<StartInfo>>>| {
+        started.lock().unwrap().iter().map(|info| info.instruments[0].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&before).len(), 1);
+    let [now] = told(&after).try_into().unwrap();
+    let held = engine.lane(0).instruments.at(SymbolId(0)).clone();
+    assert_eq!(now, crate::engine::view::instrument_info(&held));
+    assert_ne!(now, told(&before)[0]);
 }

@@ -46,6 +46,8 @@ pub(super) struct Scripted {
     pub(super) fails_at: Option<u64>,
     /// the most events of one call
     pub(super) most: Arc<std::sync::atomic::AtomicU32>,
+    /// what it was started with
+    pub(super) started: Arc<Mutex<Vec<StartInfo>>>,
     seen: u64,
 }
 
@@ -65,6 +67,7 @@ impl Scripted {
             consumes: |events| events,
             fails_at: None,
             most: Arc::default(),
+            started: Arc::default(),
             seen: 0,
         }
     }
@@ -89,7 +92,8 @@ impl Strategy for Scripted {
         })
     }
 
-    fn start(&mut self, _: &StartInfo, _: HistoryRef, _: &mut Effects) -> Result<(), Fault> {
+    fn start(&mut self, info: &StartInfo, _: HistoryRef, _: &mut Effects) -> Result<(), Fault> {
+        self.started.lock().expect("one thread").push(info.clone());
         Ok(())
     }
 

@@ -2,34 +2,32 @@
 
 use std::time::Duration;
 
+use super::reminder::Reminder;
 use super::{Attempts, Clock, Connect, Driver, LinkSettings, LinkStats};
 use crate::domain::InstrumentTable;
 use crate::input::InputBlock;
 use crate::venue::{Listing, Live};
 
-/// What a venue trades. Waits for as long as it takes; `told` hears of each
-/// attempt that failed.
+/// What a venue trades. Waits for as long as it takes; `told` hears that it is not
+/// reached, at once and once a minute, with how long that has lasted.
 pub async fn listing<C: Connect, L: Listing>(
     connector: C,
     listing: L,
     settings: LinkSettings,
     clock: Clock,
     (attempts, seed): (&Attempts, u64),
-    mut told: impl FnMut(&LinkStats),
+    mut told: impl FnMut(&LinkStats, Duration),
 ) -> L {
     let mut driver = Driver::new(connector, listing, settings, clock, seed).sharing(attempts, seed);
     let mut block = InputBlock::default();
-    let mut heard = None;
+    let mut reminder = Reminder::default();
     while !driver.protocol().is_complete() {
         driver.next(&mut block).await;
         let link = driver.link();
-        let ended = (link.attempts, link.losses);
         if link.state == super::LinkState::Waiting
-            && link.last_loss.is_some()
-            && heard != Some(ended)
+            && let Some(time) = link.last_loss.as_deref().and_then(|why| reminder.down(why))
         {
-            heard = Some(ended);
-            told(link);
+            told(link, time);
         }
     }
     driver.into_protocol()

@@ -211,6 +211,11 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
         self.link = Link::Held;
     }
 
+    /// Ends the connection for this cause; a new one is made as after any loss.
+    pub fn abandon(&mut self, cause: &str, block: &mut InputBlock) {
+        self.lose(cause, block);
+    }
+
     /// Ends a hold.
     pub fn resume(&mut self) {
         if matches!(self.link, Link::Held) {
@@ -383,6 +388,12 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
     }
 
     fn begin_connecting(&mut self) {
+        if let Some(slept) = self.clock.catch_up() {
+            tracing::warn!(
+                "the machine slept: the market's clock goes on {} s later",
+                slept / Ts::SECOND
+            );
+        }
         let now = self.clock.now();
         self.backoff.attempted(now);
         self.stats.attempts += 1;

@@ -8,12 +8,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::http::Uri;
 
-use super::Connect;
+use super::{Connect, dial};
 
 /// `ws://` or `wss://` and what is behind it.
 #[derive(Clone)]
@@ -107,7 +107,8 @@ impl Connect for Endpoint {
     fn connect(&mut self) -> BoxFuture<'static, io::Result<Self::Stream>> {
         let Self { host, port, tls, .. } = self.clone();
         Box::pin(async move {
-            let tcp = TcpStream::connect((host.as_str(), port)).await?;
+            let addresses = lookup_host((host.as_str(), port)).await?;
+            let tcp = dial::first(addresses, TcpStream::connect::<std::net::SocketAddr>).await?;
             // Subscriptions and pings are small and must not wait for more.
             tcp.set_nodelay(true)?;
             Ok(match tls {

@@ -173,9 +173,11 @@ impl Health {
         self.news.iter().filter(move |news| news.number > seen)
     }
 
-    /// Notes where the connection stands; true when it is another than before.
+    /// Notes where the connection stands; true when something happened to it. An
+    /// attempt that fails at once leaves the state as it was.
     pub(super) fn link(&mut self, link: &LinkStats, now: Ts) -> bool {
-        let changed = self.link.state != link.state || self.link.losses != link.losses;
+        let of = |link: &LinkStats| (link.state, link.losses, link.attempts);
+        let changed = of(&self.link) != of(link);
         let was_up = self.link.state == LinkState::Connected && self.link.losses == link.losses;
         let is_up = link.state == LinkState::Connected;
         if is_up && !was_up {

@@ -18,11 +18,13 @@
 
 mod backoff;
 mod clock;
+mod dial;
 mod discover;
 mod driver;
 mod endpoint;
 mod health;
 mod pump;
+mod reminder;
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::reminder::{Reminder, words};
 use super::{Connect, Driver, Health, LinkState, LinkStats};
 use crate::domain::InstrumentTable;
-use crate::input::InputBlock;
+use crate::input::{InputBlock, TradingStatus};
 use crate::venue::{Live, NewsLevel};
 
 /// Events and words that wait for the engine at most. At that bound the
@@ -31,7 +32,9 @@ pub struct Pump<C: Connect, P> {
     reported: Option<Instant>,
     complained: Option<Instant>,
     refused: u64,
+    outage: Reminder,
     bound: usize,
+    tick: Duration,
 }
 
 impl<C: Connect, P: Live> Pump<C, P> {
@@ -53,7 +56,9 @@ impl<C: Connect, P: Live> Pump<C, P> {
             reported: None,
             complained: None,
             refused: 0,
+            outage: Reminder::default(),
             bound: EVENTS_MAX,
+            tick: TICK,
         };
         (pump, receiver)
     }
@@ -65,10 +70,17 @@ impl<C: Connect, P: Live> Pump<C, P> {
         self
     }
 
+    /// The same with another pace of the clock.
+    #[cfg(test)]
+    pub(super) fn ticking(mut self, tick: Duration) -> Self {
+        self.tick = tick;
+        self
+    }
+
     /// Works until nobody takes what it gives.
     pub async fn run(mut self, out: mpsc::Sender<InputBlock>) {
         let mut fresh = InputBlock::new(&self.instruments, 1);
-        let mut tick = Instant::now() + TICK;
+        let mut tick = Instant::now() + self.tick;
         loop {
             fresh.reset(1);
             let waits = !self.pending.is_empty();
@@ -81,18 +93,19 @@ impl<C: Connect, P: Live> Pump<C, P> {
                     permit.send(std::mem::replace(&mut self.pending, next));
                     self.driver.resume();
                 }
-                () = self.driver.next(&mut fresh) => {
-                    if !fresh.is_empty() {
-                        tick = Instant::now() + TICK;
-                    }
-                    self.append(&fresh);
-                }
+                // Before the socket, which may always have something that says nothing.
                 () = sleep_until(tick) => {
-                    tick = Instant::now() + TICK;
+                    tick = Instant::now() + self.tick;
                     // Where events wait, time is in them.
                     if self.pending.is_empty() {
                         self.pending.push_timer(self.driver.now());
                     }
+                }
+                () = self.driver.next(&mut fresh) => {
+                    if !fresh.is_empty() {
+                        tick = Instant::now() + self.tick;
+                    }
+                    self.append(&fresh);
                 }
             }
             self.report();
@@ -104,11 +117,18 @@ impl<C: Connect, P: Live> Pump<C, P> {
         let times: Vec<i64> = (0..fresh.len()).map(|i| fresh.ts_exchange(i).0).collect();
         let mut held = InputBlock::new(&self.instruments, 1);
         if let Err(what) = self.pending.extend_exact(fresh.exact_words(), &times) {
-            // Numbers that the engine does not count with: none of the block can
-            // be used, so what follows it cannot either.
-            tracing::error!("the venue sent what cannot be counted with: {what}");
-            self.driver.hold(&mut held);
-            self.driver.resume();
+            // A protocol gave what the engine does not count with. Without that event
+            // those that follow prove nothing: all is stale from here on, whatever the
+            // protocol has told of that before.
+            self.say(
+                NewsLevel::Error,
+                format!("a frame led to what cannot be counted with: {what}"),
+            );
+            for (symbol, _) in self.instruments.iter() {
+                held.push_status(self.driver.now(), symbol, TradingStatus::Stale);
+            }
+            self.append_singly(fresh);
+            self.driver.abandon("what came cannot be counted with", &mut held);
         } else if self.pending.len() >= self.bound || self.pending.exact_words().len() >= WORDS_MAX
         {
             self.driver.hold(&mut held);
@@ -117,6 +137,17 @@ impl<C: Connect, P: Live> Pump<C, P> {
         self.health.events(&held);
         if let Err(what) = self.pending.extend_exact(held.exact_words(), &times) {
             tracing::error!("a status cannot be counted with: {what}");
+        }
+    }
+
+    /// All events of a block but those that the engine does not count with.
+    fn append_singly(&mut self, block: &InputBlock) {
+        let mut rest = block.exact_words();
+        for index in 0..block.len() {
+            let (event, tail) = rest.split_at(block.header(index).words().unwrap_or(rest.len()));
+            rest = tail;
+            // Which it was is in the error of the whole.
+            let _ = self.pending.extend_exact(event, &[block.ts_exchange(index).0]);
         }
     }
 
@@ -139,7 +170,7 @@ impl<C: Connect, P: Live> Pump<C, P> {
             let cause = link.last_refusal.as_deref().unwrap_or_default();
             self.say(
                 NewsLevel::Warn,
-                format!("{refused} frames of the venue refused, the last one: {cause}"),
+                format!("frames of the venue refused: {refused}, the last one: {cause}"),
             );
         }
         if changed || urgent || self.reported.is_none_or(|at| now - at >= REPORT) {
@@ -154,11 +185,16 @@ impl<C: Connect, P: Live> Pump<C, P> {
         let url = &self.health.url;
         match (link.state, link.last_loss.as_deref()) {
             (LinkState::Connected, _) => {
-                self.say(NewsLevel::Info, format!("connected to {url}"));
+                let text = format!("connected to {url}");
+                self.outage.up();
+                self.say(NewsLevel::Info, text);
             }
             (LinkState::Waiting, Some(why)) => {
+                let Some(time) = self.outage.down(why) else { return };
+                let long =
+                    if time.is_zero() { String::new() } else { format!(" for {}", words(time)) };
                 let text = format!(
-                    "no connection to {url} ({why}): prices are stale and nothing fills until it stands again"
+                    "no connection to {url}{long} ({why}): prices are stale and nothing fills until it stands again"
                 );
                 self.say(NewsLevel::Warn, text);
             }

@@ -1,20 +1,23 @@
 //! The driver on the paused clock, against a peer in the same process.
 
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::DuplexStream;
+use tokio::io::{DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
-use crate::domain::{Instrument, InstrumentTable, SymbolId, Ts};
-use crate::input::{EventRef, InputBlock, TradingStatus};
+use crate::domain::{Instrument, InstrumentTable, Price, Qty, Side, SymbolId, Ts};
+use crate::input::{EventRef, InputBlock, Trade, TradingStatus};
 use crate::venue::kraken::{Session, Timing, Wanted};
+use crate::venue::{FrameError, Live, News, NewsLevel, Protocol, Request, Tally};
 
 /// Hands the far end of each connection to the test, or refuses.
 struct Peer {
@@ -310,7 +313,7 @@ async fn high_005_a_slow_engine_loses_the_connection_and_no_trade() {
 async fn med_008_the_pump_takes_any_venues_session() {
     let (made, mut receiver) = mpsc::unbounded_channel();
     let table = InstrumentTable::new(vec![Instrument::plain("BTCUSDT", 2, 5)]);
-    let session: Box<dyn crate::venue::Live> =
+    let session: Box<dyn Live> =
         Box::new(crate::venue::binance::Session::new(table.clone(), Some(10)));
     let clock = Clock::start_at(Ts(1_790_000_000 * Ts::SECOND));
     let peer = Peer { made, refuses: false };
@@ -379,6 +382,192 @@ async fn high_005_time_reaches_the_engine_through_a_dead_feed() {
     assert_eq!(report.outages.len(), 1);
     assert!(!report.is_current());
     drop((engine, made));
+    pumping.await.unwrap();
+}
+
+/// A minute of log lines, not one for each attempt: an outage of a day would hide
+/// everything else.
+#[tokio::test(start_paused = true)]
+async fn add_10_a_long_outage_is_told_of_once_a_minute() {
+    let (driver, made) = driver_with(true, LinkSettings::default(), Timing::default());
+    let health = Health::new("kraken", "ws://exchange.test/v2", &table());
+    let (pump, health) = Pump::new(driver, table(), health);
+    let (sender, mut engine) = mpsc::channel(4);
+    let pumping = tokio::spawn(pump.run(sender));
+    let whole = async { while engine.recv().await.is_some() {} };
+    let _ = timeout(Duration::from_secs(3_600), whole).await;
+    let report = health.borrow().clone();
+    let told = report.news.back().map_or(0, |news| news.number);
+    assert!(report.link.attempts > 700, "{:?}", report.link);
+    assert!((55..=65).contains(&told), "{told}");
+    let last = report.news.back().map(|news| news.text.clone()).unwrap_or_default();
+    assert!(last.contains("no connection to ws://exchange.test/v2"), "{last}");
+    assert!(last.contains("for 58 min") || last.contains("for 59 min"), "{last}");
+    drop((engine, made));
+    pumping.await.unwrap();
+}
+
+/// Says that it trades, and then what nobody can count with.
+#[derive(Default)]
+struct Odd {
+    stale: bool,
+}
+
+impl Protocol for Odd {
+    fn handle_disconnected(&mut self, now: Ts, out: &mut InputBlock) {
+        if !std::mem::replace(&mut self.stale, true) {
+            out.push_status(now, SymbolId(0), TradingStatus::Stale);
+        }
+    }
+
+    fn handle_text(&mut self, text: &str, now: Ts, out: &mut InputBlock) -> Result<(), FrameError> {
+        self.stale = text == "odd";
+        let status = if self.stale { TradingStatus::Stale } else { TradingStatus::Trading };
+        out.push_status(now, SymbolId(0), status);
+        if self.stale {
+            let (symbol, side, qty) = (SymbolId(0), Side::Buy, Qty(1));
+            out.push_trade(now, now, &Trade { symbol, side, price: Price(0), qty, id: 1 });
+            out.push_trade(now, now, &Trade { symbol, side, price: Price(5), qty, id: 2 });
+        }
+        Ok(())
+    }
+
+    fn poll_request(&mut self) -> Option<Request> {
+        None
+    }
+}
+
+impl Live for Odd {
+    fn poll_news(&mut self) -> Option<News> {
+        None
+    }
+
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
+
+    fn is_warm(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn add_09_events_that_cannot_be_counted_with_leave_everything_stale() {
+    let (made, mut receiver) = mpsc::unbounded_channel();
+    let clock = Clock::start_at(Ts(1_790_000_000 * Ts::SECOND));
+    let peer = Peer { made, refuses: false };
+    let driver = Driver::new(peer, Odd::default(), LinkSettings::default(), clock, 7);
+    let health = Health::new("odd", "ws://exchange.test/v2", &table());
+    let (pump, health) = Pump::new(driver, table(), health);
+    let (sender, mut engine) = mpsc::channel(16);
+    let pumping = tokio::spawn(pump.run(sender));
+    let mut socket = accept(&mut receiver).await;
+    let mut seen = Vec::new();
+    for text in ["good", "odd"] {
+        socket.send(Message::text(text)).await.unwrap();
+        let _ = timeout(Duration::from_millis(100), async {
+            while let Some(block) = engine.recv().await {
+                seen.extend(shown(&block));
+            }
+        })
+        .await;
+    }
+    assert_eq!(seen.iter().filter(|text| *text == "Trading").count(), 1, "{seen:?}");
+    assert_eq!(seen.last().map(String::as_str), Some("Stale"), "{seen:?}");
+    assert!(seen.iter().any(|text| text == "trade 2"), "what can be counted with comes: {seen:?}");
+    assert_eq!(health.borrow().link.overflows, 0);
+    assert!(health.borrow().news.iter().any(|news| news.level == NewsLevel::Error));
+    drop((engine, socket, receiver));
+    pumping.await.unwrap();
+}
+
+/// A stream that always has another ping.
+struct Pings {
+    handshake: DuplexStream,
+    shaken: bool,
+    left: usize,
+}
+
+impl AsyncRead for Pings {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.shaken {
+            let result = Pin::new(&mut self.handshake).poll_read(context, buffer);
+            self.shaken = buffer.filled().ends_with(b"\r\n\r\n");
+            return result;
+        }
+        // As a socket does: a task that has worked for long lets others work.
+        if pin!(tokio::task::consume_budget()).poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.left = self.left.saturating_sub(1);
+        if self.left > 0 {
+            buffer.put_slice(&[0x89, 0]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Pings {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.shaken {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.handshake).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct Flood(mpsc::UnboundedSender<DuplexStream>);
+
+impl Connect for Flood {
+    type Stream = Pings;
+
+    fn url(&self) -> &str {
+        "ws://exchange.test/v2"
+    }
+
+    fn connect(&mut self) -> BoxFuture<'static, io::Result<Pings>> {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let _ = self.0.send(far);
+        Box::pin(async { Ok(Pings { handshake: near, shaken: false, left: 2_000_000 }) })
+    }
+}
+
+/// On the real clock, because a paused one stands still while there is work.
+#[tokio::test]
+async fn high_005_time_reaches_the_engine_through_a_flood_of_pings() {
+    let (sender, mut made) = mpsc::unbounded_channel();
+    let clock = Clock::start_at(Ts(1_790_000_000 * Ts::SECOND));
+    let timing = Timing::default();
+    let driver = Driver::new(Flood(sender), session(timing), LinkSettings::default(), clock, 7);
+    let health = Health::new("kraken", "ws://exchange.test/v2", &table());
+    let (pump, health) = Pump::new(driver, table(), health);
+    let (sender, mut engine) = mpsc::channel(4);
+    let pumping = tokio::spawn(pump.ticking(Duration::from_millis(5)).run(sender));
+    let far = made.recv().await.unwrap();
+    let _socket = tokio_tungstenite::accept_async(far).await.unwrap();
+    let mut timers = 0;
+    while timers < 5 {
+        let block = engine.recv().await.unwrap();
+        timers += shown(&block).iter().filter(|text| *text == "timer").count();
+    }
+    assert_eq!(health.borrow().link.losses, 0, "the flood still lasts");
+    drop(engine);
     pumping.await.unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::messages::{self, DepthSnapshot, DepthUpdate, LevelText, Message, Ticker, TradeMessage};
 use super::splice::{Delta, Splice, Spliced, Verdict};
 use crate::domain::{InstrumentTable, Price, Qty, Side, SymbolId, Ts, decimal};
-use crate::input::{InputBlock, Trade, TradingStatus};
+use crate::input::{InputBlock, TS_MAX, Trade, TradingStatus, UNITS_MAX};
 use crate::venue::depth::{Changes, DepthBook, Level};
 use crate::venue::{ErrorCounts, FrameError, News, Protocol, Request};
 
@@ -184,7 +184,8 @@ impl Session {
             stream.last_trade = Some(message.id);
             if message.id - last > 1 {
                 self.counts.trade_id_gaps += 1;
-                self.counts.trades_missed += message.id - last - 1;
+                let missed = message.id - last - 1;
+                self.counts.trades_missed = self.counts.trades_missed.saturating_add(missed);
                 self.tell_gap(symbol, last, message.id);
             }
         }
@@ -234,6 +235,7 @@ impl Session {
                 if stream.book.is_crossed() {
                     self.counts.crossed += 1;
                     stream.splice.restart();
+                    self.tell_desync(symbol, "its best bid is above its best ask");
                     self.lose(symbol, now, out);
                     return;
                 }
@@ -364,20 +366,29 @@ impl Session {
         let decimals = self.instruments.get(symbol).map_or(0, |i| i.price_decimals);
         let value = decimal::parse_i64(text, decimals)
             .map_err(|source| FrameError::Number { field, source })?;
-        if value > 0 { Ok(Price(value)) } else { Err(FrameError::Range { field, value }) }
+        if (1..=UNITS_MAX).contains(&value) {
+            Ok(Price(value))
+        } else {
+            Err(FrameError::Range { field, value })
+        }
     }
 
     fn qty(&self, symbol: SymbolId, field: &'static str, text: &str) -> Result<Qty, FrameError> {
         let decimals = self.instruments.get(symbol).map_or(0, |i| i.qty_decimals);
         let value = decimal::parse_i64(text, decimals)
             .map_err(|source| FrameError::Number { field, source })?;
-        if value >= 0 { Ok(Qty(value)) } else { Err(FrameError::Range { field, value }) }
+        if (0..=UNITS_MAX).contains(&value) {
+            Ok(Qty(value))
+        } else {
+            Err(FrameError::Range { field, value })
+        }
     }
 }
 
 fn exchange_time(field: &'static str, time: u64) -> Result<Ts, FrameError> {
     let value = i64::try_from(time).unwrap_or(i64::MAX);
-    messages::nanoseconds(time).ok_or(FrameError::Range { field, value })
+    let time = messages::nanoseconds(time).filter(|time| *time <= TS_MAX);
+    time.ok_or(FrameError::Range { field, value })
 }
 
 impl Protocol for Session {

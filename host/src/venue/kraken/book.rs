@@ -11,6 +11,7 @@
 //!    lost: the venue sends none in any recording.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use super::checksum::{Precision, Units, checksum};
 use crate::domain::{Price, Qty};
@@ -44,6 +45,22 @@ pub enum Desync {
     UnknownDelete,
     /// A book frame of this symbol could not be read.
     Unreadable,
+}
+
+impl fmt::Display for Desync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checksum { expected, computed: Some(computed) } => {
+                write!(f, "its checksum is {computed}, the venue's {expected}")
+            }
+            Self::Checksum { computed: None, .. } => {
+                f.write_str("it has more decimals than the venue's checksum")
+            }
+            Self::Crossed => f.write_str("its best bid is not below its best ask"),
+            Self::UnknownDelete => f.write_str("a level was deleted that it does not have"),
+            Self::Unreadable => f.write_str("a message of it could not be read"),
+        }
+    }
 }
 
 /// What a message changed in the shown part.

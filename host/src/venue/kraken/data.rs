@@ -1,6 +1,6 @@
 //! What a session does with market data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Changes, Desync};
 use super::instruments::pair;
@@ -142,7 +142,7 @@ impl Session {
         if snapshot && stream.last_trade.is_none() {
             history.insert(symbol);
         }
-        let order = stream.place_trade(trade.id, snapshot);
+        let order = stream.place_trade(trade.id, ts_exchange, snapshot);
         if history.contains(&symbol) {
             self.counts.trades_history += 1;
             self.announce(symbol, out);
@@ -157,7 +157,8 @@ impl Session {
             }
             TradeOrder::Gap { after } => {
                 self.counts.trade_id_gaps += 1;
-                self.counts.trades_missed += trade.id - after - 1;
+                let missed = trade.id - after - 1;
+                self.counts.trades_missed = self.counts.trades_missed.saturating_add(missed);
                 self.notice(Notice::TradeGap { symbol, after, before: trade.id });
             }
             TradeOrder::Restarted { after } => {
@@ -182,7 +183,7 @@ impl Session {
     ) -> Result<(), FrameError> {
         let sent = sent.map(parse::time).transpose()?.unwrap_or(self.now);
         let mut warmed = BTreeSet::new();
-        let mut last: Option<CandleInput> = None;
+        let mut last: BTreeMap<SymbolId, CandleInput> = BTreeMap::new();
         let result = self.each(rows, |session, row| {
             let symbol = session.find(&row.symbol)?;
             let stream = session.streams.get(symbol.index());
@@ -200,7 +201,7 @@ impl Session {
                 return Ok(());
             }
             warmed.insert(symbol);
-            let before = last.filter(|last| last.symbol == symbol);
+            let before = last.get(&symbol).copied();
             if before.is_some_and(|last| candle.open_ts <= last.open_ts) {
                 session.counts.candles_ignored += 1;
                 return Ok(());
@@ -211,7 +212,7 @@ impl Session {
             }
             session.counts.candles += 1;
             out.push_candle(session.now, &candle);
-            last = Some(candle);
+            last.insert(symbol, candle);
             Ok(())
         });
         for symbol in warmed {

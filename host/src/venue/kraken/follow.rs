@@ -4,8 +4,9 @@ use super::listing::PairListing;
 use super::notice::Notice;
 use super::session::Session;
 use super::setup::{DEPTHS, Timing};
-use super::subscriptions::FeedKey;
+use super::subscriptions::{Channel, FeedKey};
 use crate::domain::SymbolId;
+use crate::input::TradingStatus;
 use crate::venue::{Listing, Live, Mark, News, NewsLevel, SessionPlan, Tally, Venue};
 
 /// Kraken's spot market.
@@ -34,7 +35,11 @@ impl Venue for Kraken {
     }
 
     fn session(&self, plan: SessionPlan<'_>) -> Result<Box<dyn Live>, String> {
-        let timing = Timing { book_silence_ns: plan.silence_ns, ..Timing::default() };
+        let timing = Timing {
+            book_silence_ns: plan.silence_ns,
+            trade_silence_ns: plan.trade_silence_ns,
+            ..Timing::default()
+        };
         let session = Session::new(plan.instruments, plan.wanted, timing);
         let mut session = session.map_err(|error| error.to_string())?;
         session.set_names(plan.names);
@@ -81,7 +86,7 @@ impl Session {
         };
         let (level, symbol, text) = match notice {
             Notice::System(status) => {
-                whole(NewsLevel::Info, format!("the venue's state: {status:?}"))
+                whole(NewsLevel::Info, format!("the venue's state: {}", state(*status)))
             }
             Notice::Rules(symbol) => of(NewsLevel::Info, symbol, "the venue's rules changed"),
             Notice::PrecisionChanged(symbol) => of(
@@ -95,7 +100,7 @@ impl Session {
             Notice::Desync { symbol, cause } => of(
                 NewsLevel::Warn,
                 symbol,
-                &format!("its book cannot be trusted ({cause:?}): asked anew"),
+                &format!("its book cannot be trusted ({cause}): asked anew"),
             ),
             Notice::TradeGap { symbol, after, before } => of(
                 NewsLevel::Warn,
@@ -114,9 +119,12 @@ impl Session {
             Notice::SnapshotOverdue(key) => {
                 of_feed(NewsLevel::Warn, key, "granted, but nothing came")
             }
+            Notice::Silent(key) if key.channel == Channel::Trade => {
+                of_feed(NewsLevel::Debug, key, "none for long: asked anew")
+            }
             Notice::Silent(key) => of_feed(NewsLevel::Warn, key, "silent for too long: asked anew"),
             Notice::Refused { feed: key, error, permanent } => {
-                let end = if *permanent { " for good" } else { "" };
+                let end = if *permanent { " for this connection" } else { "" };
                 let what = key.as_ref().map_or_else(|| "a request".to_owned(), feed);
                 let text = format!("{what} refused{end}: {}", printable(error));
                 (NewsLevel::Warn, key.as_ref().and_then(|key| key.symbol), text)
@@ -135,6 +143,18 @@ impl Session {
             _ => Mark::Plain,
         };
         News { level, mark, symbol, text }
+    }
+}
+
+fn state(status: TradingStatus) -> &'static str {
+    match status {
+        TradingStatus::Trading => "it trades",
+        TradingStatus::Stale => "not known",
+        TradingStatus::Paused => "maintenance, nothing trades",
+        TradingStatus::CancelOnly => "orders can only be canceled",
+        TradingStatus::PostOnly => "only orders that wait are taken",
+        TradingStatus::LimitOnly => "only orders with a limit are taken",
+        TradingStatus::ReduceOnly => "only orders that reduce a position are taken",
     }
 }
 

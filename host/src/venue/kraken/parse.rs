@@ -4,9 +4,13 @@ use serde_json::value::RawValue;
 
 use super::messages::{BookData, LevelData, OhlcData, TradeData};
 use crate::domain::{DecimalError, Instrument, Money, Price, Qty, Side, SymbolId, Ts, decimal};
-use crate::input::{CandleInput, Trade};
+use crate::input::{CandleInput, TS_MAX, Trade, UNITS_MAX};
 use crate::venue::FrameError;
 use crate::venue::depth::Level;
+
+/// Levels a side of one message: many times what the deepest book has. More of them
+/// would take seconds to sort in.
+const LEVELS_MAX: usize = 10_000;
 
 /// The number as text. The venue sends bare numbers; its documentation shows
 /// some of them as strings.
@@ -18,11 +22,12 @@ pub fn number_text(raw: &RawValue) -> &str {
 /// An RFC 3339 time with any number of decimals.
 ///
 /// # Errors
-/// Text that is no time.
+/// Text that is no time, or one that the engine has no room for.
 pub fn time(text: &str) -> Result<Ts, FrameError> {
     let bad = || FrameError::Time(text.chars().take(40).collect());
     let time: jiff::Timestamp = text.parse().map_err(|_| bad())?;
-    i64::try_from(time.as_nanosecond()).map(Ts).map_err(|_| bad())
+    let time = i64::try_from(time.as_nanosecond()).map(Ts).map_err(|_| bad())?;
+    if (Ts(0)..=TS_MAX).contains(&time) { Ok(time) } else { Err(bad()) }
 }
 
 fn units(field: &'static str, raw: &RawValue, decimals: u8) -> Result<i64, FrameError> {
@@ -37,7 +42,11 @@ pub(super) fn price(
     instrument: &Instrument,
 ) -> Result<Price, FrameError> {
     let value = units(field, raw, instrument.price_decimals)?;
-    if value > 0 { Ok(Price(value)) } else { Err(FrameError::Range { field, value }) }
+    if (1..=UNITS_MAX).contains(&value) {
+        Ok(Price(value))
+    } else {
+        Err(FrameError::Range { field, value })
+    }
 }
 
 /// A quantity of zero or more.
@@ -47,13 +56,21 @@ pub(super) fn qty(
     instrument: &Instrument,
 ) -> Result<Qty, FrameError> {
     let value = units(field, raw, instrument.qty_decimals)?;
-    if value >= 0 { Ok(Qty(value)) } else { Err(FrameError::Range { field, value }) }
+    if (0..=UNITS_MAX).contains(&value) {
+        Ok(Qty(value))
+    } else {
+        Err(FrameError::Range { field, value })
+    }
 }
 
 /// An increment or a minimum, in units of `decimals`.
 pub(super) fn rule(field: &'static str, raw: &RawValue, decimals: u8) -> Result<i64, FrameError> {
     let value = units(field, raw, decimals)?;
-    if value >= 0 { Ok(value) } else { Err(FrameError::Range { field, value }) }
+    if (0..=UNITS_MAX).contains(&value) {
+        Ok(value)
+    } else {
+        Err(FrameError::Range { field, value })
+    }
 }
 
 /// An amount of money of zero or more; decimals beyond those of [`Money`] are
@@ -100,6 +117,12 @@ pub(super) fn book(data: &BookData<'_>, instrument: &Instrument) -> Result<BookU
     let level = |level: &LevelData<'_>| {
         Ok((price("price", level.price, instrument)?, qty("qty", level.qty, instrument)?))
     };
+    for (field, levels) in [("bids", &data.bids), ("asks", &data.asks)] {
+        if levels.len() > LEVELS_MAX {
+            let value = i64::try_from(levels.len()).unwrap_or(i64::MAX);
+            return Err(FrameError::Range { field, value });
+        }
+    }
     Ok(BookUpdate {
         bids: data.bids.iter().map(level).collect::<Result<_, FrameError>>()?,
         asks: data.asks.iter().map(level).collect::<Result<_, FrameError>>()?,

@@ -387,7 +387,11 @@ impl Protocol for Session {
         connection.ping_due |= now.since(connection.last_ping) >= self.timing.ping_ns;
         let expired = self.subscriptions.as_mut().map(|s| s.expire(now)).unwrap_or_default();
         for (key, failure) in expired {
-            self.lose_feed(key, out);
+            // Trades may be rare: that none came proves nothing yet. A new snapshot
+            // tells whether any were missed, and until then the book is current.
+            if (failure, key.channel) != (Failure::Silent, Channel::Trade) {
+                self.lose_feed(key, out);
+            }
             self.counts.resubscriptions += 1;
             self.notice(match failure {
                 Failure::SnapshotOverdue => Notice::SnapshotOverdue(key),

@@ -54,7 +54,8 @@ pub struct Timing {
     /// between two messages of a book. A quiet pair is renewed for nothing
     /// now and then, which costs three frames.
     pub book_silence_ns: Option<i64>,
-    /// between two trades; not limited at first, since many pairs trade rarely
+    /// between two trades, before they are asked for anew to see whether any were
+    /// missed
     pub trade_silence_ns: Option<i64>,
     /// before the second try of a feed; doubles with each further one
     pub backoff_ns: i64,
@@ -76,7 +77,7 @@ impl Default for Timing {
             ack_ns: 5 * Ts::SECOND,
             snapshot_ns: 10 * Ts::SECOND,
             book_silence_ns: Some(60 * Ts::SECOND),
-            trade_silence_ns: None,
+            trade_silence_ns: Some(600 * Ts::SECOND),
             backoff_ns: Ts::SECOND,
             backoff_max_ns: 60 * Ts::SECOND,
             stable_ns: 30 * Ts::SECOND,

@@ -3,13 +3,13 @@
 use super::book::Book;
 use super::checksum::{Precision, Units};
 use super::instruments::{Pair, stricter};
-use crate::domain::Instrument;
-use crate::input::TradingStatus;
+use crate::domain::{Instrument, Ts};
+use crate::input::{TradingStatus, UNITS_MAX};
 use crate::venue::Wanted;
 
 /// Ids this far below the last one mean that the venue counts anew, and not that
-/// a trade is repeated: snapshots reach back 50 trades. Without this a restart
-/// would silence the channel for good.
+/// a trade is repeated: snapshots reach back 50 trades. So does a smaller id with a
+/// later time. Without this a restart would silence the channel for good.
 const RESTART_DISTANCE: u64 = 100_000;
 
 /// What is known of a symbol.
@@ -27,6 +27,8 @@ pub(super) struct Stream {
     pub(super) trades_wanted: bool,
     pub(super) trades_ready: bool,
     pub(super) last_trade: Option<u64>,
+    /// the venue's latest time of a trade
+    last_trade_ts: Ts,
     pub(super) candle_minutes: Option<u32>,
     pub(super) warm: bool,
     announced: TradingStatus,
@@ -67,6 +69,7 @@ impl Stream {
             trades_wanted: false,
             trades_ready: false,
             last_trade: None,
+            last_trade_ts: Ts(i64::MIN),
             candle_minutes: None,
             warm: false,
             announced: TradingStatus::Trading,
@@ -121,7 +124,9 @@ impl Stream {
     }
 
     /// Places a trade's id behind those before it.
-    pub(super) fn place_trade(&mut self, id: u64, snapshot: bool) -> TradeOrder {
+    pub(super) fn place_trade(&mut self, id: u64, ts: Ts, snapshot: bool) -> TradeOrder {
+        let is_later = ts > self.last_trade_ts;
+        self.last_trade_ts = self.last_trade_ts.max(ts);
         let Some(after) = self.last_trade else {
             self.last_trade = Some(id);
             return TradeOrder::Next;
@@ -130,7 +135,7 @@ impl Stream {
             self.last_trade = Some(id);
             return if id - after == 1 { TradeOrder::Next } else { TradeOrder::Gap { after } };
         }
-        if !snapshot && after - id > RESTART_DISTANCE {
+        if is_later || (!snapshot && after - id > RESTART_DISTANCE) {
             self.last_trade = Some(id);
             return TradeOrder::Restarted { after };
         }
@@ -151,5 +156,6 @@ fn rescale(theirs: &Instrument, (price, qty): (u8, u8)) -> Option<Instrument> {
     rules.price_increment.0 = theirs.price_increment.0.checked_mul(price_factor)?;
     rules.qty_increment.0 = theirs.qty_increment.0.checked_mul(qty_factor)?;
     rules.qty_min.0 = theirs.qty_min.0.checked_mul(qty_factor)?;
-    Some(rules)
+    let numbers = [rules.price_increment.0, rules.qty_increment.0, rules.qty_min.0];
+    numbers.into_iter().all(|number| number <= UNITS_MAX).then_some(rules)
 }

@@ -73,7 +73,7 @@ enum State {
     Ending,
     /// its end was sent; the answer is awaited until then
     Ended(Ts),
-    /// the venue does not have it
+    /// the venue does not have it, as far as this connection goes
     Refused,
 }
 
@@ -100,7 +100,7 @@ pub(super) enum Failure {
     SnapshotOverdue,
     /// no data for too long
     Silent,
-    /// refused for good
+    /// refused for as long as the connection lasts
     Refused,
     /// refused for now
     Postponed,
@@ -147,9 +147,7 @@ impl Subscriptions {
         self.requests.clear();
         self.paced_until = Ts(i64::MIN);
         for key in self.keys() {
-            if self.state(key) != Some(State::Refused) {
-                self.set(key, State::Due(now));
-            }
+            self.set(key, State::Due(now));
         }
     }
 
@@ -157,9 +155,7 @@ impl Subscriptions {
     pub(super) fn disconnected(&mut self) {
         self.requests.clear();
         for key in self.keys() {
-            if self.state(key) != Some(State::Refused) {
-                self.set(key, State::Idle);
-            }
+            self.set(key, State::Idle);
         }
     }
 
@@ -294,6 +290,10 @@ impl Subscriptions {
                 Some(Failure::SnapshotOverdue)
             }
             State::Live(_) => {
+                // No failure: a quiet pair would be stale for as long as it is live.
+                if let Some(feed) = self.feeds.get_mut(&key) {
+                    feed.tries = 0;
+                }
                 self.set(key, State::Ending);
                 Some(Failure::Silent)
             }

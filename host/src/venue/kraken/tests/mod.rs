@@ -3,6 +3,7 @@
 mod book;
 mod connection;
 mod frames;
+mod hostile;
 mod recorded;
 
 use super::*;

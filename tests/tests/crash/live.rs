@@ -1,0 +1,71 @@
+//! A live feed beside the record: killed amid it, and a disk that stalls under it.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::*;
+use crate::live::venue;
+
+/// How the strategies of [`ready`] are run on a venue at this address.
+fn trading_live(folder: &Folder, url: &str, more: &[&str]) -> Vec<String> {
+    let mut arguments: Vec<String> =
+        ["run", "--feed", "kraken", "--unsigned", "--json", "--url", url].map(str::to_owned).into();
+    for number in 0.. {
+        let name = format!("t{number}.wasm");
+        if !folder.path(&name).is_file() {
+            break;
+        }
+        arguments.extend(["--wasm".to_owned(), name]);
+    }
+    let settings = ["portfolio.capital=10000000000", "log.format=json"];
+    arguments.extend(["--symbols", "ETH/USD"].map(str::to_owned));
+    arguments.extend(settings.into_iter().flat_map(|s| ["--set".to_owned(), s.to_owned()]));
+    arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+    arguments
+}
+
+/// Lines of the log with this in them.
+fn said(log: &str, what: &str) -> usize {
+    log.lines().filter(|line| line.contains(what)).count()
+}
+
+#[test]
+fn b1_a_live_run_that_is_killed_keeps_all_that_it_showed() {
+    let (folder, venue) = (ready(2), venue());
+    let (mut child, log) = start(&folder, &trading_live(&folder, &venue.url, &[]));
+    let pid = Pid::from_child(&child);
+    let (shown, text) = read_log(log, 20, || kill_process(pid, Signal::KILL).expect("a process"));
+    assert_eq!(child.wait().expect("it ends").code(), None);
+    assert!(count(&shown) >= 20, "{text}");
+    let run = take_run(&folder).expect("a run");
+    let kept = prove(&folder, &run, &shown).expect("all of it");
+    assert!(!kept.ended, "it was cut");
+    // The control: a record that lacks what was shown last is noticed.
+    let mut more = shown;
+    more.values_mut().for_each(|fills| fills.push("never".into()));
+    assert!(kept.holds(&more).is_err());
+}
+
+/// The connection has a thread of its own, so that a disk that stalls under the engine
+/// costs no connection and no trade; what came meanwhile is taken afterwards.
+#[test]
+fn b12_while_a_sync_stalls_the_live_feed_stays_connected_and_loses_nothing() {
+    if !strace::present() {
+        return;
+    }
+    let (folder, venue) = (ready(1), venue());
+    let seconds = if size("SANDPAPER_CRASH_POINTS", 1) > 1 { 5 } else { 2 };
+    let inject = format!("fdatasync:delay_enter={}:when=8", seconds * 1_000_000);
+    let duration = format!("{}s", seconds + 4);
+    let arguments = trading_live(&folder, &venue.url, &["--duration", &duration]);
+    let traced = strace::run(&folder, &[inject], &arguments);
+    assert_eq!(traced.code, Some(0), "{}", traced.stderr);
+    let stalled = |call: &strace::Call| call.result.as_ref().is_some_and(|r| r.contains("DELAYED"));
+    assert!(traced.threads.iter().flatten().any(stalled), "no stall: {}", traced.stderr);
+    assert_eq!(said(&traced.stderr, "connected to"), 1, "{}", traced.stderr);
+    for trouble in ["no connection", "were missed", "silent", "cannot be trusted", "too slow"] {
+        assert_eq!(said(&traced.stderr, trouble), 0, "{trouble}: {}", traced.stderr);
+    }
+    let shown = shown_in(traced.stderr.lines());
+    let kept = prove(&folder, &take_run(&folder).expect("a run"), &shown).expect("all of it");
+    assert!(kept.ended && count(&shown) > 5, "{}", traced.stderr);
+}
