@@ -226,7 +226,7 @@ fn a_run_without_history_is_proved_too() {
 fn a_run_that_cannot_begin_leaves_no_folder() {
     let Some(folder) = ready() else { return };
     folder.run(&["run", "--duration", "1s", "--symbols", "NO/SUCH"]).expect(6);
-    assert_eq!(runs(&folder), [PathBuf::new(); 0]);
+    assert!(runs(&folder).is_empty());
 }
 
 #[test]
