@@ -60,9 +60,12 @@ check: ## Run exactly what CI runs
 	@.ci/run
 
 .PHONY: prove
-prove: setup ## Accounts against the model of the rules, the engine against its oracle, at length
-	PROPTEST_CASES=100000 $(CARGO) test $(PROFILE) -p sandpaper --lib -- portfolio::
-	SANDPAPER_ORACLE_ORDERS=1000000 $(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- oracle:: --nocapture
+prove: setup setup-tests ## The accounting properties, the oracle and hledger at length (CASES, ORDERS, LEDGERS)
+	PROPTEST_CASES=$(or $(CASES),100000) $(CARGO) test $(PROFILE) -p sandpaper --lib -- \
+		portfolio:: engine::tests::accounts:: engine::tests::properties:: a18_
+	PROPTEST_CASES=$(or $(CASES),100000) $(CARGO) test $(PROFILE) -p strategy-sdk --lib -- a18_
+	SANDPAPER_ORACLE_ORDERS=$(or $(ORDERS),1000000) SANDPAPER_LEDGERS=$(or $(LEDGERS),1000) \
+		$(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- oracle:: ledger::hledger --nocapture
 
 .PHONY: lint
 lint: setup ## Check format, lints and, where it is installed, dependencies

@@ -4,10 +4,13 @@
 //! told: the rate of orders, the market's state, the netting rule, the minimums,
 //! the bracket, then cash or leverage for what it would really cost.
 //!
-//! [`watch`] holds the limits that act by themselves, as prices move.
+//! [`watch`] holds the limits that act by themselves, as prices move, and [`total`]
+//! those over all strategies.
 
+pub mod total;
 pub mod watch;
 
+pub use total::{OnTotal, Sum, TotalLimits, TotalWatch};
 pub use watch::{Breach, Watch};
 
 use crate::domain::{Action, Instrument, Money, Price, Qty, Rate, RejectReason, Rounding};
@@ -32,6 +35,8 @@ pub struct RiskConfig {
     pub max_order: Option<Money>,
     /// the most that a position may be worth after an order that opens
     pub max_position: Option<Money>,
+    /// the most that all positions together may be worth after an order that opens
+    pub max_exposure: Option<Money>,
     /// the most orders in any sixty seconds
     pub max_orders_per_minute: Option<u32>,
     /// the most that the equity may fall within a UTC day
@@ -64,8 +69,8 @@ pub enum ShortBase {
     Equity,
 }
 
-/// Order and position stay within their limits. Both amounts are in the account
-/// currency; one that is not known passes no limit.
+/// Order, position and all positions together stay within their limits. The amounts
+/// are in the account currency; one that is not known passes no limit.
 ///
 /// # Errors
 /// [`RejectReason::RiskLimit`].
@@ -73,11 +78,15 @@ pub fn check_notional(
     limits: &RiskConfig,
     order: Option<Money>,
     position: Option<Money>,
+    exposure: Option<Money>,
 ) -> Result<(), RejectReason> {
     let within = |limit: Option<Money>, amount: Option<Money>| {
         limit.is_none_or(|limit| amount.is_some_and(|amount| amount <= limit))
     };
-    if within(limits.max_order, order) && within(limits.max_position, position) {
+    if within(limits.max_order, order)
+        && within(limits.max_position, position)
+        && within(limits.max_exposure, exposure)
+    {
         Ok(())
     } else {
         Err(RejectReason::RiskLimit)

@@ -273,7 +273,7 @@ pub struct OrderUpdate {
     pub status: OrderStatus,
     /// Who caused it.
     pub cause: OrderCause,
-    /// Why it was refused.
+    /// Why it was refused; of an order that is open, why a change of it was.
     pub reject: Option<RejectReason>,
     /// The order's whole quantity, base units.
     pub quantity: f64,

@@ -18,6 +18,7 @@ from fractions import Fraction as F
 UNIT = 10**8
 FOUR_HOURS = 4 * 3600 * 10**9
 DAY = 86400 * 10**9
+MINUTE = 60 * 10**9
 ZERO = F(0)
 BROKEN = sys.argv[2] if len(sys.argv) == 3 and sys.argv[1] == "--break" else None
 
@@ -53,6 +54,38 @@ def show(x):
     return "-" if x is None else str(x)
 
 
+# What comes of order, change and cancel on their way, by what is sent.
+KINDS = {"order": 1, "amend": 2, "cancel": 3, "cancel-all": 4}
+SENT = {"order": "new"}
+IN_FLIGHT_MAX = 256
+
+BLAKE3_IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
+BLAKE3_ORDER = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
+COLUMNS_THEN_DIAGONALS = (
+    (0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+    (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14),
+)
+
+
+def blake3_first(message):
+    """The first eight bytes of the BLAKE3 hash of at most 64 bytes, as a number."""
+    block = message.ljust(64, b"\0")
+    m = [int.from_bytes(block[i : i + 4], "little") for i in range(0, 64, 4)]
+    # One chunk of one block: start, end and root at once.
+    v = list(BLAKE3_IV) + list(BLAKE3_IV[:4]) + [0, 0, len(message), 1 | 2 | 8]
+    for _ in range(7):
+        for step, (a, b, c, d) in enumerate(COLUMNS_THEN_DIAGONALS):
+            for word, (first, second) in ((m[2 * step], (16, 12)), (m[2 * step + 1], (8, 7))):
+                v[a] = (v[a] + v[b] + word) & 0xFFFFFFFF
+                x = v[d] ^ v[a]
+                v[d] = (x >> first | x << (32 - first)) & 0xFFFFFFFF
+                v[c] = (v[c] + v[d]) & 0xFFFFFFFF
+                x = v[b] ^ v[c]
+                v[b] = (x >> second | x << (32 - second)) & 0xFFFFFFFF
+        m = [m[i] for i in BLAKE3_ORDER]
+    return v[0] ^ v[8] | (v[1] ^ v[9]) << 32
+
+
 class Refused(Exception):
     """An order that is refused, with its reason."""
 
@@ -63,8 +96,8 @@ class Symbol:
         self.price_step, self.qty_unit, self.qty_step, self.qty_min, self.cost_min = map(F, words[1:6])
         self.may_short = words[6] == "1"
         self.bids, self.asks = {}, {}
-        # what our own fills took of the levels, by side and price
-        self.taken = {}
+        # what our own fills took of the levels, and what prints took, by side and price
+        self.taken, self.printed = {}, {}
         self.last, self.last_at = ZERO, 0
         self.status = TRADING
         self.has_book = False
@@ -89,7 +122,9 @@ class Symbol:
         """The same, less what our fills have taken of it."""
         if BROKEN == "taken-twice":
             return self.levels(buys)
-        levels = ((p, q - self.taken.get((buys, p), ZERO)) for p, q in self.levels(buys))
+        printed = {} if BROKEN == "prints-are-forgotten" else self.printed
+        gone = lambda key: self.taken.get(key, ZERO) + printed.get(key, ZERO)
+        levels = ((p, q - gone((buys, p))) for p, q in self.levels(buys))
         return [(p, q) for p, q in levels if q > 0]
 
     def deplete(self, buys, qty):
@@ -158,10 +193,24 @@ class Session:
         self.short_open, self.short_roll = rate("short_open"), rate("short_roll")
         limit = lambda name: None if config[name] == "none" else F(config[name])
         self.max_order, self.max_position = limit("max_order"), limit("max_position")
+        self.max_exposure = limit("max_exposure")
+        self.drawdown, self.daily, self.margin = limit("drawdown"), limit("daily"), limit("margin")
+        self.liquidation_fee, self.flattens = rate("liquidation_fee"), config["on_halt"] == "flatten"
+        self.per_minute = limit("per_minute")
+        self.considered = []
+        self.day = self.opening = self.last_equity = None
+        self.breached = self.halted = False
+        # the number behind those that the strategy has given in its call
+        self.given = 0
         self.cash = self.start = self.peak = F(config["capital"])
         self.fees = self.carry = self.realized = self.fall = ZERO
         self.symbols, self.orders = [], []
         self.next_order = 1
+        self.seed, self.lane = int(config["seed"]), config["lane"].encode()
+        # The least latency and how many there are, of orders and of cancels.
+        self.delays = [tuple(map(int, config[name].split(":"))) for name in ("order", "cancel")]
+        # when it arrives, what it is and its words
+        self.flight = []
         self.now = 0
         self.cause = (None, ZERO)
 
@@ -212,14 +261,17 @@ class Session:
             trade = (words[2] == "buy", F(words[3]), F(words[4]))
             symbol.last, symbol.last_at = trade[1], self.now
             self.cause = (symbol, trade[1])
+            if trade[1] in (symbol.asks if trade[0] else symbol.bids):
+                symbol.printed[trade[:2]] = symbol.printed.get(trade[:2], ZERO) + trade[2]
         elif kind == "book":
             if words[2] == "1":
-                symbol.bids, symbol.asks, symbol.taken = {}, {}, {}
+                symbol.bids, symbol.asks, symbol.taken, symbol.printed = {}, {}, {}, {}
             symbol.has_book = True
             for word in words[3:]:
                 side, price, qty = word.split(":")
                 levels = symbol.bids if side == "b" else symbol.asks
                 symbol.taken.pop((side == "a", F(price)), None)
+                symbol.printed.pop((side == "a", F(price)), None)
                 if qty == "0":
                     levels.pop(F(price), None)
                 else:
@@ -236,8 +288,116 @@ class Session:
         self.is_book = kind == "book"
         for order in sorted((o for o in self.orders if o.symbol is symbol), key=turn):
             left = self.look(order, trade, left)
+            self.police()
         if acts and symbol.qty:
             self.close(symbol, acts)
+        self.police()
+        while self.flight and self.flight[0][0] <= self.now:
+            _, what, words = self.flight.pop(0)
+            self.arrive(what, words)
+            self.police()
+
+    # Limits that act by themselves.
+
+    def admits(self):
+        """No more than so many in any sixty seconds; what is refused does not count."""
+        if self.per_minute is None:
+            return True
+        self.considered = [at for at in self.considered if self.now - at < MINUTE]
+        room = len(self.considered) < self.per_minute
+        if room:
+            self.considered.append(self.now)
+        return room
+
+    def police(self):
+        if self.drawdown is None and self.daily is None and self.margin is None:
+            return
+        equity = self.equity()
+        if self.now // DAY != self.day:
+            self.day = self.now // DAY
+            self.opening = self.peak if self.last_equity is None else self.last_equity
+        self.last_equity = equity
+        if not self.breached:
+            peak = self.start if BROKEN == "drawdown-from-the-start" else self.peak
+            fell = self.drawdown is not None and peak - equity > floor8(peak * self.drawdown)
+            lost = self.daily is not None and self.opening - equity > self.daily
+            if fell or lost:
+                self.breached = True
+                self.halt()
+        if self.margin is not None and self.equity() < ceil8(self.shorts() * self.margin):
+            self.close_all([s for s in self.symbols if s.qty < 0 and not s.closing], "liquidation")
+
+    def halt(self):
+        print("halted")
+        self.halted = True
+        self.cancel_all()
+        for _, what, words in self.flight:
+            if what == "order":
+                print("reject", int(words[0]), "halted")
+        self.flight = []
+        if self.flattens:
+            self.close_all([s for s in self.symbols if s.qty], "operator")
+
+    def close_all(self, symbols, cause):
+        """Closes them now where the market takes it, else as soon as it does."""
+        if symbols:
+            self.cancel_all()
+        for symbol in symbols:
+            symbol.closing = cause
+            acts = self.bracket(symbol)
+            if acts:
+                self.close(symbol, acts)
+
+    def cancel_all(self):
+        for order in list(self.orders):
+            self.orders.remove(order)
+            self.cancel(order)
+
+    # What is sent, and when it is there.
+
+    def delay(self, what, number):
+        low, count = self.delays[what in ("cancel", "cancel-all")]
+        if BROKEN == "cancels-at-once" and what in ("cancel", "cancel-all"):
+            return 0
+        if count == 1:
+            return low
+        message = self.seed.to_bytes(8, "little") + bytes([KINDS[what]])
+        message += number.to_bytes(8, "little") + self.lane
+        return low + (blake3_first(message) * count >> 64)
+
+    def send(self, what, words):
+        number = self.next_order if what == "cancel-all" else int(words[0])
+        if what == "order":
+            self.next_order = max(self.next_order, number + 1)
+        if self.halted:
+            reason = "halted" if what == "order" else "unknown-order"
+            print("reject", 0 if what == "cancel-all" else number, reason)
+            return
+        arrives = self.now + self.delay(what, number)
+        if self.flight and BROKEN != "overtaking":
+            arrives = max(arrives, self.flight[-1][0])
+        if arrives <= self.now:
+            self.arrive(what, words)
+            if BROKEN != "limits-wait-for-the-call":
+                self.police()
+            return
+        if len(self.flight) >= IN_FLIGHT_MAX:
+            print("reject", 0 if what == "cancel-all" else number, "too-many-orders")
+            return
+        if what in ("amend", "cancel"):
+            carried = any(w == "order" and int(ws[0]) == number for _, w, ws in self.flight)
+            if not carried and all(order.number != number for order in self.orders):
+                print("reject", number, "unknown-order")
+                return
+        print("sent", SENT.get(what, what), 0 if what == "cancel-all" else number, arrives)
+        self.flight.append((arrives, what, words))
+        self.flight.sort(key=lambda sent: sent[0])
+
+    def arrive(self, what, words):
+        if what == "order":
+            self.submit(words)
+        else:
+            self.request(what, words)
 
     def accrue(self):
         """Every four hours an open short is charged, at the first event behind."""
@@ -269,6 +429,8 @@ class Session:
         price = s.meets((s.qty > 0) if BROKEN == "entry-side" else s.qty < 0, self.oldest())
         if not price:
             return None
+        if s.closing:
+            return s.closing
         beyond = lambda level, falling: price <= level if falling else price >= level
         stop, target = ("stop-loss", s.stop, s.qty > 0), ("take-profit", s.target, s.qty < 0)
         for cause, level, falling in (stop, target):
@@ -282,7 +444,11 @@ class Session:
         taken = self.take(symbol, order.buys, order.qty)
         if taken is None or not taken[0]:
             return
-        self.next_order += 1
+        if cause == "liquidation":
+            extra = ceil8(taken[1] * self.liquidation_fee)
+            taken = (taken[0], taken[1], taken[2] + extra)
+        order.number = max(self.next_order, self.given)
+        self.next_order = order.number + 1
         self.fill(order, taken, "taker", cause)
         if order.leaves:
             self.cancel(order)
@@ -395,7 +561,9 @@ class Session:
             raise Refused("risk-limit")
         mark = symbol.fair() or ZERO
         position = floor8(abs(symbol.qty) * mark) + amount
-        for limit, worth in ((self.max_order, amount), (self.max_position, position)):
+        exposure = sum(abs(s.value()) for s in self.symbols) + amount
+        limits = (self.max_order, self.max_position, self.max_exposure)
+        for limit, worth in zip(limits, (amount, position, exposure)):
             if limit is not None and worth > limit:
                 raise Refused("risk-limit")
         if action == "buy":
@@ -403,6 +571,8 @@ class Session:
                 raise Refused("insufficient-cash")
         else:
             owed = max(floor8(qty * mark), amount)
+            if self.margin is not None and self.equity() < ceil8((self.shorts() + owed) * self.margin):
+                raise Refused("risk-limit")
             leverage = self.leverage + (1 if BROKEN == "more-leverage" else 0)
             if self.shorts() + owed > floor8(self.base() * leverage):
                 raise Refused("leverage-exceeded")
@@ -428,10 +598,11 @@ class Session:
 
     def submit(self, words):
         number = int(words[0])
-        self.next_order = number + 1
         symbol = self.symbols[int(words[1])]
         action, size, kind = words[2], words[3], words[4]
         try:
+            if not self.admits():
+                raise Refused("risk-limit")
             if kind == "market":
                 self.market(number, symbol, action, size, words)
             else:
@@ -448,6 +619,10 @@ class Session:
     def affordable(self, symbol, money, price):
         return floor_to(money / price, symbol.qty_step) if money > 0 else ZERO
 
+    def owing(self, symbol, price):
+        """All that may be short, by what it fetches and by what it would owe."""
+        return self.affordable(symbol, self.short_room(), max(price, symbol.fair() or ZERO))
+
     def within(self, symbol, money, cost):
         """The most whole steps whose cost stays within the money."""
         low, high = 0, 1
@@ -459,9 +634,9 @@ class Session:
         return low * symbol.qty_step
 
     def market(self, number, symbol, action, size, words):
-        tif, post, reduce, stop, target = words[7:12]
+        tif, post, reduce, stop, target, till = words[7:13]
         buys, opens = BUYS[action], OPENS[action]
-        if post == "1" or (reduce == "1" and opens):
+        if post == "1" or (reduce == "1" and opens) or till != "-":
             raise Refused("unsupported")
         self.check_status(symbol, opens)
         self.check_direction(action, symbol)
@@ -486,7 +661,7 @@ class Session:
 
             asked = self.within(symbol, self.free(), cost)
         else:
-            asked = self.affordable(symbol, self.short_room(), self.reference(symbol, buys))
+            asked = self.owing(symbol, self.reference(symbol, buys))
         self.check_held(action, symbol, asked)
         best = self.reference(symbol, buys)
         exempt = not opens and asked == abs(symbol.qty)
@@ -515,18 +690,16 @@ class Session:
                 order.symbol.target = order.target
 
     def waiting(self, number, symbol, action, size, kind, words):
-        first, second, tif, post, reduce, stop, target = words[5:12]
+        first, second, tif, post, reduce, stop, target, till = words[5:13]
         order = Order(number, symbol, action)
         buys, opens = order.buys, order.opens
         is_limit, post = kind == "limit", post == "1"
         immediate = tif in ("ioc", "fok")
-        if (post and (not is_limit or immediate)) or (not is_limit and immediate):
+        if (post and (not is_limit or immediate)) or ((not is_limit or till != "-") and immediate):
             raise Refused("unsupported")
         if reduce == "1" and opens:
             raise Refused("unsupported")
-        taken_anyway = symbol.status == LIMIT_ONLY or (symbol.status == POST_ONLY and post)
-        if not (is_limit and taken_anyway):
-            self.check_status(symbol, opens)
+        self.check_open(symbol, opens, is_limit, post)
         self.check_direction(action, symbol)
         meets = symbol.meets(buys, self.oldest())
         if kind == "limit":
@@ -558,17 +731,39 @@ class Session:
         elif buys:
             qty = self.within(symbol, self.free(), lambda qty: self.with_fee(at, qty))
         else:
-            qty = self.affordable(symbol, self.short_room(), at)
+            qty = self.owing(symbol, at)
         self.check_held(action, symbol, qty)
         self.check_minimums(symbol, qty, at, not opens and qty == abs(symbol.qty))
         order.stop, order.target = self.levels_of(symbol, buys, stop, target)
-        self.check_bracket(action, at, order.stop, order.target)
+        for entry in self.entries(order):
+            self.check_bracket(action, entry, order.stop, order.target)
         order.qty = order.leaves = qty
         order.tif, order.post = tif, post
-        if tif == "day":
-            order.expires = (self.now // DAY + 1) * DAY
+        ends = [(self.now // DAY + 1) * DAY] if tif == "day" else []
+        if till != "-" and BROKEN != "good-for-ever":
+            ends.append(int(till))
+        order.expires = min(ends, default=None)
+        if order.expires is not None and order.expires <= self.now:
+            raise Refused("invalid-number")
         self.check_limit_funds(order)
         return order
+
+    def entries(self, order):
+        """Where it may fill, as far as that is known: limit, stop, what it meets now."""
+        meets = order.symbol.meets(order.buys, self.oldest())
+        prices = [order.limit, order.trigger]
+        if order.trigger is not None:
+            now = meets and (meets >= order.trigger if order.buys else meets <= order.trigger)
+        else:
+            now = meets and (meets <= order.limit if order.buys else meets >= order.limit)
+        if BROKEN == "bracket-of-the-limit":
+            return [order.limit if order.limit is not None else order.trigger]
+        return [price for price in prices if price is not None] + ([meets] if now else [])
+
+    def check_open(self, symbol, opens, is_limit, post):
+        taken_anyway = symbol.status == LIMIT_ONLY or (symbol.status == POST_ONLY and post)
+        if not (is_limit and taken_anyway):
+            self.check_status(symbol, opens)
 
     def check_limit_funds(self, order):
         if order.limit is not None:
@@ -593,10 +788,6 @@ class Session:
     def meet(self, order):
         """Takes what stands, as far as limit and position allow, then waits."""
         symbol = order.symbol
-        if not order.opens:
-            beyond = max(order.leaves - abs(symbol.qty), ZERO)
-            order.qty -= beyond
-            order.leaves -= beyond
         takes = symbol.status == TRADING or (symbol.status == REDUCE_ONLY and not order.opens)
         took = ZERO
         if takes and not order.post:
@@ -631,15 +822,12 @@ class Session:
     def look(self, order, trade, left):
         """A waiting order meets an event of its symbol. What is left of the print."""
         symbol = order.symbol
+        # What came before it in this event may have ended it.
+        if order not in self.orders:
+            return left
         self.orders.remove(order)
-        if not order.opens:
-            try:
-                self.check_direction(order.action, symbol)
-            except Refused:
-                self.cancel(order)
-                return left
         if order.expires is not None and self.now >= order.expires:
-            self.cancel(order)
+            print("expire", order.number, order.leaves)
             return left
         if symbol.status != TRADING and not (symbol.status == REDUCE_ONLY and not order.opens):
             self.put(order)
@@ -647,6 +835,7 @@ class Session:
         if order.trigger is not None:
             if self.reached(order):
                 order.trigger = order.distance = None
+                self.accepted(order)
                 self.meet(order)
             else:
                 self.put(order)
@@ -655,8 +844,6 @@ class Session:
         if filled <= 0:
             self.put(order)
             return left
-        if not order.opens:
-            filled = min(filled, abs(symbol.qty))
         amount = against(order.buys, order.limit * filled)
         taken = (filled, amount, self.fee(amount, self.maker))
         if self.fill_waiting(order, taken, "maker", trade is None):
@@ -725,6 +912,9 @@ class Session:
         self.orders.remove(order)
         if kind == "cancel":
             self.cancel(order)
+        elif order.expires is not None and order.expires <= self.now:
+            print("expire", order.number, order.leaves)
+            print("reject", number, "unknown-order")
         else:
             self.amend(order, words[1], words[2])
 
@@ -732,6 +922,8 @@ class Session:
         symbol = order.symbol
         before = (order.qty, order.leaves, order.limit)
         try:
+            if not self.admits():
+                raise Refused("risk-limit")
             if size != "-":
                 done = order.qty - order.leaves
                 order.qty = floor_to(floor_to(F(size), symbol.qty_unit), symbol.qty_step)
@@ -745,6 +937,14 @@ class Session:
             at = order.limit if order.limit is not None else order.trigger
             whole = not order.opens and order.leaves == abs(symbol.qty)
             self.check_minimums(symbol, order.leaves, at, whole or order.leaves < order.qty)
+            is_limit = order.trigger is None
+            self.check_open(symbol, order.opens, is_limit, order.post)
+            meets = symbol.meets(order.buys, self.oldest())
+            if order.post and is_limit and meets:
+                if meets <= order.limit if order.buys else meets >= order.limit:
+                    raise Refused("would-take")
+            for entry in self.entries(order):
+                self.check_bracket(order.action, entry, order.stop, order.target)
             self.check_held(order.action, symbol, order.leaves)
             self.check_limit_funds(order)
         except Refused as refused:
@@ -787,12 +987,28 @@ class Session:
         opening = ceil8(amount * self.short_open) if order.action == "short" else ZERO
         self.charge(opening)
         if not s.qty:
-            s.stop = s.target = None
+            s.stop = s.target = s.closing = None
         order.leaves -= qty
         s.mark = s.fair() or s.mark
         self.sample()
         print("fill", order.number, self.symbols.index(s), order.action, qty, amount, fee, liquidity, cause)
         self.tell_charge(s, "opening", opening)
+        if not order.opens:
+            self.shrink(s)
+
+    def shrink(self, symbol):
+        """What waits to reduce a position shrinks with it, and ends with it."""
+        held = abs(symbol.qty)
+        for order in list(self.orders):
+            if order.symbol is not symbol or order.opens or order.leaves <= held:
+                continue
+            if not held or BROKEN == "shrink-to-nothing":
+                self.orders.remove(order)
+                self.cancel(order)
+            else:
+                order.qty -= order.leaves - held
+                order.leaves = held
+                self.accepted(order)
 
     def state(self):
         fall = -(-self.fall.numerator * 10**9 // self.fall.denominator)
@@ -810,10 +1026,13 @@ def main():
             session.symbols.append(Symbol(words))
         elif kind in ("trade", "book", "status"):
             session.event(kind, words)
-        elif kind == "order":
-            session.submit(words)
-        elif kind in ("cancel", "cancel-all", "amend"):
-            session.request(kind, words)
+        elif kind in KINDS:
+            session.send(kind, words)
+        elif kind == "given":
+            session.given = int(words[0])
+        elif kind == "called":
+            session.given = 0
+            session.police()
         elif kind == "state":
             session.state()
         elif kind == "end":

@@ -212,8 +212,8 @@ impl Browser {
         while Instant::now() < end {
             let left = end.saturating_duration_since(Instant::now()).as_millis();
             let asked = format!(
-                "new Promise((done) => {{ const end = Date.now() + {left}; const look = () => {{
-                    let found = null; try {{ found = ({expression}); }} catch {{ }}
+                "new Promise((done) => {{ const end = Date.now() + {left}; const look = async () => {{
+                    let found = null; try {{ found = await ({expression}); }} catch {{ }}
                     if (found || Date.now() > end) done(found); else setTimeout(look, 25); }}; look(); }})"
             );
             match self.evaluate(&asked) {

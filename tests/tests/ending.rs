@@ -66,14 +66,15 @@ fn high_007_a_busy_engine_ends_within_five_seconds() {
     let folder = Folder::new();
     folder.write("busy.wasm", busy());
     let mut arguments = vec!["run", "--wasm", "busy.wasm", "--unsigned", "--no-dashboard"];
-    for setting in ["feed.sim.speed=0", "feed.sim.trade_rate_hz=10000"] {
+    let endless = "sandbox.fuel_per_second=1000000000000";
+    for setting in ["feed.sim.speed=0", "feed.sim.trade_rate_hz=10000", endless] {
         arguments.extend(["--set", setting]);
     }
     let (took, code, said) = ended(&folder, &arguments, Some("busy UNSIGNED on"));
     assert_eq!(code, 0, "{said}");
     assert!(took < END_MAX, "{took:?}: {said}");
     // What was stepped until then is a whole record.
-    folder.run(&["verify", &run_of(&folder)]).expect(0);
+    folder.run(&["verify", &run_of(&folder), "--unsigned"]).expect(0);
 }
 
 /// The one run of the folder.

@@ -237,10 +237,10 @@ fn add_16_one_matcher_serves_run_replay_and_verify() {
     let record = runs.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
     let record = record.expect("one run");
     let record = record.to_str().expect("a plain path");
-    folder.run(&["verify", record, "--wasm", module]).expect(0);
+    folder.run(&["verify", record, "--unsigned", "--wasm", module]).expect(0);
     // The control: other latencies are other decisions.
     std::fs::write(folder.path("latency.txt"), "50ms\n").expect("written");
-    folder.run(&["verify", record, "--wasm", module]).expect(7);
+    folder.run(&["verify", record, "--unsigned", "--wasm", module]).expect(7);
     let otherwise = result(&["replay", "run.tape"]);
     assert_ne!(otherwise["chain"], ran["chain"]);
 }

@@ -71,6 +71,14 @@ fn add_06_every_fill_is_in_the_trade_log_and_the_aggregated_log() {
         records.iter().filter(|r| r["kind"] == kind).cloned().collect()
     };
     assert_eq!(of(&all, "fill").len() as u64, fills);
+    // Each fill that the strategy caused follows what it asked for.
+    let asked: Vec<Value> = of(&all, "order");
+    for fill in of(&all, "fill").iter().filter(|fill| fill["cause"] == "strategy") {
+        let decided = asked.iter().find(|order| order["correlation"] == fill["correlation"]);
+        let order = decided.unwrap_or_else(|| panic!("nobody asked for {fill}"));
+        assert_eq!((&order["action"], &order["reason"]), (&fill["action"], &fill["reason"]));
+        assert!(order["metadata"].is_object() && order["type"].is_string(), "{order}");
+    }
     assert_eq!(of(&trades, "fill"), of(&all, "fill"));
     assert_eq!(
         of(&trades, "round-trip").len() as u64,

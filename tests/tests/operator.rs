@@ -118,8 +118,15 @@ fn commands_reach_the_engine_are_written_down_and_replay() {
     assert!(end.expect("readable").is_ok());
     // The run replays with its commands, and what it came to is kept.
     let record = format!("runs/{run}");
-    let verified =
-        served.folder.run(&["verify", &record, "--wasm", "of.wasm", "--wasm", "mr.wasm"]);
+    let verified = served.folder.run(&[
+        "verify",
+        &record,
+        "--unsigned",
+        "--wasm",
+        "of.wasm",
+        "--wasm",
+        "mr.wasm",
+    ]);
     verified.expect(0);
     let kept = std::fs::read_to_string(served.folder.path(&format!("{record}/result.json")));
     let kept: Value = serde_json::from_str(&kept.expect("a result")).expect("JSON");

@@ -37,7 +37,7 @@ fn add_21_wrong_input_ends_in_its_exit_code_and_a_clear_message() {
         (&["run", "-c", "typo.toml"], 3, "typo.toml:2"),
         (&["run", "--capital", "0"], 3, "above 0"),
         (&["run", "--set", "run.sede=1"], 3, "seed"),
-        (&["run", "--wasm", "missing.wasm"], 5, "missing.wasm"),
+        (&["run", "--wasm", "missing.wasm"], 2, "missing.wasm"),
         (&["run", "--wasm", "text.wasm", "--unsigned"], 5, "text.wasm"),
         (&["check", "broken.wasm"], 5, ""),
         (&["allow", "text.wasm"], 5, "text.wasm"),

@@ -5,8 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use sandpaper::journal::{Decision, HEADER_LEN, Kind, Outputs, Record, Scanner, decode, encode};
-use sandpaper_tests::{Folder, repository};
+use sandpaper::config::{Config, Sources};
+use sandpaper::journal::{
+    Decision, HEADER_LEN, Kind, Manifest, Outputs, Record, Scanner, decode, encode,
+};
+use sandpaper::recorder;
+use sandpaper_tests::{Finished, Folder, repository};
 use serde_json::Value;
 
 /// A lively market as fast as it goes.
@@ -246,13 +250,215 @@ fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
     let in_batches = [&run[..], &["--unsigned"], LIVELY].concat();
     folder.run(&in_batches).expect(0);
     let record = run_of(&folder);
-    let verified = verify(&folder, &record, &[], 7);
+    let verified = verify(&folder, &record, &["--unsigned"], 7);
     let finding = &verified["findings"][0];
     assert_eq!(finding["strategy"], "ahead", "{verified}");
     assert!(finding["what"].to_string().contains("reads ahead"), "{verified}");
     assert!(finding["record"].as_u64() > Some(1), "{verified}");
     // The control: called with one event at a time, it cannot.
     fs::remove_dir_all(&record).expect("removed");
-    folder.run(&[&in_batches[..], &["--strict"]].concat()).expect(0);
-    verify(&folder, &run_of(&folder), &[], 0);
+    folder.run(&[&in_batches[..], &["--strict", "--record", "x.tape"]].concat()).expect(0);
+    verify(&folder, &run_of(&folder), &["--unsigned"], 0);
+    // A replay in batches is misled as the run was, and a strict one is not.
+    let chain = |more: &[&str]| {
+        let replay = ["replay", "x.tape", "--wasm", "ahead.wasm", "--unsigned", "--json"];
+        let told = folder.run(&[&replay[..], more].concat()).expect(0).stdout;
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["strategies"][0]["chain"].clone()
+    };
+    assert_ne!(chain(&[]), chain(&["--strict"]));
+    assert_eq!(chain(&["--set", "engine.batch=1"]), chain(&["--strict"]));
+}
+
+/// A record is a stranger's word: it does not let its modules run here.
+#[test]
+fn crit_001_a_record_gives_no_permission() {
+    let Some(module) = repository::guest("market-making") else { return };
+    let folder = Folder::new();
+    folder.write("mm.wasm", fs::read(module).expect("readable"));
+    let run = ["run", "--wasm", "mm.wasm", "--unsigned", "--duration", "5s"];
+    folder.run(&[&run[..], LIVELY].concat()).expect(0);
+    let run = run_of(&folder);
+    let path = run.to_str().expect("a plain path");
+    let refused = folder.run(&["verify", path]).expect(4);
+    assert!(refused.stderr.contains("--unsigned"), "{}", refused.stderr);
+    // The control: who says so in so many words may, and the result says it too.
+    assert_eq!(verify(&folder, &run, &["--unsigned"], 0)["unsigned"], serde_json::json!(["mm"]));
+    let shown = folder.run(&["verify", path, "--unsigned"]).expect(0);
+    assert!(shown.stdout.contains("UNSIGNED"), "{}", shown.stdout);
+    // Denied is denied.
+    folder.run(&["deny", "mm.wasm"]).expect(0);
+    folder.run(&["verify", path, "--unsigned"]).expect(4);
+}
+
+/// Fuel is granted for a call, and so a batch may do what single events may not. The
+/// record tells where, and is proved all the same.
+#[test]
+fn crit_003_a_run_whose_batches_shared_fuel_is_proved() {
+    // Takes all events of a call, and uses at its first what six of them may.
+    let first = r#"(global $late (mut i32) (i32.const 0))
+        (func (export "handle") (param i32) (param $count i32) (result i32)
+            (local $i i32) (local.set $i (i32.const 60000))
+            (if (i32.eqz (global.get $late)) (then (loop $more
+                (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))))
+            (global.set $late (i32.const 1))
+            (i32.div_u (local.get $count) (i32.const 5)))"#;
+    let folder = Folder::new();
+    folder.write("strategies/spiky.wasm", guest(&[(HANDLE, first)]));
+    folder.run(&["allow", "strategies/spiky.wasm", "--yes"]).expect(0);
+    let little = ["--set", "sandbox.fuel_per_event=50000", "--json"];
+    let state = |finished: Finished| {
+        let told: Value = serde_json::from_str(&finished.expect(0).stdout).expect("JSON");
+        told["strategies"][0]["state"].clone()
+    };
+    let run = ["run", "--duration", "60s", "--record", "x.tape"];
+    assert_eq!(state(folder.run(&[&run[..], LIVELY, &little].concat())), "stopped");
+    let verified = verify(&folder, &run_of(&folder), &[], 0);
+    assert_eq!(verified["told"], 1, "{verified}");
+    // The control: one event a call without being told ends otherwise.
+    let strict = ["replay", "x.tape", "--strict"];
+    assert_eq!(state(folder.run(&[&strict[..], &little].concat())), "quarantined");
+}
+
+/// The handler of the guest that does nothing.
+const HANDLE: &str = "(func (export \"handle\") (param $words i32) (param $count i32) (result i32)
+    i32.const 1)";
+
+/// The guest that does nothing, told of trades, with these parts in others' places.
+fn guest(parts: &[(&str, &str)]) -> Vec<u8> {
+    let path = repository::root().join("tests/guests/well_behaved.wat");
+    let mut text = fs::read_to_string(path).expect("a guest");
+    let trades = r#"(data (i32.const 1048) "\b8\0b\00\00\01\00\00\00") (func (export "stop"))"#;
+    for (old, new) in parts.iter().chain(&[("(func (export \"stop\"))", trades)]) {
+        assert!(text.contains(old), "the guest was changed: {old}");
+        text = text.replace(old, new);
+    }
+    wat::parse_str(text).expect("wat")
+}
+
+/// The record again, with what `change` does to its records and without those that it
+/// does not want, and every check of it made anew.
+fn retold(run: &std::path::Path, change: impl Fn(&mut Record) -> bool) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut scanner, mut records) = (Scanner::default(), Vec::new());
+    let bytes = fs::read(run.join("00000001.journal")).expect("readable");
+    scanner.segment(&bytes, true, |record| records.push(record)).expect("sound");
+    let storage = recorder::Folder::create(&folder.path().join("lie")).expect("a folder");
+    let id = scanner.run().expect("a run");
+    let mut writer = recorder::Recorder::create(storage, id).expect("made");
+    for mut record in records {
+        if record.kind == Kind::Synced || !change(&mut record) {
+            continue;
+        }
+        let Record { kind, flags, event_ns, wall_ns, payload, .. } = record;
+        writer.append(kind, flags, event_ns, wall_ns, payload).expect("written");
+    }
+    writer.sync().expect("synced");
+    let modules = folder.path().join("lie/modules");
+    fs::create_dir(&modules).expect("made");
+    for entry in fs::read_dir(run.join("modules")).expect("kept").flatten() {
+        fs::copy(entry.path(), modules.join(entry.file_name())).expect("copied");
+    }
+    folder
+}
+
+#[test]
+fn b7_a_head_whose_claims_do_not_agree_is_found() {
+    let Some(folder) = ready() else { return };
+    folder.run(&[&["run", "--duration", "5s"], LIVELY].concat()).expect(0);
+    let run = run_of(&folder);
+    let told = |change: &dyn Fn(&mut Manifest)| {
+        let lie = retold(&run, |record| {
+            if record.kind == Kind::Manifest {
+                let mut manifest: Manifest = decode(&record.payload).expect("a manifest");
+                change(&mut manifest);
+                record.payload = encode(&manifest).expect("encoded");
+            }
+            true
+        });
+        let path = lie.path().join("lie");
+        let finished = folder.run(&["verify", path.to_str().expect("plain"), "--json"]);
+        assert!(matches!(finished.code, Some(0 | 7)), "{finished:?}");
+        (finished.code, finished.stdout)
+    };
+    // The control: told again as it was.
+    assert_eq!(told(&|_| ()).0, Some(0));
+    type Change = fn(&mut Manifest);
+    let lies: [(Change, &str); 6] = [
+        (|head| head.config.push_str("\n# more\n"), ""),
+        (|head| head.config_sha256 = "0".repeat(64), "the hash that the record names"),
+        (|head| head.seed += 1, "names the seed"),
+        (
+            |head| head.strategies[0].limits = "{\"fuel_per_event\":6000000}".into(),
+            "another limits",
+        ),
+        (|head| head.lock = head.lock.replace("name = \"mm\"", "name = \"nn\""), "another name"),
+        (|head| head.lock = "rubbish".into(), "the lock file that it keeps is none"),
+    ];
+    for (change, words) in lies {
+        let (code, text) = told(&change);
+        // A comment is no setting: the configuration is the same.
+        let expected = if words.is_empty() { 0 } else { 7 };
+        assert_eq!(code, Some(expected), "{words}: {text}");
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // A kept module that is another is found, though the right one lies elsewhere.
+    let kept = fs::read_dir(run.join("modules")).expect("kept").flatten().next().expect("one");
+    fs::write(kept.path(), "something else").expect("written");
+    let found = verify(&folder, &run, &[], 7);
+    assert!(found.to_string().contains("kept under its hash is another"), "{found}");
+}
+
+/// That the clock stopped a start, no replay can find out by itself.
+#[test]
+fn b7_what_the_clock_stopped_at_the_start_is_proved() {
+    let folder = Folder::new();
+    let start = "f64 f64 i32 i32) (result i32)\n    i32.const 2048)";
+    let slow = "f64 f64 i32 i32) (result i32) (local $i i32)
+        (local.set $i (i32.const 38000000))
+        (loop $more (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+        i32.const 2048)";
+    folder.write("strategies/slow.wasm", guest(&[(start, slow)]));
+    folder.run(&["allow", "strategies/slow.wasm", "--yes"]).expect(0);
+    let run = ["run", "--duration", "5s", "--set", "sandbox.deadline=10ms", "--json"];
+    let ended = folder.run(&[&run[..], LIVELY].concat());
+    assert!(ended.stdout.contains("deadline"), "{ended:?}");
+    let run = run_of(&folder);
+    let verified = verify(&folder, &run, &[], 0);
+    assert_eq!(verified["told"], 1, "{verified}");
+    // Told with a deadline that nothing reaches: that the clock stopped it is then in
+    // the record's word alone.
+    let patient = |record: &mut Record| {
+        if record.kind == Kind::Manifest {
+            let mut head: Manifest = decode(&record.payload).expect("a manifest");
+            head.config = head.config.replace("deadline = \"10ms\"", "deadline = \"1m\"");
+            let text = Some(head.config.clone());
+            let config = Config::load(&Sources { text, ..Sources::default() }).expect("valid");
+            assert_ne!(head.config_sha256, config.sha256(), "{}", head.config);
+            head.config_sha256 = config.sha256();
+            record.payload = encode(&head).expect("encoded");
+        }
+    };
+    // The controls: without that word, and with one that is not so.
+    let check = |change: &dyn Fn(&mut Record) -> bool, code: i32, words: &str| {
+        let lie = retold(&run, |record| {
+            patient(record);
+            change(record)
+        });
+        let path = lie.path().join("lie");
+        let told = folder.run(&["verify", path.to_str().expect("plain")]).expect(code).stdout;
+        assert!(told.contains(words), "{told}");
+    };
+    check(&|_| true, 0, "replay decides the same");
+    check(&|record| record.kind != Kind::Verdict, 7, "slow: the record has");
+    let later = |record: &mut Record| {
+        if record.kind == Kind::Verdict {
+            let told: Value = decode(&record.payload).expect("a verdict");
+            let mut told = told;
+            told["verdict"]["events"] = 3.into();
+            record.payload = encode(&told).expect("encoded");
+        }
+        true
+    };
+    check(&later, 7, "slow");
 }

@@ -154,6 +154,140 @@ fn crit_001_what_is_denied_while_the_program_runs_is_ended() {
     folder.run(&["run", "--strategies", "mm", "--duration", "1s"]).expect(4);
 }
 
+/// A permission that runs out while the program runs: the lock file's own time comes,
+/// without anybody waiting for it.
+#[test]
+fn crit_001_what_expires_while_the_program_runs_is_ended() {
+    let Some((folder, _)) = ready() else { return };
+    let mut run = Run::start(&folder);
+    run.wait_for("position");
+    // Written as the program does, with a time that is over.
+    let path = folder.path("strategies.lock");
+    let text = fs::read_to_string(&path).expect("a lock file");
+    let serial: u64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("serial = ")?.parse().ok())
+        .expect("a serial number");
+    let before = sandpaper::lockfile::Sha256::of(text.as_bytes());
+    let body: String = text
+        .lines()
+        .filter(|line| !line.starts_with("prev_sha256"))
+        .map(|line| match line {
+            line if line.starts_with("serial") => {
+                format!("serial = {}\nprev_sha256 = \"{before}\"\n", serial + 1)
+            }
+            line => format!("{line}\n"),
+        })
+        .collect();
+    let (head, tail) = body.split_once("name = \"mm\"").expect("its entry");
+    let tail = tail.replacen("allowed_at", "expires = 2026-01-01T00:00:00Z\nallowed_at", 1);
+    folder.write("aside", format!("{head}name = \"mm\"{tail}"));
+    fs::rename(folder.path("aside"), &path).expect("replaced");
+    let told = run.wait_for("its permission has expired");
+    assert!(told.contains("mm"), "{told}");
+    run.wait_for("flow");
+    let report = run.end();
+    assert_ne!(row(&report, "mm")["state"], "stopped", "{report}");
+    // The control: the other one's permission goes on.
+    assert_eq!(row(&report, "flow")["state"], "stopped", "{report}");
+    verify(&folder, 0);
+}
+
+/// Whoever can put something in the lock file's place stops nothing with it.
+#[test]
+fn crit_001_a_pipe_in_the_lock_files_place_stops_nothing() {
+    let Some((folder, _)) = ready() else { return };
+    let mut run = Run::start(&folder);
+    run.wait_for("position");
+    let path = folder.path("strategies.lock");
+    let lock = fs::read(&path).expect("a lock file");
+    fs::remove_file(&path).expect("removed");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(made.success());
+    let told = run.wait_for("not a regular file");
+    assert!(told.contains("goes on as it was allowed"), "{told}");
+    run.wait_for("position");
+    folder.run(&["list"]).expect(1);
+    // It is looked at again, and what stands there by then holds.
+    fs::remove_file(&path).expect("removed");
+    fs::write(&path, lock).expect("written");
+    folder.run(&["deny", "mm", "--reason", "enough"]).expect(0);
+    run.wait_for("denied: enough");
+    let report = run.end();
+    assert_eq!(row(&report, "flow")["state"], "stopped", "{report}");
+}
+
+/// With a key, what is denied counts once it is signed, also in a run that goes on.
+#[test]
+#[allow(clippy::print_stderr, reason = "a skipped test must say so")]
+fn crit_001_a_signed_denial_reaches_a_run_that_goes_on() {
+    let minisign = |folder: &Folder, arguments: &[&str]| {
+        let mut command = std::process::Command::new("minisign");
+        command.args(arguments).current_dir(folder.path("")).stdout(Stdio::null()).status()
+    };
+    let Some((folder, _)) = ready() else { return };
+    if minisign(&folder, &["-v"]).is_err() {
+        eprintln!("skipped: minisign is not installed");
+        return;
+    }
+    let generate = ["-G", "-W", "-f", "-p", "k.pub", "-s", "k.key"];
+    assert!(minisign(&folder, &generate).expect("minisign").success());
+    let key = fs::read_to_string(folder.path("k.pub")).expect("a key");
+    let key = key.lines().nth(1).expect("two lines");
+    let sign = || {
+        let arguments = ["-S", "-s", "k.key", "-m", "strategies.lock"];
+        assert!(minisign(&folder, &arguments).expect("minisign").success());
+    };
+    sign();
+    folder.write("config.toml", format!("[strategies]\npublic_key = \"{key}\"\n"));
+    let mut run = Run::start(&folder);
+    folder.run(&["deny", "mm", "--reason", "loses money"]).expect(0);
+    run.wait_for("not signed");
+    run.wait_for("position");
+    sign();
+    let told = run.wait_for("denied: loses money");
+    assert!(told.contains("mm"), "{told}");
+    let report = run.end();
+    assert_eq!(row(&report, "flow")["state"], "stopped", "{report}");
+}
+
+/// What could not take over is tried again when it is allowed anew.
+#[test]
+fn crit_001_a_refused_build_is_tried_again_when_it_is_allowed_anew() {
+    let Some((folder, old)) = ready() else { return };
+    let mut run = Run::start(&folder);
+    let new = rebuilt(&old);
+    folder.write("aside", &new);
+    fs::rename(folder.path("aside"), folder.path("strategies/mm.wasm")).expect("replaced");
+    // Too little for it to be asked what it is.
+    let little = ["--limit", "fuel_describe=1000"];
+    let allow = ["allow", "strategies/mm.wasm", "--yes"];
+    let hash = format!("sha256:{}", sandpaper::lockfile::Sha256::of(&new));
+    folder.run(&[&["allow", &hash, "--name", "mm", "--yes"][..], &little].concat()).expect(0);
+    run.wait_for("a new build cannot run");
+    run.wait_for("position");
+    folder.run(&[&allow[..], &["--limit", "fuel_describe=default"]].concat()).expect(0);
+    run.wait_for("became");
+    let report = run.end();
+    let to = sandpaper::lockfile::Sha256::of(&new).to_string();
+    assert_eq!(row(&report, "mm")["sha256"], to);
+    let runs = repository::files(&folder.path("runs"), "result.json");
+    let result = fs::read_to_string(&runs[0]).expect("a result");
+    assert!(result.contains(&to), "the result names what ran last: {result}");
+}
+
+/// A run that was killed is not waited for.
+#[test]
+fn what_a_killed_run_used_is_not_watched_for_ever() {
+    let Some((folder, _)) = ready() else { return };
+    let mut run = Run::start(&folder);
+    run.wait_for("position");
+    run.child.kill().expect("killed");
+    run.child.wait().expect("ended");
+    let watched = folder.run(&["list", "--watch"]).expect(0);
+    assert!(watched.stderr.contains("cut short"), "{}", watched.stderr);
+}
+
 #[test]
 fn what_a_run_uses_is_watched_from_another_process() {
     let Some((folder, _)) = ready() else { return };

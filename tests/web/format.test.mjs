@@ -20,8 +20,13 @@ test('money has two decimals, thousands, a true minus and no negative zero', () 
 
 test('prices show as many decimals as their size needs', () => {
   assert.equal(f.price('64123.4'), '64,123.40');
-  assert.equal(f.price('3.14159'), '3.1416');
-  assert.equal(f.price('0.1234567'), '0.123457');
+  assert.equal(f.price('3.14159265'), '3.14159');
+  assert.equal(f.price('2.34980000'), '2.3498');
+  assert.equal(f.price('0.123456789'), '0.1234568');
+  assert.equal(f.price('0.00002255'), '0.000022550');
+  assert.equal(f.price(2.5e-7), '0.00000025000');
+  assert.equal(f.price('111242.40000445'), '111,242.40');
+  assert.equal(f.price('0'), '0.00');
   assert.equal(f.quantity('0.01500000'), '0.015');
 });
 
@@ -35,6 +40,17 @@ test('nanoseconds keep their milliseconds', () => {
 test('lengths of time', () => {
   assert.deepEqual([0.25, 3.21, 75, 7500, 90000].map(f.duration), ['250 ms', '3.2 s', '1 min 15 s', '2 h 5 min', '1 d 1 h']);
   assert.deepEqual([1.25, 230, 1200, 2e6].map(f.micros), ['1.3 µs', '230 µs', '1.2 ms', '2.00 s']);
+});
+
+test('a gain has its sign however small, where it shows', () => {
+  assert.equal(f.signedMoney('0.000017'), '+0.000017');
+  assert.equal(f.signedMoney('0.0000000001'), '0.000000');
+  assert.equal(f.isShown('0.00 %'), false);
+});
+
+test('quantities of one list have the same decimals', () => {
+  assert.deepEqual(['1830', '666.25'].map(f.aligned(['1830', '666.25'])), ['1,830.0', '666.3']);
+  assert.deepEqual(['0.5', null].map(f.aligned(['0.5', null])), ['0.500000', f.UNKNOWN]);
 });
 
 test('the tone of a number is that of its sign', () => {

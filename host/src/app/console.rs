@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{Fill, InstrumentTable, Money, Price, Qty};
+use crate::domain::{Fill, InstrumentTable, Money, Price, Qty, SymbolId};
 use crate::engine::report::totals;
 use crate::engine::{Engine, LaneOutput, LaneRef, LaneReport, LaneState, Output};
 use crate::feed::tape::CONTRACT;
@@ -118,6 +118,23 @@ impl Watch for Console {
 #[must_use]
 pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, String) {
     match body {
+        LaneOutput::Asked { order, request } => {
+            let symbol = instruments.get(SymbolId(request.symbol));
+            let mut text = format!(
+                "order {}: {}",
+                order.0,
+                request.words(symbol.map_or("?", |instrument| &instrument.symbol))
+            );
+            let facts = request.metadata.iter().map(|(key, value)| format!("{key}={value}"));
+            let facts: Vec<String> = facts.collect();
+            for (open, said) in [(": ", request.reason.clone()), ("; ", facts.join(", "))] {
+                if !said.is_empty() {
+                    text.push_str(open);
+                    text.push_str(&said);
+                }
+            }
+            (LogLevel::Debug, output::printable(&text, TEXT_CHARS_MAX))
+        }
         LaneOutput::Fill { fill, reason, position, closed } => {
             (LogLevel::Info, fill_sentence(instruments, fill, reason, *position, closed.as_deref()))
         }
@@ -127,11 +144,12 @@ pub fn sentence(instruments: &InstrumentTable, body: &LaneOutput) -> (LogLevel, 
         LaneOutput::Accepted { order, symbol, action, leaves, limit, stop } => {
             let instrument = instruments.at(*symbol);
             let mut text = format!(
-                "order {}: {} {} {} waits",
+                "order {}: {} {} {} {}",
                 order.0,
                 action.name(),
                 instrument.qty_text(*leaves),
-                instrument.symbol
+                instrument.symbol,
+                if limit.or(*stop).is_some() { "waits" } else { "meets the market" },
             );
             for (name, price) in [("stop", stop), ("limit", limit)] {
                 if let Some(price) = price {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Engine, Output};
+use crate::engine::{Engine, Output, Verdict};
 use crate::feed::tape::CONTRACT;
 use crate::journal::{
     Inputs, Kind, Manifest, Outputs, PayloadError, Record, StrategyRecord, VerdictRecord, decode,
@@ -31,8 +31,8 @@ use crate::sandbox::RUNTIME_VERSION;
 use super::recorded::{Modules, manifest, never_began, recorded_config, walk};
 use super::replay::Identity;
 use super::retrace::Retrace;
-use super::strategies::Loaded;
-use super::strikes::Marks;
+use super::strategies::{Loaded, Selection};
+use super::strikes::Gate;
 use super::{Failure, setup};
 
 /// What to do where a run cannot be continued.
@@ -52,7 +52,7 @@ pub struct CutRun {
     /// by lane: decisions that the record tells of
     pub lengths: Vec<u64>,
     /// verdicts of the wall clock in it
-    pub verdicts: Vec<VerdictRecord>,
+    pub verdicts: Vec<VerdictRecord<Verdict>>,
     /// how often it was continued before
     pub restarts: u64,
     /// market events that were taken
@@ -83,10 +83,10 @@ pub struct TakenUp {
 pub struct Here<'a> {
     /// the settings
     pub config: &'a Config,
-    /// modules that were named by file
-    pub files: &'a [PathBuf],
-    /// what says in whose call the program died
-    pub marks: Option<&'a Arc<Marks>>,
+    /// what was named on the command line
+    pub selection: &'a Selection,
+    /// who may run, marked while it is called
+    pub gate: &'a Arc<Gate>,
 }
 
 impl CutRun {
@@ -170,16 +170,18 @@ impl CutRun {
         if !traded.eq(instruments.iter().map(|(_, instrument)| instrument)) {
             return Err(self.refused("its market had other instruments or rules"));
         }
-        let Here { config, files, marks } = here;
-        let modules = Modules::open(config, &self.path, &self.manifest, files)?;
-        let mut modules = modules.marked(marks.cloned());
+        let Here { config, selection, gate } = here;
+        let modules = Modules::open(config, &self.path, &self.manifest, selection)?;
+        let mut modules = modules.through(Arc::clone(gate));
         let (began, wanted) = self.as_it_began(config, &mut modules, loaded)?;
         let intervals = setup::candle_intervals(config, &began);
         let symbols = setup::choose_symbols(config, &began, &config.run.default_symbols);
         let (table, start) = (instruments.clone(), self.manifest.start);
-        let engine = setup::engine(config, "run", table, began, symbols, start)?;
+        let mut builder = setup::builder(config, "run", table, began, symbols)?;
+        self.verdicts.iter().for_each(|one| builder.foretell(one.lane, one.verdict));
+        let engine = builder.start(start);
         let given = ((*config).clone(), modules);
-        let mut again = Retrace::beside(given, self.manifest.clone(), engine, &self.verdicts);
+        let mut again = Retrace::beside(given, self.manifest.clone(), engine);
         self.retrace(&mut again)?;
         let mut changed = Vec::new();
         for (wanted, runs) in wanted.into_iter().zip(&again.running) {
@@ -273,7 +275,7 @@ fn same(one: &Identity, record: &StrategyRecord) -> bool {
 struct Read {
     manifest: Option<Manifest>,
     lengths: Vec<u64>,
-    verdicts: Vec<VerdictRecord>,
+    verdicts: Vec<VerdictRecord<Verdict>>,
     restarts: u64,
     inputs: u64,
     /// events of a block whose end has not come yet

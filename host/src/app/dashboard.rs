@@ -8,18 +8,23 @@ use tokio::sync::watch;
 use crate::cli::Exit;
 use crate::config::{Config, dotted};
 use crate::dashboard::hub::State;
-use crate::dashboard::model::{Parameter, Run, Setting};
+use crate::dashboard::model::{Grant, Parameter, Run, Setting};
 use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
 use crate::engine::{Engine, Output};
 use crate::feed::live::Health;
 use crate::feed::tape::CONTRACT;
+use crate::journal::SwapRecord;
+use crate::lockfile::Wasi;
+use crate::output::printable;
 use crate::strategy::LogLevel;
 
 use super::Failure;
 use super::console::sentence;
+use super::given::given;
 use super::operator::Line;
 use super::replay::Identity;
 use super::session::Watch;
+use super::strategies::Loaded;
 
 /// The administrator's key, when it comes from the environment.
 const KEY_VARIABLE: &str = "SANDPAPER_API_KEY";
@@ -29,7 +34,8 @@ const KEY_VARIABLE: &str = "SANDPAPER_API_KEY";
 pub struct Dashboard {
     server: Server,
     builder: Builder,
-    parameters: Vec<(String, Vec<Parameter>)>,
+    config: Config,
+    modules: Vec<Who>,
 }
 
 impl Dashboard {
@@ -52,13 +58,14 @@ impl Dashboard {
         let hub = Arc::new(Hub::default());
         hub.publish(starting(run, mode));
         let server = Server::start(Arc::clone(&hub), settings).map_err(|error| {
-            let in_use = matches!(error, StartError::InUse(_));
-            let failure = wrong(format!("the dashboard cannot be served: {error}"));
-            if in_use {
-                failure.hint("--bind 127.0.0.1:0 takes a free port, --no-dashboard leaves it out")
-            } else {
-                failure.hint("choose another address with --bind")
-            }
+            let hint = match error {
+                StartError::InUse(_) => {
+                    "--bind 127.0.0.1:0 takes a free port, --no-dashboard leaves it out"
+                }
+                StartError::Listen(..) => "choose another address with --bind",
+                StartError::Audit(_) => "choose another file with --set web.audit_file=FILE",
+            };
+            wrong(format!("the dashboard cannot be served: {error}")).hint(hint)
         })?;
         let facts = Facts {
             run: run.to_owned(),
@@ -66,19 +73,9 @@ impl Dashboard {
             seed: config.run.seed.to_string(),
             config_sha256: config.sha256(),
             wit: CONTRACT.to_owned(),
-            fuel_limit: config.sandbox.fuel_per_event,
-            memory_limit: config.sandbox.memory.0,
         };
-        let parameters = config.strategy.iter().map(|(name, strategy)| {
-            let one = |(name, value): (&String, &crate::strategy::Value)| Parameter {
-                name: name.clone(),
-                value: text(value),
-            };
-            (name.clone(), strategy.params.iter().map(one).collect())
-        });
-        let parameters = parameters.collect();
-        let desk = Desk::open(hub)?;
-        Ok(Some(Self { server, builder: Builder::new(desk, facts), parameters }))
+        let builder = Builder::new(Desk::open(hub)?, facts);
+        Ok(Some(Self { server, builder, config: config.clone(), modules: Vec::new() }))
     }
 
     /// Lets administrators command the run through `line`.
@@ -139,20 +136,60 @@ fn level_name(level: LogLevel) -> &'static str {
     }
 }
 
+/// What is shown of who a module is.
+fn who(config: &Config, module: &Loaded) -> Who {
+    let own = module.approved.limits();
+    let given = given(config, &own);
+    let configured = config.strategy.get(&module.name).map(|strategy| &strategy.params);
+    let parameter = |(name, value): (&String, &crate::strategy::Value)| Parameter {
+        name: name.clone(),
+        value: text(value),
+    };
+    Who {
+        name: module.name.clone(),
+        sha256: module.sha256.clone(),
+        unsigned: module.unsigned,
+        parameters: configured.into_iter().flatten().map(parameter).collect(),
+        fuel_limit: given.limits.fuel.event,
+        memory_limit: given.limits.memory_bytes,
+        imports: module.imports.iter().map(|name| printable(name, 200)).collect(),
+        size: module.approved.candidate().bytes().len() as u64,
+        compile_ms: module.compile_ms,
+        grant: module.approved.entry().filter(|_| !module.unsigned).map(|entry| Grant {
+            allowed_at: entry.allowed_at.to_string(),
+            expires: entry.expires.map(|at| at.to_string()),
+            note: printable(&entry.note, 500),
+            file: printable(&entry.file_hint, 500),
+            world: printable(&entry.world, 100),
+            wasi: module.approved.wasi() == Wasi::Deterministic,
+            limits: (!own.is_empty()).then(|| serde_json::to_string(&own).unwrap_or_default()),
+        }),
+    }
+}
+
 impl Watch for Dashboard {
+    fn modules(&mut self, modules: &[Loaded]) -> Result<(), Failure> {
+        self.modules = modules.iter().map(|module| who(&self.config, module)).collect();
+        Ok(())
+    }
+
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
-        let who = identities.iter().map(|identity| Who {
-            name: identity.name.clone(),
-            sha256: identity.sha256.clone(),
-            unsigned: identity.unsigned,
-            parameters: self
-                .parameters
-                .iter()
-                .find(|(name, _)| *name == identity.name)
-                .map(|(_, parameters)| parameters.clone())
-                .unwrap_or_default(),
-        });
-        self.builder.start(engine, who.collect());
+        let known = |identity: &Identity| {
+            let found = self.modules.iter().find(|module| module.name == identity.name);
+            found.cloned().unwrap_or_else(|| Who {
+                name: identity.name.clone(),
+                sha256: identity.sha256.clone(),
+                unsigned: identity.unsigned,
+                ..Who::default()
+            })
+        };
+        let who = identities.iter().map(known).collect();
+        self.builder.start(engine, who);
+        Ok(())
+    }
+
+    fn swap(&mut self, _swap: &SwapRecord, module: &Loaded) -> Result<(), Failure> {
+        self.builder.build(who(&self.config, module));
         Ok(())
     }
 

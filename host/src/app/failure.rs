@@ -1,12 +1,13 @@
 //! How a verb fails: with an exit code, a sentence and a next step.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use crate::cli::Exit;
 use crate::config::ConfigError;
 use crate::engine::BuildError;
 use crate::feed::tape::TapeError;
-use crate::lockfile::LockError;
+use crate::lockfile::{CandidateError, LockError};
 use crate::portfolio::InvariantBroken;
 
 /// A failed verb. It is printed once, in `main`.
@@ -76,6 +77,21 @@ impl From<LockError> for Failure {
             }
             LockError::BadEntry { .. } => Exit::Usage,
             _ => Exit::DataDamaged,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// A file that is not there is a wrong command line; one that may not be read is the
+/// machine's affair; any other is not what a module's file may be.
+impl From<CandidateError> for Failure {
+    fn from(error: CandidateError) -> Self {
+        let exit = match &error {
+            CandidateError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+                Exit::Usage
+            }
+            CandidateError::Io { .. } => Exit::Runtime,
+            _ => Exit::Incompatible,
         };
         Self::new(exit, error.to_string())
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cli::Exit;
-use crate::config::{Config, Determinism as ConfigDeterminism, ModuleProfile};
+use crate::config::{Config, Determinism as ConfigDeterminism, ModuleProfile, Sources};
 use crate::lockfile::{LimitOverride, Lock, PrivateFolder, Profile};
 use crate::sandbox::{
     Caps, DeadlineLimits, Determinism, FuelLimits, Limits, Runtime, RuntimeOptions, VetLimits,
@@ -48,6 +48,9 @@ pub fn given(config: &Config, own: &LimitOverride) -> Given {
         // to be set for every other module too.
         caps.file_bytes = caps.file_bytes.max(INTERPRETER_FILE_BYTES);
         limits.table_elements = limits.table_elements.max(20_000);
+        if own.fuel_per_second.is_none() {
+            limits.fuel.second = limits.fuel.second.max(INTERPRETER_FUEL_PER_SECOND);
+        }
         trial.memory_bytes = trial.memory_bytes.max(4 << 30);
         trial.cpu_s = trial.cpu_s.max(300);
         trial.wall_ms = trial.wall_ms.max(600_000);
@@ -62,6 +65,10 @@ pub fn given(config: &Config, own: &LimitOverride) -> Given {
 
 /// Bytes that the file of an interpreter may have.
 const INTERPRETER_FILE_BYTES: u64 = 64 << 20;
+
+/// Fuel of a second that an interpreter may use: an event takes it some hundred
+/// thousand.
+const INTERPRETER_FUEL_PER_SECOND: u64 = 2_000_000_000;
 
 fn is_interpreter(config: &Config, own: &LimitOverride) -> bool {
     match own.profile {
@@ -126,6 +133,27 @@ pub fn effects(config: &Config, own: &LimitOverride) -> EffectLimits {
     }
 }
 
+/// Checks that the limits of an entry are such as the configuration could set too.
+///
+/// # Errors
+/// Which one is not, in words.
+pub fn check_range(own: &LimitOverride) -> Result<(), String> {
+    for (name, value) in own.numbers() {
+        let (key, unit) = match name {
+            "module_bytes" => ("module_size", ""),
+            "memory_bytes" => ("memory", ""),
+            "stack_bytes" => ("stack", ""),
+            "state_bytes" => ("state", ""),
+            "deadline_ms" => ("deadline", "ms"),
+            same => (same, ""),
+        };
+        let set = vec![format!("sandbox.{key}={value}{unit}")];
+        Config::load(&Sources { set, ..Sources::default() })
+            .map_err(|error| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}
+
 /// The most bytes of a file that anything is allowed to have; what this one may
 /// have is known when its hash is.
 #[must_use]
@@ -170,7 +198,6 @@ impl Runtimes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
 
     /// Every number of an entry replaces the configured one, and no other.
     #[test]
@@ -187,10 +214,19 @@ mod tests {
             seen.push(changed);
         }
         assert!(!LimitOverride::default().set("fuel", 1));
+        for name in LimitOverride::NUMBERS {
+            let mut own = LimitOverride::default();
+            own.set(name, if name.ends_with("_bytes") { 65_536 } else { 10_000 });
+            assert_eq!(check_range(&own), Ok(()), "{name}");
+            own.set(name, u64::MAX / 2);
+            assert!(check_range(&own).is_err_and(|why| why.contains(name)), "{name}");
+            assert!(own.unset(name) && own.is_empty());
+        }
         let profile = Some(Profile::Interpreter);
         let own = given(&config, &LimitOverride { profile, ..LimitOverride::default() });
         assert_eq!(own.caps.file_bytes, 64 << 20);
         assert_eq!((own.trial.cpu_s, own.limits.table_elements), (300, 20_000));
+        assert_eq!(own.limits.fuel.second, 4 * usual.limits.fuel.second);
         assert!(own.caps.nesting > usual.caps.nesting && own.limits.instances == 256);
     }
 }

@@ -1,8 +1,9 @@
 //! Ctrl-C and SIGTERM: the first ends the run in order, the second at once.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -21,6 +22,8 @@ const STACK: usize = 8 << 20;
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
     notify: Arc<Notify>,
+    /// removed as soon as the user asks
+    marks: Arc<OnceLock<PathBuf>>,
 }
 
 impl Interrupt {
@@ -55,10 +58,34 @@ impl Interrupt {
                     // Nothing here may wait, not even for a log line to be
                     // written: the second signal must be heard.
                     copy.notify.notify_one();
+                    copy.forget();
                 }
             });
         })?;
         Ok(interrupt)
+    }
+
+    /// Removes this file as soon as the user asks: it holds what a process that dies is
+    /// suspected of, and from then on the user ends this one.
+    pub fn forgets(&self, path: &Path) {
+        let _ = self.marks.set(path.to_owned());
+        if self.is_asked() {
+            self.forget();
+        }
+    }
+
+    fn forget(&self) {
+        let marks = Arc::clone(&self.marks);
+        // On a thread of its own: a disk that hangs must not keep a signal from being
+        // heard.
+        let remove = move || marks.get().map(std::fs::remove_file);
+        let _ = std::thread::Builder::new().name("forget".into()).spawn(remove);
+    }
+
+    /// Asks, as the user would.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        self.notify.notify_one();
     }
 
     /// What `work` gives, on a thread of its own; `None` as soon as the user asks, and

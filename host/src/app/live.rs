@@ -15,9 +15,10 @@ use super::operator::Requests;
 use super::replay::{Identity, identities};
 use super::session::{Build, Flow, Session, Source, Watch};
 use super::setup::Symbols;
-use super::strategies::{self, Loaded, Selection};
-use super::strikes::{Marks, STRIKES_MAX, Strikes};
+use super::strategies::{self, Loaded, Refused, Selected, Selection};
+use super::strikes::{Gate, Strikes};
 use super::swap::SwapWatch;
+use super::trial::Trial;
 use super::trust::TrustWatch;
 use super::venue::{Plan, VenueSource};
 use super::{Failure, Interrupt, setup};
@@ -31,6 +32,8 @@ pub struct Ran {
     pub identities: Vec<Identity>,
     /// where each stands
     pub reports: Vec<LaneReport>,
+    /// what did not run
+    pub refused: Vec<Refused>,
     /// inputs taken
     pub events: u64,
     /// market time from first to last
@@ -40,7 +43,8 @@ pub struct Ran {
 impl Ran {
     /// The user ended it before it began.
     fn nothing(identities: Vec<Identity>) -> Self {
-        Self { identities, reports: Vec::new(), events: 0, span: Duration::ZERO }
+        let (reports, refused) = (Vec::new(), Vec::new());
+        Self { identities, reports, refused, events: 0, span: Duration::ZERO }
     }
 }
 
@@ -58,19 +62,29 @@ pub fn run(
     cut: Option<CutRun>,
 ) -> Result<Ran, Failure> {
     let strikes = Strikes::open(config)?;
-    for sha256 in strikes.collect()? {
-        tracing::error!("the program died while it called the module with SHA-256 {sha256}");
+    if !strikes.kept() {
+        tracing::warn!(
+            "there is no folder for private state: an older strategies.lock put back in place would not be noticed; name one: --set strategies.state=DIR"
+        );
     }
-    let Some(loaded) = strategies::load_unless_asked(config, selection, interrupt)? else {
+    let trial = Trial::of_this_program();
+    strikes.judge(|sha256| trial.run(config, sha256, interrupt))?;
+    let gate = Arc::new(Gate::new(strikes, &mark_name()?)?);
+    let marks = gate.marks();
+    if let Some(marks) = marks {
+        interrupt.forgets(marks.path());
+    }
+    let through = Some(Arc::clone(&gate));
+    let selected = strategies::load_unless_asked(config, selection, through, interrupt)?;
+    let Some(Selected { loaded, refused }) = selected else {
+        // The thread that loads is left as it is, and is nobody's fault.
+        gate.close();
         return Ok(Ran::nothing(Vec::new()));
     };
-    let loaded = without_strikes(loaded, &strikes)?;
-    let marks = strikes.marks(&mark_name()?)?;
-    let loaded = marked(loaded, marks.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
     let wanted = setup::union(config, &symbols);
-    let here = Here { config, files: &selection.files, marks: marks.as_ref() };
+    let here = Here { config, selection, gate: &gate };
     let party = Party { here, interrupt, watchers, requests, cut };
     let ran = runtime.block_on(async {
         match config.feed.kind {
@@ -93,32 +107,7 @@ pub fn run(
     });
     // A name that is still being looked up must not hold the end of the process.
     runtime.shutdown_background();
-    ran
-}
-
-/// Leaves out modules in whose calls the program has died too often.
-fn without_strikes(loaded: Vec<Loaded>, strikes: &Strikes) -> Result<Vec<Loaded>, Failure> {
-    let (run, struck): (Vec<_>, Vec<_>) =
-        loaded.into_iter().partition(|one| strikes.of(&one.sha256) < STRIKES_MAX);
-    for one in &struck {
-        let Loaded { name, sha256, .. } = one;
-        tracing::error!(
-            "'{name}' does not run: the program died {STRIKES_MAX} times while it called it; to try again: sandpaper allow sha256:{sha256} --name {name}"
-        );
-    }
-    match (run.is_empty(), struck.first()) {
-        (true, Some(one)) => {
-            let message = format!("'{}' does not run, and there is no other", one.name);
-            Err(Failure::new(Exit::NotAllowed, message))
-        }
-        _ => Ok(run),
-    }
-}
-
-/// The same modules, marked while they are called.
-fn marked(loaded: Vec<Loaded>, marks: Option<&Arc<Marks>>) -> Result<Vec<Loaded>, Failure> {
-    let Some(marks) = marks else { return Ok(loaded) };
-    loaded.into_iter().map(|one| one.marked(marks)).collect()
+    ran.map(|ran| Ran { refused, ..ran })
 }
 
 /// A name that no other process has.
@@ -147,7 +136,8 @@ async fn follow(
     mut source: impl Source,
 ) -> Result<Ran, Failure> {
     let Party { here, interrupt, mut watchers, requests, cut } = party;
-    let Here { config, files, marks } = here;
+    let Here { config, selection, gate } = here;
+    let marks = gate.marks();
     for watcher in &mut watchers {
         watcher.modules(&loaded)?;
     }
@@ -170,7 +160,7 @@ async fn follow(
         strategies::read_lock(config)?,
         &begun.identities,
     );
-    let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
+    let trust = trust.with_builds(SwapWatch::new(config, &selection.files, marks.cloned()));
     let TakenUp { engine, identities, untold, changed, intervals, start, inputs, over } = begun;
     let mut session = Session::begin(engine, &identities, watchers, untold)?
         .guarded(Box::new(trust))
@@ -202,8 +192,9 @@ async fn follow(
 
 fn ran(engine: Engine, identities: &[Identity], start: Ts) -> Result<Ran, Failure> {
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
+    let (identities, refused) = (identities.to_vec(), Vec::new());
     let (reports, events) = (engine.reports(), engine.events());
-    Ok(Ran { identities: identities.to_vec(), reports, events, span })
+    Ok(Ran { identities, reports, refused, events, span })
 }
 
 /// The simulated market at the pace of the wall clock.

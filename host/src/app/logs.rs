@@ -18,6 +18,7 @@ use crate::feed::tape::CONTRACT;
 use crate::logs::{Flush, Limits, Logs, StreamName};
 use crate::portfolio::RoundTrip;
 use crate::recorder::Lock;
+use crate::strategy::{OrderRequest, Size};
 use crate::venue::NewsLevel;
 
 use super::Failure;
@@ -337,10 +338,13 @@ fn describe(
     body: &LaneOutput,
 ) -> (&'static str, &'static str, Map<String, Value>) {
     let (kind, level, fields) = match body {
+        LaneOutput::Asked { order, request } => {
+            ("order", "info", asked_fields(lane, order.0, request))
+        }
         LaneOutput::Fill { fill, reason, position, .. } => {
             ("fill", "info", fill_fields(lane, fill, reason, *position))
         }
-        LaneOutput::Reject { order, symbol, reason, detail } => {
+        LaneOutput::Reject { order, symbol, reason, detail, .. } => {
             let fields = json!({
                 "correlation": correlation(lane, order.0),
                 "order": order.0,
@@ -381,7 +385,7 @@ fn describe(
             });
             ("expired", "info", fields)
         }
-        LaneOutput::Sent { what, order, symbol, arrives } => {
+        LaneOutput::Sent { what, order, symbol, arrives, .. } => {
             let fields = json!({
                 "correlation": order.map(|order| correlation(lane, order.0)),
                 "order": order.map(|order| order.0),
@@ -425,6 +429,35 @@ fn describe(
         LaneOutput::Log { level, text } => ("log", level.name(), json!({ "text": text })),
     };
     (kind, level, object(fields))
+}
+
+/// What a strategy asked for: the decision that its fills and its end follow.
+fn asked_fields(lane: &LaneRef<'_>, order: u64, request: &OrderRequest) -> Value {
+    let (limit, stop) = request.kind.prices();
+    let symbol = lane.instruments.get(SymbolId(request.symbol));
+    let metadata = request.metadata.iter().map(|(key, value)| (key.clone(), json!(value)));
+    json!({
+        "correlation": correlation(lane, order),
+        "order": order,
+        "symbol": symbol.map(|instrument| &instrument.symbol),
+        "action": request.action.name(),
+        "size": match request.size {
+            Size::Base(size) => json!({ "base": size }),
+            Size::Quote(size) => json!({ "quote": size }),
+            Size::All => json!("all"),
+        },
+        "type": request.kind.name(),
+        "limit": limit,
+        "stop": stop,
+        "time_in_force": request.time_in_force.name(),
+        "good_till_ns": request.good_till_ns.map(|ns| ns.to_string()),
+        "post_only": request.post_only,
+        "reduce_only": request.reduce_only,
+        "stop_loss": request.stop_loss,
+        "take_profit": request.take_profit,
+        "reason": request.reason,
+        "metadata": Value::Object(metadata.collect()),
+    })
 }
 
 fn fill_fields(lane: &LaneRef<'_>, fill: &Fill, reason: &str, position: Qty) -> Value {

@@ -2,10 +2,12 @@
 
 pub mod accounting;
 pub mod capture;
+pub mod claims;
 pub mod console;
 pub mod cut_run;
 pub mod dashboard;
-mod failure;
+pub mod export;
+pub mod failure;
 pub mod given;
 pub mod interrupt;
 pub mod latency;
@@ -22,9 +24,11 @@ pub mod result;
 pub mod retrace;
 pub mod session;
 pub mod setup;
+pub mod smoke;
 pub mod strategies;
 pub mod strikes;
 pub mod swap;
+pub mod trial;
 pub mod trust;
 pub mod venue;
 pub mod verify;

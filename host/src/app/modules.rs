@@ -62,6 +62,15 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// True when something else lies in the place of these bytes.
+    #[must_use]
+    pub fn is_another(&self, sha256: &Sha256) -> bool {
+        let there = fs::symlink_metadata(self.0.join(name(sha256))).is_ok();
+        there && self.find(sha256, u64::MAX).is_none()
+    }
+}
+
 fn name(sha256: &Sha256) -> String {
     format!("{sha256}.wasm")
 }

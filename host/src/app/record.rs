@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::Ts;
-use crate::engine::{Command, Engine, LaneOutput, Output, Verdict};
+use crate::engine::{Command, Engine, LaneOutput, Output};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
@@ -22,6 +22,7 @@ use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::Failure;
+use super::claims::lock_text;
 use super::cut_run::CutRun;
 use super::modules::Kept;
 use super::replay::Identity;
@@ -36,6 +37,7 @@ pub struct RunRecord {
     recorder: Recorder<Folder>,
     _lock: Lock,
     path: PathBuf,
+    config: Config,
     manifest: Manifest,
     /// its first record is written
     begun: bool,
@@ -72,7 +74,7 @@ impl RunRecord {
                 .hint("end it first, or choose another folder with --set record.dir=DIR")
         })?;
         if !fresh && let Some(cut) = CutRun::find(config, dir)? {
-            return Ok((Self::resume(lock, &cut)?, Some(cut)));
+            return Ok((Self::resume(config, lock, &cut)?, Some(cut)));
         }
         let path = dir.join(run);
         let mut id = [0; 16];
@@ -92,11 +94,13 @@ impl RunRecord {
             instruments: Vec::new(),
             strategies: Vec::new(),
             files: selection.files.iter().map(|file| file.display().to_string()).collect(),
+            lock: String::new(),
         };
         let record = Self {
             recorder,
             _lock: lock,
             path,
+            config: config.clone(),
             manifest,
             begun: false,
             goes_on: None,
@@ -111,7 +115,7 @@ impl RunRecord {
     }
 
     #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
-    fn resume(lock: Lock, cut: &CutRun) -> Result<Self, Failure> {
+    fn resume(config: &Config, lock: Lock, cut: &CutRun) -> Result<Self, Failure> {
         let recorder = Folder::reopen(&cut.path, &cut.place)
             .and_then(|folder| Recorder::resume(folder, &cut.place))
             .map_err(|error| unwritable(&cut.path, &error))?;
@@ -125,6 +129,7 @@ impl RunRecord {
             recorder,
             _lock: lock,
             path: cut.path.clone(),
+            config: config.clone(),
             manifest: cut.manifest.clone(),
             begun: true,
             goes_on: Some(cut.torn.clone()),
@@ -204,8 +209,7 @@ impl RunRecord {
             let number = u16::try_from(lane).unwrap_or(u16::MAX);
             let all = engine.verdicts(number);
             for verdict in &all[self.verdicts[lane].min(all.len())..] {
-                let Verdict { events, updates, faults, stopping } = *verdict;
-                let record = VerdictRecord { lane: number, events, updates, faults, stopping };
+                let record = VerdictRecord { lane: number, verdict: *verdict };
                 self.append(Kind::Verdict, 0, engine.now().0, &record)?;
                 judged = true;
             }
@@ -218,6 +222,7 @@ impl RunRecord {
 impl Watch for RunRecord {
     fn modules(&mut self, modules: &[Loaded]) -> Result<(), Failure> {
         let kept = Kept::of_run(&self.path);
+        self.manifest.lock = lock_text(&self.config, modules)?;
         modules.iter().try_for_each(|module| kept.keep(module.approved.candidate()))
     }
 
@@ -311,8 +316,15 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
             },
             LaneOutput::Dropped { orders } => Decision::Dropped { orders: *orders },
             LaneOutput::Fault(fault) => Decision::Fault { kind: fault.kind.name().to_owned() },
+            // What was asked is in the chain already.
+            LaneOutput::Sent { what, order, symbol, arrives, .. } => Decision::Other {
+                what: format!(
+                    "Sent {{ what: {what:?}, order: {order:?}, symbol: {symbol:?}, arrives: {arrives:?} }}"
+                ),
+            },
             // Which lines are kept of a flood depends on how often they are taken.
-            LaneOutput::Log { .. } => return None,
+            // What was asked for is in the chain.
+            LaneOutput::Log { .. } | LaneOutput::Asked { .. } => return None,
             #[allow(unreachable_patterns, reason = "whatever else the engine tells")]
             other => Decision::Other { what: format!("{other:?}") },
         };

@@ -1,11 +1,13 @@
 //! What a record on a disk holds: its records, its settings, its modules. `verify`
 //! and a run that goes on read it the same way.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cli::Exit;
 use crate::config::{Config, Sources};
+use crate::engine::Verdict;
 use crate::journal::{
     Damage, End, HEADER_LEN, Kind, Manifest, PayloadError, Record, Scanner, StrategyRecord,
     VerdictRecord, decode,
@@ -14,10 +16,10 @@ use crate::lockfile::{self, Approved, Candidate, LimitOverride, Lock, Sha256, Wa
 use crate::recorder::Place;
 
 use super::Failure;
-use super::given::{Runtimes, given};
+use super::given::{Runtimes, check_range, given};
 use super::modules::Kept;
-use super::strategies::{self, Loaded};
-use super::strikes::Marks;
+use super::strategies::{self, Loaded, Selection};
+use super::strikes::Gate;
 
 /// A walk through a record, as far as it is sound.
 #[derive(Default)]
@@ -90,12 +92,12 @@ pub(super) fn never_began(paths: &[PathBuf]) -> std::io::Result<bool> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub(super) fn verdicts(paths: &[PathBuf]) -> Result<Vec<VerdictRecord>, Failure> {
+pub(super) fn verdicts(paths: &[PathBuf]) -> Result<Vec<VerdictRecord<Verdict>>, Failure> {
     let mut found = Vec::new();
     // Whoever walks it next says what is wrong with it.
     walk(paths, |record| {
         if record.kind == Kind::Verdict {
-            found.extend(decode::<VerdictRecord>(&record.payload));
+            found.extend(decode::<VerdictRecord<Verdict>>(&record.payload));
         }
         Ok(())
     })?;
@@ -123,15 +125,19 @@ pub(super) struct Modules {
     lock: Lock,
     runtimes: Runtimes,
     kept: Kept,
+    /// the operator lets those run that the lock file does not allow
+    bypass: bool,
+    /// those that ran so, by name
+    pub(super) unsigned: BTreeSet<String>,
     /// files that were named, here or when the run began, and the strategies folder's
     paths: Vec<PathBuf>,
     /// read and hashed, each once
     read: Vec<Candidate>,
-    marks: Option<Arc<Marks>>,
+    gate: Option<Arc<Gate>>,
 }
 
 impl Modules {
-    /// Those of the run in `folder`, also looked for in the files of `wasm`.
+    /// Those of the run in `folder`, also looked for in the files that were named.
     ///
     /// # Errors
     /// A lock file that cannot be believed.
@@ -139,24 +145,26 @@ impl Modules {
         config: &Config,
         folder: &Path,
         manifest: &Manifest,
-        wasm: &[PathBuf],
+        given: &Selection,
     ) -> Result<Self, Failure> {
-        let mut paths: Vec<PathBuf> = wasm.to_vec();
+        let mut paths = given.files.clone();
         paths.extend(manifest.files.iter().map(PathBuf::from));
         paths.extend(lockfile::scan(Path::new(&config.strategies.dir)).unwrap_or_default());
         Ok(Self {
             lock: strategies::read_lock(config)?,
             runtimes: Runtimes::new(config)?,
             kept: Kept::of_run(folder),
+            bypass: given.unsigned,
+            unsigned: BTreeSet::new(),
             paths,
             read: Vec::new(),
-            marks: None,
+            gate: None,
         })
     }
 
-    /// The same, marked while they are called.
-    pub(super) fn marked(self, marks: Option<Arc<Marks>>) -> Self {
-        Self { marks, ..self }
+    /// The same, admitted as those of a run are.
+    pub(super) fn through(self, gate: Arc<Gate>) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 
     /// The bytes of this hash.
@@ -174,7 +182,7 @@ impl Modules {
     }
 
     /// A module that the record names, under the limits that it had. It must be
-    /// allowed, or have been, unless the run itself bypassed the lock file.
+    /// allowed, or have been, unless the operator bypasses the lock file.
     ///
     /// # Errors
     /// What keeps it from running.
@@ -198,9 +206,20 @@ impl Modules {
         if self.lock.revoked().iter().any(|known| known.sha256 == sha256) {
             return Err(refused("was denied, and is not run again, not even to prove a run"));
         }
-        if !strategy.unsigned && !self.lock.was_allowed(&sha256) {
-            return Err(refused("is not among those that may run here")
-                .hint(format!("to allow it: sandpaper allow sha256:{hash} --name {name}")));
+        check_range(&own)
+            .map_err(|why| refused(&format!("has limits beyond all bounds: {why}")))?;
+        // What a record says of permissions gives none.
+        let allowed = self.lock.was_allowed(&sha256);
+        if !allowed && !self.bypass {
+            let hint = if strategy.unsigned {
+                "the run bypassed the lock file; to do so again: --unsigned".to_owned()
+            } else {
+                format!("to allow it: sandpaper allow sha256:{hash} --name {name}")
+            };
+            return Err(refused("is not among those that may run here").hint(hint));
+        }
+        if strategy.unsigned || !allowed {
+            self.unsigned.insert(name.clone());
         }
         let cap = given(config, &own).caps.file_bytes;
         let candidate = self
@@ -208,11 +227,8 @@ impl Modules {
             .ok_or_else(|| refused("is nowhere to be found").hint("name it with --wasm FILE"))?;
         let wasi = if strategy.wasi { Wasi::Deterministic } else { Wasi::Refused };
         let approved = Approved::unsigned(candidate, wasi).limited(own);
-        let loaded = strategies::compile(config, &mut self.runtimes, (name.clone(), approved))?;
-        let loaded = Loaded { unsigned: strategy.unsigned, ..loaded };
-        match &self.marks {
-            Some(marks) => loaded.marked(marks),
-            None => Ok(loaded),
-        }
+        let (runtimes, gate) = (&mut self.runtimes, self.gate.as_deref());
+        let loaded = strategies::admit(config, runtimes, gate, (name.clone(), approved))?;
+        Ok(Loaded { unsigned: strategy.unsigned, ..loaded })
     }
 }

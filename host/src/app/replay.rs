@@ -15,7 +15,7 @@ use crate::journal::StrategyRecord;
 use crate::lockfile::Wasi;
 
 use super::pace::Pace;
-use super::strategies::{self, Loaded, Selection};
+use super::strategies::{self, Loaded, Refused, Selected, Selection};
 use super::{Failure, Interrupt, setup};
 
 /// How many blocks the reading thread may be ahead: enough to hide a slow
@@ -89,6 +89,8 @@ pub struct Replayed {
     pub wall_s: f64,
     /// who ran
     pub identities: Vec<Identity>,
+    /// what did not run
+    pub refused: Vec<Refused>,
     /// where each stands
     pub reports: Vec<LaneReport>,
     /// false when the user ended it early
@@ -116,7 +118,8 @@ pub fn replay(
     let total: u64 = tapes.iter().map(|tape| tape.totals().events).sum();
     let instruments = first.instruments().clone();
     let start = first.span().map(|(first, _)| first).unwrap_or_default();
-    let Some(loaded) = strategies::load_unless_asked(config, selection, interrupt)? else {
+    let selected = strategies::load_unless_asked(config, selection, None, interrupt)?;
+    let Some(Selected { loaded, refused }) = selected else {
         return Ok(Replayed::default());
     };
     let identities = identities(&loaded);
@@ -160,6 +163,7 @@ pub fn replay(
         engine_cpu_s: cpu_s,
         wall_s: started.elapsed().as_secs_f64(),
         identities,
+        refused,
         reports: engine.reports(),
         complete,
     })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::dashboard::runs::{RunCurve, RunDetail, RunRow, RunStrategy};
 use crate::domain::Ts;
-use crate::engine::{Engine, Output};
+use crate::engine::{Engine, LaneOutput, Output};
 
 use super::Failure;
 use super::replay::Identity;
@@ -27,7 +27,9 @@ pub fn mode(config: &Config) -> &'static str {
 pub struct RunResults {
     folder: PathBuf,
     row: RunRow,
+    /// of each strategy: the hash of what runs, and of what ran before it
     hashes: Vec<String>,
+    earlier: Vec<Vec<String>>,
     /// when the run began, where an earlier process began it
     began: Option<Ts>,
     written: Option<Instant>,
@@ -45,7 +47,8 @@ impl RunResults {
             version: env!("CARGO_PKG_VERSION").into(),
             ..RunRow::default()
         };
-        Self { folder, row, hashes: Vec::new(), began: None, written: None }
+        let (hashes, earlier) = (Vec::new(), Vec::new());
+        Self { folder, row, hashes, earlier, began: None, written: None }
     }
 
     /// Of a run that an earlier process began at `began`.
@@ -58,14 +61,17 @@ impl RunResults {
     fn write(&mut self, engine: &Engine, state: &str) {
         self.written = Some(Instant::now());
         let reports = engine.reports();
-        let strategies = reports.iter().zip(&self.hashes);
+        let strategies = reports.iter().zip(self.hashes.iter().zip(&self.earlier));
         let ended = (state == "ended").then(|| engine.now().0.to_string());
         let row = RunRow {
             state: state.into(),
             ended_ns: ended,
             events: Some(engine.events()),
             strategies: strategies
-                .map(|(report, sha256)| RunStrategy::of(report, sha256))
+                .map(|(report, (sha256, earlier))| RunStrategy {
+                    earlier: earlier.clone(),
+                    ..RunStrategy::of(report, sha256)
+                })
                 .collect(),
             ..self.row.clone()
         };
@@ -83,11 +89,20 @@ impl Watch for RunResults {
         self.row.symbols = engine.instruments().iter().map(|(_, i)| i.symbol.clone()).collect();
         self.row.unsigned = identities.iter().any(|identity| identity.unsigned);
         self.hashes = identities.iter().map(|identity| identity.sha256.clone()).collect();
+        self.earlier = vec![Vec::new(); self.hashes.len()];
         self.write(engine, "running");
         Ok(())
     }
 
-    fn stepped(&mut self, engine: &Engine, _news: &[Output]) -> Result<(), Failure> {
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
+        for one in news {
+            if let LaneOutput::Swapped { to, refused: None, .. } = &one.body
+                && let Some(hash) = self.hashes.get_mut(usize::from(one.lane))
+            {
+                let before = std::mem::replace(hash, to.clone());
+                self.earlier[usize::from(one.lane)].push(before);
+            }
+        }
         if self.written.is_none_or(|at| at.elapsed() >= WRITE_EVERY) {
             self.write(engine, "running");
         }

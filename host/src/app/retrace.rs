@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::domain::Ts;
-use crate::engine::{Command, Engine, Output, Verdict};
+use crate::engine::{Command, Engine, Output};
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, Record, Restarted,
-    StrategyRecord, SwapRecord, VerdictRecord, decode,
+    StrategyRecord, SwapRecord, decode,
 };
 
 use super::record::{decisions, grown};
@@ -47,6 +47,8 @@ pub(super) struct Retrace {
     pub(super) findings: Vec<Finding>,
     /// news of the last step, until the record tells of them
     pub(super) news: Vec<Output>,
+    /// news that a follower was not shown yet
+    pub(super) shown: Option<Vec<Output>>,
     /// how often another process went on
     pub(super) restarts: u64,
     /// the record tells of its end
@@ -58,17 +60,13 @@ pub(super) struct Retrace {
 }
 
 impl Retrace {
-    /// By an engine that was started as the manifest says. Verdicts of the wall clock
-    /// come again where they fell.
+    /// By an engine that was started as the manifest says, and that was told before of
+    /// the record's verdicts.
     pub(super) fn beside(
         (config, modules): (Config, Modules),
         manifest: Manifest,
-        mut engine: Engine,
-        verdicts: &[VerdictRecord],
+        engine: Engine,
     ) -> Self {
-        for &VerdictRecord { lane, events, updates, faults, stopping } in verdicts {
-            engine.foretell(lane, Verdict { events, updates, faults, stopping });
-        }
         let block = InputBlock::new(engine.instruments(), 1);
         let mut again = Self {
             running: manifest.strategies.clone(),
@@ -82,6 +80,7 @@ impl Retrace {
             apart: BTreeSet::new(),
             findings: Vec::new(),
             news: Vec::new(),
+            shown: None,
             restarts: 0,
             ended: false,
             stopped: false,
@@ -216,6 +215,10 @@ impl Retrace {
         };
         let heads = grown(&self.engine, &mut Vec::new());
         for lane in 0..self.manifest.strategies.len() as u16 {
+            if self.engine.unfulfilled(lane) > 0 {
+                let what = "what it tells of the wall clock or of fuel did not happen";
+                self.differs(record.seq, lane, what.into());
+            }
             let of = |heads: &[ChainHead]| heads.iter().find(|head| head.lane == lane).cloned();
             if of(&heads) != of(&ended.chains) {
                 self.differs(record.seq, lane, "its decision chain ends otherwise".into());
@@ -239,6 +242,9 @@ impl Retrace {
 
     fn collect(&mut self) {
         self.news = self.engine.drain().collect();
+        if let Some(shown) = &mut self.shown {
+            shown.extend(self.news.iter().cloned());
+        }
         let chains = grown(&self.engine, &mut self.lengths);
         self.pending = Some(Outputs { decisions: decisions(&self.news), chains });
     }

@@ -355,7 +355,7 @@ impl<'a> Session<'a> {
         let mut pace = Pace::default();
         let mut idle = interval(IDLE);
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.engine.is_running() && !interrupt.is_asked() {
+        while self.engine.has_work() && !interrupt.is_asked() {
             self.enforce()?;
             self.exchange()?;
             self.take_waiting()?;
@@ -383,8 +383,8 @@ impl<'a> Session<'a> {
         if interrupt.is_asked() {
             tracing::info!("stopping; press Ctrl-C again to end at once");
         }
-        if !self.engine.is_running() {
-            tracing::error!("every strategy has failed: the run ends");
+        if !self.engine.has_work() {
+            tracing::error!("every strategy has ended and nothing is left to close: the run ends");
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::execution::{ExecutionConfig, Model, Schedule};
 use crate::lockfile::LimitOverride;
 use crate::market::MarketLimits;
 use crate::portfolio::{AccountConfig, Terms};
-use crate::risk::{OnHalt, RiskConfig, ShortBase};
+use crate::risk::{OnHalt, OnTotal, RiskConfig, ShortBase, TotalLimits};
 use crate::strategy::{Channel, Value};
 
 use super::Failure;
@@ -134,6 +134,20 @@ pub fn engine(
     symbols: Symbols,
     now: Ts,
 ) -> Result<Engine, Failure> {
+    Ok(builder(config, run, instruments, loaded, symbols)?.start(now))
+}
+
+/// An engine that is ready to start.
+///
+/// # Errors
+/// As [`engine`].
+pub fn builder(
+    config: &Config,
+    run: &str,
+    instruments: InstrumentTable,
+    loaded: Vec<Loaded>,
+    symbols: Symbols,
+) -> Result<EngineBuilder, Failure> {
     let mut builder = EngineBuilder::new(engine_config(config, run)?, instruments.clone())?;
     for (one, symbols) in loaded.into_iter().zip(symbols) {
         let account = account(config, &one.name, &symbols, &instruments)?;
@@ -146,7 +160,7 @@ pub fn engine(
             account,
         })?;
     }
-    Ok(builder.start(now))
+    Ok(builder)
 }
 
 /// The engine's part of the configuration.
@@ -194,12 +208,14 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
             },
             max_order: config.risk.max_order,
             max_position: config.risk.max_position,
+            max_exposure: config.risk.max_exposure,
             max_orders_per_minute: config.risk.max_orders_per_minute,
             max_daily_loss: config.risk.max_daily_loss,
             max_drawdown: config.risk.max_drawdown,
             maintenance_margin: config.risk.maintenance_margin,
             liquidation_fee: config.risk.liquidation_fee_rate,
         },
+        total: total_limits(config),
         effects: given::effects(config, &LimitOverride::default()),
         interval_ns: i64::from(config.run.interval_ms) * 1_000_000,
         strict: config.engine.strict,
@@ -211,6 +227,23 @@ pub fn engine_config(config: &Config, run: &str) -> Result<EngineConfig, Failure
                 .unwrap_or(i64::MAX),
         },
     })
+}
+
+fn total_limits(config: &Config) -> TotalLimits {
+    let risk = &config.risk;
+    TotalLimits {
+        action: match risk.on_total {
+            config::OnTotal::Pause => OnTotal::Pause,
+            config::OnTotal::Flatten => OnTotal::Flatten,
+            config::OnTotal::Kill => OnTotal::Kill,
+        },
+        max_daily_loss: risk.total_daily_loss,
+        max_drawdown: risk.total_drawdown,
+        max_exposure: risk.total_exposure,
+        max_short_leverage: risk.total_short_leverage,
+        maintenance_margin: risk.total_maintenance_margin,
+        max_orders_per_minute: risk.total_orders_per_minute,
+    }
 }
 
 fn fault_policy(config: &Config) -> FaultPolicy {

@@ -3,18 +3,24 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::config::{Config, StrategiesConfig};
 use crate::lockfile::{self, Approved, Candidate, Lock, LockSource, PrivateFolder, Verdict};
+use crate::output::printable;
 use crate::sandbox::{LoadError, Module};
 use crate::strategy::{Descriptor, Strategy};
 
 use super::given::{self, Runtimes};
-use super::strikes::Marks;
+use super::strikes::Gate;
 use super::{Failure, Interrupt};
+
+/// The longest name that a file gives.
+const NAME_MAX: usize = 64;
 
 /// A module that will run.
 pub struct Loaded {
@@ -32,15 +38,37 @@ pub struct Loaded {
     pub descriptor: Descriptor,
     /// its bytes, and what they were granted
     pub approved: Approved,
+    /// what it imports
+    pub imports: Vec<String>,
+    /// how long it took to check and compile it, in milliseconds
+    pub compile_ms: u64,
 }
 
-impl Loaded {
-    /// The same module, marked while it is called.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn marked(self, marks: &Arc<Marks>) -> Result<Self, Failure> {
-        Ok(Self { guest: marks.on(self.guest, &self.sha256)?, ..self })
+/// What there is to run, and what may not.
+pub struct Selected {
+    /// what runs
+    pub loaded: Vec<Loaded>,
+    /// what a filter would have taken and that does not run
+    pub refused: Vec<Refused>,
+}
+
+/// A module that does not run, as scripts read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// the file
+    pub file: String,
+    /// why not, naming the hash where the file could be read
+    pub reason: String,
+    /// the exit code of a run that has nothing else
+    pub code: u8,
+}
+
+impl Refused {
+    /// This file, for this reason.
+    #[must_use]
+    pub fn new(path: &Path, failure: &Failure) -> Self {
+        let (file, reason) = (path.display().to_string(), failure.message.clone());
+        Self { file, reason, code: failure.exit as u8 }
     }
 }
 
@@ -112,38 +140,61 @@ pub fn lock_source(config: &Config) -> Result<LockSource, Failure> {
     Ok(LockSource::new(path, key, private_folder(config)?.map(Arc::new)))
 }
 
-/// Loads everything that is to run.
+/// Loads everything that is to run, through `gate` where there is one.
 ///
 /// # Errors
 /// A module named by file that may not run or is no strategy, a name that
 /// nothing has, or nothing left to run.
-pub fn load(config: &Config, selection: &Selection) -> Result<Vec<Loaded>, Failure> {
+pub fn load(
+    config: &Config,
+    selection: &Selection,
+    gate: Option<&Gate>,
+) -> Result<Selected, Failure> {
     let lock = read_lock(config)?;
     let mut runtimes = Runtimes::new(config)?;
     let mut loaded: Vec<Loaded> = Vec::new();
-    let mut refused: Option<Failure> = None;
+    let (mut refused, mut first) = (Vec::new(), None);
     for (path, named) in paths(config, selection)? {
         let result = approve(config, selection, &lock, &path, named)
-            .and_then(|found| found.map(|a| compile(config, &mut runtimes, a)).transpose());
+            .and_then(|found| found.map(|a| admit(config, &mut runtimes, gate, a)).transpose());
         match result {
             Ok(None) => {}
             Ok(Some(one)) => add(&mut loaded, one)?,
             Err(failure) if named => return Err(failure),
             Err(failure) => {
                 tracing::warn!("{failure}");
-                refused.get_or_insert(failure);
+                refused.push(Refused::new(&path, &failure));
+                first.get_or_insert(failure);
             }
         }
     }
     check_names(config, &lock, &loaded)?;
     if !loaded.is_empty() {
-        return Ok(loaded);
+        return Ok(Selected { loaded, refused });
     }
-    Err(refused.unwrap_or_else(|| {
+    Err(first.unwrap_or_else(|| {
         let dir = &config.strategies.dir;
         Failure::new(Exit::NotAllowed, format!("there is no strategy to run in {dir}/"))
             .hint(format!("put a .wasm file there, then: sandpaper allow {dir}/NAME.wasm"))
     }))
+}
+
+/// Compiles approved bytes, through `gate` where there is one.
+///
+/// # Errors
+/// What keeps it from running.
+pub(super) fn admit(
+    config: &Config,
+    runtimes: &mut Runtimes,
+    gate: Option<&Gate>,
+    (name, approved): (String, Approved),
+) -> Result<Loaded, Failure> {
+    let sha256 = approved.candidate().sha256().to_string();
+    let make = |name| compile(config, runtimes, (name, approved));
+    match gate {
+        Some(gate) => gate.admit(&name.clone(), &sha256, || make(name)),
+        None => make(name),
+    }
 }
 
 /// [`load`], unless the user ends the program meanwhile: compiling an interpreter takes
@@ -154,10 +205,11 @@ pub fn load(config: &Config, selection: &Selection) -> Result<Vec<Loaded>, Failu
 pub fn load_unless_asked(
     config: &Config,
     selection: &Selection,
+    gate: Option<Arc<Gate>>,
     interrupt: &Interrupt,
-) -> Result<Option<Vec<Loaded>>, Failure> {
+) -> Result<Option<Selected>, Failure> {
     let (config, selection) = (config.clone(), selection.clone());
-    interrupt.unless_asked(move || load(&config, &selection))?.transpose()
+    interrupt.unless_asked(move || load(&config, &selection, gate.as_deref()))?.transpose()
 }
 
 /// The files to look at, and whether each was named. Naming files and no
@@ -186,9 +238,9 @@ fn approve(
 ) -> Result<Option<(String, Approved)>, Failure> {
     let cap = given::file_bytes_max(config, lock);
     let read = if named { lockfile::read_named } else { lockfile::read_candidate };
-    let candidate: Candidate =
-        read(path, cap).map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
-    let stem = candidate.stem();
+    let candidate: Candidate = read(path, cap)?;
+    // A file's name is whoever's put it there: it is shown wherever the name is.
+    let stem = printable(&candidate.stem(), NAME_MAX);
     let wanted = |name: &str| {
         let only = &config.strategies.only;
         let enabled = config.strategy.get(name).is_none_or(|s| s.enabled);
@@ -227,10 +279,14 @@ pub fn load_one(config: &Config, approved: Approved) -> Result<Loaded, Failure> 
     compile(config, &mut Runtimes::new(config)?, (name, approved))
 }
 
+/// A module beyond this takes seconds to compile.
+const LARGE_BYTES: usize = 2 << 20;
+
 /// Compiles approved bytes, makes an instance and asks it what it is.
 ///
 /// # Errors
 /// What keeps it from running.
+#[allow(clippy::disallowed_methods, reason = "how long it took is told, never used")]
 pub fn compile(
     config: &Config,
     runtimes: &mut Runtimes,
@@ -239,10 +295,15 @@ pub fn compile(
     let path = approved.candidate().path().to_owned();
     let shown = path.display();
     let given = given::given(config, &approved.limits());
+    let began = Instant::now();
     let runtime = runtimes.of(&given)?;
+    if approved.candidate().bytes().len() > LARGE_BYTES {
+        tracing::info!("compiling {shown}, which takes a while");
+    }
     let module = Module::load(&runtime, &approved, &given.caps).map_err(|error: LoadError| {
         Failure::new(Exit::Incompatible, format!("{shown}: {error}"))
     })?;
+    let compile_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let faulty = |fault| Failure::new(Exit::Incompatible, format!("{shown}: {fault}"));
     let mut guest = module.instantiate(given.limits).map_err(faulty)?;
     let descriptor = guest.describe().map_err(faulty)?;
@@ -251,8 +312,8 @@ pub fn compile(
     let sha256 = module.sha256().to_string();
     tracing::debug!(name, sha256, version = descriptor.version, "loaded {shown}");
     let unsigned = approved.is_unsigned();
-    let guest = Box::new(guest);
-    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved })
+    let (guest, imports) = (Box::new(guest), module.imports().to_vec());
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved, imports, compile_ms })
 }
 
 /// Adds a module; a name that is taken gets a number, which only files named

@@ -5,7 +5,7 @@
 //! a file with just these bytes is there. What cannot run is told once and tried
 //! again only when it is allowed anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use jiff::Timestamp;
 
 use crate::config::Config;
-use crate::lockfile::{self, Lock, Sha256};
+use crate::lockfile::{self, Lock, Sha256, Verdict};
 
 use super::given::{self, Runtimes};
 use super::session::Build;
@@ -30,8 +30,8 @@ pub struct SwapWatch {
     files: Vec<PathBuf>,
     marks: Option<Arc<Marks>>,
     worker: Option<Receiver<Found>>,
-    /// tried, and not able to run
-    refused: BTreeSet<Sha256>,
+    /// tried under the lock file of this serial, and not able to run
+    refused: BTreeMap<Sha256, u64>,
     seen: Option<u64>,
 }
 
@@ -39,6 +39,8 @@ pub struct SwapWatch {
 struct Found {
     /// a digest of which files there were
     seen: u64,
+    /// of the lock file that allowed it
+    serial: u64,
     loaded: Vec<Loaded>,
     refused: Vec<(Sha256, Failure)>,
 }
@@ -52,7 +54,7 @@ impl SwapWatch {
             files: files.to_vec(),
             marks,
             worker: None,
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
             seen: None,
         }
     }
@@ -72,7 +74,7 @@ impl SwapWatch {
                     self.worker = None;
                     self.seen = Some(found.seen);
                     for (sha256, failure) in found.refused {
-                        self.refused.insert(sha256);
+                        self.refused.insert(sha256, found.serial);
                         tracing::error!("a new build cannot run, the old one goes on: {failure}");
                     }
                     let build = |module: Loaded| {
@@ -83,13 +85,25 @@ impl SwapWatch {
                         };
                         Some(Build { module: Loaded { guest, ..module }, parameters })
                     };
-                    return found.loaded.into_iter().filter_map(build).collect();
+                    // What was denied while it was compiled does not take over.
+                    let still = |module: &Loaded| {
+                        let allowed = lock.by_name(&module.name);
+                        allowed.is_some_and(|entry| {
+                            let now = lock.lookup(&entry.sha256, Timestamp::now());
+                            let same = entry.sha256 == module.approved.candidate().sha256();
+                            same && entry.wasi == module.approved.wasi()
+                                && entry.limits.unwrap_or_default() == module.approved.limits()
+                                && matches!(now, Verdict::Allowed(_))
+                        })
+                    };
+                    return found.loaded.into_iter().filter(still).filter_map(build).collect();
                 }
             }
         }
         let wanted = |(name, runs): (&str, Sha256)| {
             let allowed = lock.by_name(name)?.sha256;
-            (allowed != runs && !self.refused.contains(&allowed)).then_some(allowed)
+            let tried = self.refused.get(&allowed) == Some(&lock.serial());
+            (allowed != runs && !tried).then_some(allowed)
         };
         let wanted: BTreeSet<Sha256> = running.filter_map(wanted).collect();
         if !wanted.is_empty() {
@@ -98,9 +112,9 @@ impl SwapWatch {
         Vec::new()
     }
 
-    /// Does not try these bytes again.
-    pub fn refuse(&mut self, sha256: Sha256) {
-        self.refused.insert(sha256);
+    /// Does not try these bytes again until the lock file is another one.
+    pub fn refuse(&mut self, sha256: Sha256, serial: u64) {
+        self.refused.insert(sha256, serial);
     }
 
     fn search(&mut self, lock: Lock, wanted: BTreeSet<Sha256>) {
@@ -129,7 +143,8 @@ fn look(
     let mut paths = files.to_vec();
     paths.extend(lockfile::scan(Path::new(&config.strategies.dir)).unwrap_or_default());
     let now = stamp(&paths, lock);
-    let mut found = Found { seen: now, loaded: Vec::new(), refused: Vec::new() };
+    let serial = lock.serial();
+    let mut found = Found { seen: now, serial, loaded: Vec::new(), refused: Vec::new() };
     if seen == Some(now) {
         return found;
     }

@@ -1,6 +1,7 @@
 //! Trust while a run goes on: what is denied or expires is halted.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,7 +19,10 @@ pub struct TrustWatch {
     source: LockSource,
     lock: Lock,
     watched: Vec<Watched>,
+    /// of the files as they were last read well
     stamp: Option<Stamp>,
+    /// why they could not be read, once told
+    told: Option<String>,
     next_look: Timestamp,
     /// it has just been looked at, and what it says was not acted upon yet
     looked: bool,
@@ -31,8 +35,9 @@ struct Watched {
     unsigned: bool,
 }
 
-/// What changes when a file is replaced or written.
-type Stamp = (u64, u64, i64, i64);
+/// What changes when a file is replaced or written, of each that matters; nothing for
+/// one that is not there.
+type Stamp = Vec<Option<(u64, u64, i64, i64)>>;
 
 impl TrustWatch {
     /// Watches these strategies, as they were allowed by `lock`.
@@ -43,8 +48,8 @@ impl TrustWatch {
             Some(Watched { name: one.name.clone(), sha256, unsigned: one.unsigned })
         };
         let watched = identities.iter().filter_map(watched).collect();
-        let (stamp, next_look, looked, swaps) = (None, Timestamp::MIN, false, None);
-        Self { source, lock, watched, stamp, next_look, looked, swaps }
+        let (stamp, told, next_look, looked, swaps) = (None, None, Timestamp::MIN, false, None);
+        Self { source, lock, watched, stamp, told, next_look, looked, swaps }
     }
 
     /// Looks for new builds too.
@@ -53,23 +58,32 @@ impl TrustWatch {
         Self { swaps: Some(swaps), ..self }
     }
 
-    fn stamp(&self) -> Option<Stamp> {
-        let found = std::fs::metadata(self.source.path()).ok()?;
-        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    fn stamp(&self) -> Stamp {
+        let of = |path: &Path| {
+            let found = std::fs::metadata(path).ok()?;
+            Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+        };
+        self.source.files().iter().map(|path| of(path)).collect()
     }
 
-    /// Reads the lock file again where it was changed. One that cannot be believed
-    /// changes nothing for what already runs, and is told once: whoever can damage
-    /// the file must not be able to stop a run.
+    /// Reads the lock file again where it or its signature was changed. One that
+    /// cannot be believed changes nothing for what already runs, and is told once:
+    /// whoever can damage the file must not be able to stop a run. It is read again at
+    /// each look until it can be, since what it wants may lie elsewhere.
     fn refresh(&mut self) {
         let stamp = self.stamp();
-        if stamp == self.stamp {
+        if self.stamp.as_ref() == Some(&stamp) {
             return;
         }
-        self.stamp = stamp;
         match self.source.read() {
-            Ok(lock) => self.lock = lock,
-            Err(error) => tracing::error!("{error}; what runs goes on as it was allowed"),
+            Ok(lock) => (self.lock, self.stamp, self.told) = (lock, Some(stamp), None),
+            Err(error) => {
+                let error = error.to_string();
+                if self.told.as_ref() != Some(&error) {
+                    tracing::error!("{error}; what runs goes on as it was allowed");
+                }
+                self.told = Some(error);
+            }
         }
     }
 }
@@ -110,7 +124,8 @@ impl Warden for TrustWatch {
         let Ok(sha256) = sha256.parse() else { return };
         if !done {
             // It is not tried again and again.
-            return self.swaps.iter_mut().for_each(|swaps| swaps.refuse(sha256));
+            let serial = self.lock.serial();
+            return self.swaps.iter_mut().for_each(|swaps| swaps.refuse(sha256, serial));
         }
         for one in self.watched.iter_mut().filter(|one| one.name == name) {
             one.sha256 = sha256;

@@ -2,19 +2,24 @@
 //! again.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cli::Exit;
 use crate::config::{Config, StrategiesConfig};
 use crate::domain::InstrumentTable;
+use crate::engine::{Engine, Output, Verdict};
 use crate::journal::{HEAD_LEN, Manifest, VerdictRecord};
 use crate::recorder::{segment_name, segments};
+use crate::strategy::FaultKind;
 
+use super::modules::Kept;
 use super::recorded::{Modules, manifest, recorded_config, verdicts, walk};
 use super::retrace::{Finding, Retrace};
-use super::{Failure, setup};
+use super::strategies::Selection;
+use super::{Failure, claims, setup};
 
 /// What a record holds, and what is wrong with it.
 #[derive(Clone, Debug, Serialize)]
@@ -35,22 +40,74 @@ pub struct Verified {
     pub damage: Option<String>,
     /// bytes at the end that were never wholly written: a crash leaves them
     pub torn: Option<String>,
+    /// what the record had to tell the replay: calls that the wall clock stopped, and
+    /// events that shared their fuel
+    pub told: u64,
+    /// strategies for which the lock file was bypassed, in the run or here
+    pub unsigned: Vec<String>,
     /// what a replay, one event a call, does otherwise
     pub findings: Vec<Finding>,
+}
+
+impl Verified {
+    /// The exit code that says so.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match (&self.damage, self.findings.is_empty()) {
+            (Some(_), _) => Exit::DataDamaged,
+            (None, false) => Exit::Findings,
+            (None, true) => Exit::Done,
+        }
+    }
+}
+
+/// Who is shown a run as it is replayed from its record.
+pub trait Follow {
+    /// The engine is started.
+    ///
+    /// # Errors
+    /// Whatever keeps it from following.
+    fn opened(&mut self, engine: &Engine) -> io::Result<()>;
+
+    /// This came of a record.
+    ///
+    /// # Errors
+    /// As above.
+    fn stepped(&mut self, engine: &Engine, news: &[Output]) -> io::Result<()>;
+
+    /// That was all.
+    ///
+    /// # Errors
+    /// As above.
+    fn closed(&mut self, engine: &Engine) -> io::Result<()>;
+}
+
+/// Replays the record in `folder` as it was run, and shows it to `follower`.
+///
+/// # Errors
+/// As [`verify`], and what keeps the follower.
+pub fn follow(
+    config: &Config,
+    folder: &Path,
+    given: &Selection,
+    follower: &mut dyn Follow,
+) -> Result<Verified, Failure> {
+    check(config, folder, given, false, Some(follower))
 }
 
 /// Walks the record in `folder` and replays it with the modules that it names.
 ///
 /// # Errors
 /// A folder without a record, or modules that cannot be had.
-pub fn verify(config: &Config, folder: &Path, wasm: &[PathBuf]) -> Result<Verified, Failure> {
-    let mut verified = check(config, folder, wasm, true)?;
+pub fn verify(config: &Config, folder: &Path, given: &Selection) -> Result<Verified, Failure> {
+    let mut verified = check(config, folder, given, true, None)?;
     if !verified.findings.is_empty() && verified.damage.is_none() {
         // What a replay in batches does not find was read ahead in a batch.
-        let again = check(config, folder, wasm, false)?;
+        let again = check(config, folder, given, false, None)?;
         let still: BTreeSet<_> = again.findings.iter().map(|one| &one.strategy).collect();
         for finding in &mut verified.findings {
-            if finding.strategy.is_some() && !still.contains(&finding.strategy) {
+            let reads = !finding.what.contains(FaultKind::OutOfFuel.name());
+            if reads && finding.strategy.is_some() && !still.contains(&finding.strategy) {
                 finding.what.push_str("; in batches it does the same as in the record: it reads ahead of the event that it is called for");
             }
         }
@@ -61,8 +118,9 @@ pub fn verify(config: &Config, folder: &Path, wasm: &[PathBuf]) -> Result<Verifi
 fn check(
     config: &Config,
     folder: &Path,
-    wasm: &[PathBuf],
+    given: &Selection,
     strict: bool,
+    mut follower: Option<&mut dyn Follow>,
 ) -> Result<Verified, Failure> {
     let damaged =
         |what: String| Failure::new(Exit::DataDamaged, format!("{}: {what}", folder.display()));
@@ -70,19 +128,36 @@ fn check(
     if paths.is_empty() {
         return Err(damaged("there is no record of a run".into()));
     }
-    let foretold = verdicts(&paths)?;
+    let told = verdicts(&paths)?;
     let mut replay: Option<Retrace> = None;
-    let walked = walk(&paths, |record| match &mut replay {
-        None => {
+    let walked = walk(&paths, |record| {
+        let Some(again) = &mut replay else {
             let manifest = manifest(record).map_err(|error| damaged(error.to_string()))?;
-            replay = Some(retrace((config, strict), folder, manifest, wasm, &foretold)?);
-            Ok(())
+            let mut opened = retrace((config, strict), folder, manifest, given, &told)?;
+            if let Some(follower) = &mut follower {
+                follower.opened(&opened.engine)?;
+                opened.shown = Some(opened.news.clone());
+            }
+            replay = Some(opened);
+            return Ok(());
+        };
+        again.take(record)?;
+        if let (Some(follower), Some(news)) = (&mut follower, &mut again.shown) {
+            follower.stepped(&again.engine, news)?;
+            news.clear();
         }
-        Some(replay) => replay.take(record),
+        Ok(())
     })?;
     let mut damage = walked.damage.map(|what| what.to_string());
     let mut torn = walked.torn.map(|what| what.to_string());
     let replay = replay.ok_or_else(|| damaged(damage.clone().unwrap_or("it is empty".into())))?;
+    if let Some(follower) = &mut follower {
+        follower.closed(&replay.engine)?;
+    }
+    let told = (0..replay.engine.chains().count() as u16)
+        .map(|lane| replay.engine.verdicts(lane).len() as u64)
+        .sum();
+    let unsigned = replay.modules.unsigned.iter().cloned().collect();
     let mut findings = replay.findings;
     if damage.is_none() && replay.ended && walked.left > HEAD_LEN {
         // Only the word that it is durable follows the end: this is no crash's trace.
@@ -102,6 +177,8 @@ fn check(
         fills: replay.fills,
         damage,
         torn,
+        told,
+        unsigned,
         findings,
     })
 }
@@ -111,22 +188,20 @@ fn retrace(
     (here, strict): (&Config, bool),
     folder: &Path,
     manifest: Manifest,
-    wasm: &[PathBuf],
-    verdicts: &[VerdictRecord],
+    given: &Selection,
+    told: &[VerdictRecord<Verdict>],
 ) -> Result<Retrace, Failure> {
     let mut config = recorded_config(&manifest)?;
-    let mut findings = Vec::new();
-    if config.sha256() != manifest.config_sha256 {
-        let what = "its configuration does not have the hash that the record names";
-        findings.push(Finding { record: 1, strategy: None, what: what.into() });
-    }
+    let wrong = claims::disagreeing(&manifest, &config, &Kept::of_run(folder));
+    let finding = |(strategy, what)| Finding { record: 1, strategy, what };
+    let findings = wrong.into_iter().map(finding).collect();
     // Where modules and permissions lie is this machine's affair.
     config.strategies = StrategiesConfig {
-        only: if wasm.is_empty() { config.strategies.only.clone() } else { Vec::new() },
+        only: if given.files.is_empty() { config.strategies.only.clone() } else { Vec::new() },
         ..here.strategies.clone()
     };
     config.engine.strict = strict;
-    let mut modules = Modules::open(&config, folder, &manifest, wasm)?;
+    let mut modules = Modules::open(&config, folder, &manifest, given)?;
     let loaded = manifest
         .strategies
         .iter()
@@ -134,8 +209,10 @@ fn retrace(
         .collect::<Result<Vec<_>, _>>()?;
     let instruments = InstrumentTable::new(manifest.instruments.clone());
     let symbols = setup::choose_symbols(&config, &loaded, &config.run.default_symbols);
-    let engine = setup::engine(&config, "run", instruments, loaded, symbols, manifest.start)?;
-    let mut replay = Retrace::beside((config, modules), manifest, engine, verdicts);
+    let mut builder = setup::builder(&config, "run", instruments, loaded, symbols)?;
+    told.iter().for_each(|one| builder.foretell(one.lane, one.verdict));
+    let engine = builder.start(manifest.start);
+    let mut replay = Retrace::beside((config, modules), manifest, engine);
     replay.findings = findings;
     Ok(replay)
 }

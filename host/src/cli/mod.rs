@@ -6,7 +6,9 @@
 //! that say how it is run stay here.
 
 mod exit;
+mod proof;
 mod target;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -15,7 +17,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use exit::Exit;
+pub use proof::{ExportArgs, ExportFormat, ExportWhat, VerifyArgs};
 pub use target::{ModuleRef, RefError};
+pub use trust::{AllowArgs, DenyArgs, WasiGrant};
 
 use crate::config::{Override, Sources};
 
@@ -27,7 +31,7 @@ Exit codes:
   2    wrong usage
   3    wrong configuration
   4    module not allowed, or not the one that was allowed
-  5    module missing, incompatible or hostile
+  5    module incompatible or hostile
   6    market data cannot be had
   7    findings of a check
   8    data damaged
@@ -130,6 +134,12 @@ pub enum Verb {
     /// Names the first record that differs. The modules are found by their hash:
     /// among the allowed ones, or the files given with --wasm.
     Verify(VerifyArgs),
+    /// Write what a run did: its ledger, fills, trades, orders or equity
+    ///
+    /// The record is replayed, and what comes of it is written as it comes.
+    /// `sandpaper export ledger RUN | hledger -f - check -s` has another program
+    /// check the books.
+    Export(ExportArgs),
     /// List the modules in the folder and in the lock file
     #[command(alias = "list-strategies")]
     List(ListArgs),
@@ -152,6 +162,9 @@ pub enum Verb {
         /// what to compile it with, as JSON
         request: String,
     },
+    /// Try again what a module did when the program ended, as standard input says
+    #[command(hide = true, name = "try-again")]
+    TryAgain,
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -257,17 +270,6 @@ pub struct RecordArgs {
     pub duration: Option<String>,
 }
 
-/// What `verify` takes.
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    /// The folder of the run, such as runs/20250101T000000Z-1b2c3d4e
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
-    /// Take the run's modules from these files; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub wasm: Vec<PathBuf>,
-}
-
 /// What `replay` takes.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
@@ -329,63 +331,6 @@ pub struct InspectArgs {
     /// The module file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-}
-
-/// What `allow` takes.
-#[derive(Debug, Args)]
-pub struct AllowArgs {
-    /// Module files, or hashes as sha256:HEX
-    #[arg(required = true, value_name = "FILE|sha256:HEX")]
-    pub targets: Vec<ModuleRef>,
-    /// Call it by this name; the file's name when left out
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// Write down why
-    #[arg(long, value_name = "TEXT")]
-    pub note: Option<String>,
-    /// Let the permission end after this long, such as 90d
-    #[arg(long, value_name = "TIME")]
-    pub expires: Option<String>,
-    /// Grant a component built for wasm32-wasip2 the WASI that it imports
-    ///
-    /// Without it such a component is refused. What is granted is an empty
-    /// world: no files, sockets, environment or arguments, the market's time for
-    /// a clock, random numbers from the run's seed, and the strategy's log for
-    /// what it prints.
-    #[arg(long, value_name = "GRANT")]
-    pub wasi: Option<WasiGrant>,
-    /// Set a limit for it alone, such as fuel_per_event=20000000
-    ///
-    /// May be given several times.
-    /// Names are those of [sandbox] in config.toml, sizes with _bytes:
-    /// module_bytes, fuel_describe, fuel_start, fuel_per_event,
-    /// fuel_per_second, fuel_per_call, memory_bytes, table_elements,
-    /// stack_bytes, hostcall_bytes, deadline_ms, orders_per_event, log_lines,
-    /// log_bytes, indicators, text_bytes, state_bytes. profile=interpreter is
-    /// for a module that holds an interpreter, and raises what such a one needs.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub limit: Vec<String>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
-}
-
-/// How much of WASI can be granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WasiGrant {
-    /// an empty world in which nothing can differ from run to run
-    Deterministic,
-}
-
-/// What `deny` takes.
-#[derive(Debug, Args)]
-pub struct DenyArgs {
-    /// A strategy's name in the lock file, or a hash as sha256:HEX
-    #[arg(value_name = "NAME|sha256:HEX")]
-    pub target: String,
-    /// Write down why
-    #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
 }
 
 /// What `config` can do.

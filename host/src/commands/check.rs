@@ -5,22 +5,20 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::app::Failure;
 use crate::app::given::{Given, Runtimes, file_bytes_max, given};
+use crate::app::smoke::smoke;
 use crate::app::strategies::{Loaded, load_one, read_lock};
-use crate::app::{Failure, live, setup};
+use crate::app::strikes::Strikes;
 use crate::cli::{CheckArgs, Exit};
 use crate::config::Config;
 use crate::engine::{LaneReport, LaneState};
-use crate::feed::sim::{SimSymbol, Simulator};
-use crate::input::InputBlock;
-use crate::lockfile::{self, Approved, Lock, Verdict};
+use crate::lockfile::{self, Approved, Candidate, Lock, Verdict};
 use crate::output;
 use crate::sandbox;
+use crate::strategy::{Fault, FaultKind};
 
 use super::Context;
-
-/// Events of the synthetic market, enough for every channel to be heard of.
-const SMOKE_EVENTS: usize = 500;
 
 /// One thing looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -36,7 +34,7 @@ struct Checked {
     file: String,
     sha256: Option<String>,
     verdict: &'static str,
-    /// what the lock file says of it: allowed, unknown, revoked or expired
+    /// what the lock file says of it: allowed, changed, unknown, revoked or expired
     lock: Option<&'static str>,
     findings: Vec<Finding>,
 }
@@ -77,7 +75,8 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure
 }
 
 fn text(checked: &Checked) -> String {
-    let mut text = format!("{}: {}\n", checked.file, checked.verdict);
+    let file = output::printable(&checked.file, 1_000);
+    let mut text = format!("{file}: {}\n", checked.verdict);
     for finding in &checked.findings {
         let mark = if finding.ok { "ok  " } else { "FAIL" };
         text.push_str(&format!(
@@ -92,10 +91,13 @@ fn text(checked: &Checked) -> String {
 fn look(config: &Config, file: &Path) -> (Checked, Exit) {
     let mut look = Look { config, lock: None, findings: Vec::new() };
     let (sha256, mut exit) = look.file(file);
+    let struck = look.findings.iter().any(|finding| finding.code == "strikes");
     let verdict = match (exit, look.lock) {
+        (Exit::Done, _) if struck => "may not run: the program died in its code",
         (Exit::Done, Some("allowed")) => "runs",
         (Exit::Done, Some("revoked")) => "may not run: it was denied",
         (Exit::Done, Some("expired")) => "may not run: its permission has expired",
+        (Exit::Done, Some("changed")) => "would run, once it is allowed again",
         (Exit::Done, _) => "would run, once it is allowed",
         (Exit::Findings, _) => "runs, but misbehaves",
         _ => "cannot run",
@@ -120,14 +122,24 @@ impl Look<'_> {
         let candidate = match lockfile::read_named(file, file_bytes_max(self.config, &lock)) {
             Ok(candidate) => candidate,
             Err(error) => {
-                self.note("file", false, error.to_string());
-                return (None, Exit::Incompatible);
+                let failure = Failure::from(error);
+                self.note("file", false, failure.message);
+                return (None, failure.exit);
             }
         };
         let sha256 = candidate.sha256();
         let hash = Some(sha256.to_string());
         self.note("file", true, output::bytes(candidate.bytes().len() as u64));
-        self.word(&lock, &sha256);
+        self.word(&lock, &candidate);
+        match Strikes::open(self.config).map(|strikes| strikes.of(&sha256.to_string())) {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                self.note("strikes", false, why);
+            }
+            Err(failure) => {
+                self.note("strikes", false, failure.message);
+            }
+        }
         let (wasi, own) = (lock.wasi(&sha256), lock.limits(&sha256));
         let given = given(self.config, &own);
         let approved = Approved::unsigned(candidate, wasi).limited(own);
@@ -158,13 +170,23 @@ impl Look<'_> {
     }
 
     /// What the lock file says of it.
-    fn word(&mut self, lock: &Lock, sha256: &lockfile::Sha256) {
-        let (word, ok, detail) = match lock.lookup(sha256, Timestamp::now()) {
+    fn word(&mut self, lock: &Lock, candidate: &Candidate) {
+        let (word, ok, detail) = match lock.lookup(&candidate.sha256(), Timestamp::now()) {
             Verdict::Allowed(entry) => {
                 let until = entry.expires.map(|until| format!(" until {until}"));
                 ("allowed", true, format!("allowed as {}{}", entry.name, until.unwrap_or_default()))
             }
-            Verdict::Unlisted => ("unknown", true, "nobody has allowed it yet".to_owned()),
+            Verdict::Unlisted => match lock.changed(candidate) {
+                Some(entry) => {
+                    let was = &entry.sha256.to_string()[..12];
+                    let detail = format!(
+                        "changed: what is allowed as {} has the sha256 {was}…; allow it to let it run",
+                        entry.name
+                    );
+                    ("changed", true, detail)
+                }
+                None => ("unknown", true, "nobody has allowed it yet".to_owned()),
+            },
             Verdict::Revoked(revoked) => {
                 let why = output::printable(&revoked.reason, 200);
                 let why = if why.is_empty() { why } else { format!(": {why}") };
@@ -181,7 +203,7 @@ impl Look<'_> {
 
     /// Runs it twice over the same synthetic market.
     fn behavior(&mut self, loaded: Loaded, approved: Approved, given: &Given) -> Exit {
-        let second = load_one(self.config, approved);
+        let second = twin(&loaded, approved);
         let runs = [Ok(loaded), second].map(|loaded| loaded.and_then(|l| smoke(self.config, l)));
         let [first, second] = runs;
         let (first, second) = match (first, second) {
@@ -232,37 +254,18 @@ impl Look<'_> {
     }
 }
 
-/// What a module does on the synthetic market, one event a call.
-fn smoke(config: &Config, loaded: Loaded) -> Result<LaneReport, Failure> {
-    let fallback: Vec<String> = config.sim.prices.keys().take(1).cloned().collect();
-    let loaded = vec![loaded];
-    let mut symbols = setup::choose_symbols(config, &loaded, &fallback);
-    // A symbol that the simulator does not know is simulated at a made-up price:
-    // whether it exists is not this module's fault.
-    let wanted = setup::union(config, &symbols);
-    let mut simulated = live::sim_config(config, &wanted)?;
-    for symbol in wanted.iter().filter(|s| !config.sim.prices.contains_key(*s)) {
-        let made_up = SimSymbol::new(symbol, "100");
-        simulated.symbols.extend(made_up.ok());
-    }
-    symbols.iter_mut().for_each(|s| s.truncate(64));
-    let mut simulator = Simulator::new(simulated)
-        .map_err(|what| Failure::new(Exit::Config, format!("feed.sim: {what}")))?;
-    let intervals = setup::candle_intervals(config, &loaded);
-    let warm_up = simulator.warm_up(&intervals, 50);
-    let mut block = InputBlock::new(simulator.instruments(), warm_up.next_seq());
-    while block.len() < SMOKE_EVENTS {
-        let next = simulator.next_ts();
-        simulator.advance(next, &mut block);
-    }
-    let instruments = simulator.instruments().clone();
-    let mut strict = config.clone();
-    strict.engine.strict = true;
-    let mut engine =
-        setup::engine(&strict, "check", instruments, loaded, symbols, config.sim.start)?;
-    engine.step(&warm_up)?;
-    engine.step(&block)?;
-    engine.finish()?;
-    let report = engine.reports().pop();
-    report.ok_or_else(|| Failure::new(Exit::Runtime, "no lane was made"))
+/// Another instance of the same compiled code, asked what it is as the first one was.
+fn twin(loaded: &Loaded, approved: Approved) -> Result<Loaded, Failure> {
+    let faulty = |fault: Fault| Failure::new(Exit::Incompatible, fault.to_string());
+    let mut guest = loaded
+        .guest
+        .fresh()
+        .unwrap_or_else(|| Err(Fault::new(FaultKind::Host, "it cannot be made a second time")))
+        .map_err(faulty)?;
+    let descriptor = guest.describe().map_err(faulty)?;
+    let Loaded { name, sha256, unsigned, path, .. } = loaded;
+    let (name, sha256, path) = (name.clone(), sha256.clone(), path.clone());
+    let (imports, compile_ms) = (loaded.imports.clone(), loaded.compile_ms);
+    let unsigned = *unsigned;
+    Ok(Loaded { name, sha256, unsigned, path, guest, descriptor, approved, imports, compile_ms })
 }

@@ -27,8 +27,7 @@ struct Inspected {
 pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Failure> {
     let config = &context.config;
     let lock = read_lock(config)?;
-    let candidate = lockfile::read_named(&args.file, file_bytes_max(config, &lock))
-        .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
+    let candidate = lockfile::read_named(&args.file, file_bytes_max(config, &lock))?;
     let (wasi, own) = (lock.wasi(&candidate.sha256()), lock.limits(&candidate.sha256()));
     let approved = Approved::unsigned(candidate, wasi).limited(own);
     let given = given(config, &own);
@@ -58,7 +57,7 @@ pub(super) fn inspect(context: &Context, args: &InspectArgs) -> Result<Exit, Fai
 fn text(inspected: &Inspected) -> String {
     let Inspected { file, inspection, wasi, descriptor } = inspected;
     let mut lines = vec![
-        ("file", file.clone()),
+        ("file", output::printable(file, 1_000)),
         ("sha256", inspection.sha256.to_string()),
         ("size", output::bytes(inspection.size)),
         ("kind", inspection.kind.name().to_owned()),

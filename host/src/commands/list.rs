@@ -1,16 +1,20 @@
 //! `sandpaper list`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::accounting::{UsageNow, Used};
+use crate::app::given::file_bytes_max;
 use crate::app::strategies::read_lock;
+use crate::app::strikes::Strikes;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, ListArgs};
-use crate::lockfile::{self, Verdict, Wasi};
+use crate::lockfile::{self, Candidate, Entry, Lock, Sha256, Verdict, Wasi};
 use crate::output::{self, Align, Table};
+use crate::recorder;
 
 use super::Context;
 
@@ -19,6 +23,9 @@ struct Row {
     name: String,
     file: Option<String>,
     sha256: Option<String>,
+    /// what is allowed in the place of a changed file
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_sha256: Option<String>,
     status: &'static str,
     size: Option<u64>,
     allowed_at: Option<String>,
@@ -35,63 +42,105 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<Exit, Failure> 
     let config = &context.config;
     let lock = read_lock(config)?;
     let now = Timestamp::now();
-    let mut rows = Vec::new();
-    let mut warnings = Vec::new();
-    let files = match lockfile::scan(Path::new(&config.strategies.dir)) {
-        Ok(files) => files,
-        Err(error) => {
-            warnings.push(error.to_string());
-            Vec::new()
-        }
-    };
-    for path in files {
-        let file = path.display().to_string();
-        match lockfile::read_candidate(&path, config.sandbox.module_size.0) {
-            Ok(candidate) => {
-                let sha256 = candidate.sha256();
-                let (status, entry) = match lock.lookup(&sha256, now) {
-                    Verdict::Allowed(entry) => ("allowed", Some(entry)),
-                    Verdict::Expired(entry) => ("expired", Some(entry)),
-                    Verdict::Revoked(_) => ("revoked", None),
-                    Verdict::Unlisted if lock.entries().iter().any(|e| e.file_hint == file) => {
-                        ("changed", None)
-                    }
-                    Verdict::Unlisted => ("unknown", None),
-                };
-                rows.push(Row {
-                    name: entry.map_or_else(|| candidate.stem(), |e| e.name.clone()),
-                    file: Some(file),
-                    sha256: Some(sha256.to_string()),
-                    status,
-                    size: Some(candidate.bytes().len() as u64),
-                    allowed_at: entry.map(|e| e.allowed_at.to_string()),
-                    expires: entry.and_then(|e| e.expires).map(|t| t.to_string()),
-                    note: entry.map(|e| e.note.clone()).unwrap_or_default(),
-                    wasi: entry.map_or(Wasi::Refused, |e| e.wasi),
-                });
-            }
-            Err(error) => warnings.push(error.to_string()),
+    let (candidates, warnings) = read_all(context, &lock);
+    let known: BTreeSet<Sha256> = candidates.iter().map(Candidate::sha256).collect();
+    let mut rows: Vec<Row> =
+        candidates.iter().map(|candidate| row(candidate, &lock, &known, now)).collect();
+    let strikes = Strikes::open(config)?;
+    for row in rows.iter_mut().filter(|row| row.status == "allowed") {
+        if let Some(why) = row.sha256.as_ref().and_then(|sha256| strikes.of(sha256)) {
+            (row.status, row.note) = ("struck", why);
         }
     }
-    for entry in lock.entries() {
-        let hash = entry.sha256.to_string();
-        if rows.iter().all(|row| row.sha256.as_ref() != Some(&hash)) {
-            rows.push(Row {
-                name: entry.name.clone(),
-                file: None,
-                sha256: Some(hash),
-                status: "missing",
-                size: Some(entry.size),
-                allowed_at: Some(entry.allowed_at.to_string()),
-                expires: entry.expires.map(|t| t.to_string()),
-                note: entry.note.clone(),
-                wasi: entry.wasi,
-            });
-        }
-    }
+    // The entry of a changed file has its row already.
+    let shown: BTreeSet<String> =
+        rows.iter().flat_map(|row| row.allowed_sha256.clone().or(row.sha256.clone())).collect();
+    let missing = |entry: &&Entry| !shown.contains(&entry.sha256.to_string());
+    rows.extend(lock.entries().iter().filter(missing).map(|entry| Row {
+        sha256: Some(entry.sha256.to_string()),
+        status: "missing",
+        size: Some(entry.size),
+        ..Row::of(entry)
+    }));
     rows.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.file.cmp(&b.file)));
     show(context, &rows, &warnings)?;
     Ok(Exit::Done)
+}
+
+impl Row {
+    /// What an entry says, without a file.
+    fn of(entry: &Entry) -> Self {
+        Self {
+            name: entry.name.clone(),
+            file: None,
+            sha256: None,
+            allowed_sha256: None,
+            status: "allowed",
+            size: None,
+            allowed_at: Some(entry.allowed_at.to_string()),
+            expires: entry.expires.map(|time| time.to_string()),
+            note: entry.note.clone(),
+            wasi: entry.wasi,
+        }
+    }
+}
+
+/// Every file of the strategies folder that can be read, and what is said of the
+/// others.
+fn read_all(context: &Context, lock: &Lock) -> (Vec<Candidate>, Vec<String>) {
+    let config = &context.config;
+    let (mut candidates, mut warnings) = (Vec::new(), Vec::new());
+    let files = lockfile::scan(Path::new(&config.strategies.dir)).unwrap_or_else(|error| {
+        warnings.push(error.to_string());
+        Vec::new()
+    });
+    for path in files {
+        match lockfile::read_candidate(&path, file_bytes_max(config, lock)) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(error) => warnings.push(error.to_string()),
+        }
+    }
+    (candidates, warnings)
+}
+
+/// A file's row.
+fn row(candidate: &Candidate, lock: &Lock, known: &BTreeSet<Sha256>, now: Timestamp) -> Row {
+    let (sha256, file) = (candidate.sha256(), candidate.path().display().to_string());
+    let nobodys = || Row {
+        name: candidate.stem(),
+        file: None,
+        sha256: None,
+        allowed_sha256: None,
+        status: "unknown",
+        size: None,
+        allowed_at: None,
+        expires: None,
+        note: String::new(),
+        wasi: Wasi::Refused,
+    };
+    let row = match lock.lookup(&sha256, now) {
+        Verdict::Allowed(entry) => Row::of(entry),
+        Verdict::Expired(entry) => Row { status: "expired", ..Row::of(entry) },
+        Verdict::Revoked(revoked) => Row {
+            name: Some(revoked.name.clone()).filter(|n| !n.is_empty()).unwrap_or(candidate.stem()),
+            note: revoked.reason.clone(),
+            status: "revoked",
+            ..nobodys()
+        },
+        // Allowed bytes that lie under another name by now were not changed.
+        Verdict::Unlisted => match lock.changed(candidate).filter(|e| !known.contains(&e.sha256)) {
+            Some(entry) => Row {
+                status: "changed",
+                allowed_sha256: Some(entry.sha256.to_string()),
+                // What the entry grants, it grants to other bytes.
+                wasi: Wasi::Refused,
+                ..Row::of(entry)
+            },
+            None => nobodys(),
+        },
+    };
+    let size = Some(candidate.bytes().len() as u64);
+    Row { file: Some(file), sha256: Some(sha256.to_string()), size, ..row }
 }
 
 fn show(context: &Context, rows: &[Row], warnings: &[String]) -> Result<(), Failure> {
@@ -161,6 +210,11 @@ fn watch(context: &Context) -> Result<Exit, Failure> {
                 show_usage(context, &now)?;
             }
             if !now.running {
+                break;
+            }
+            // A program that was killed has written no last word.
+            if !recorder::Lock::is_held(Path::new(&context.config.record.dir)) {
+                context.output.note("the run was cut short: what is shown is its last word");
                 break;
             }
         }

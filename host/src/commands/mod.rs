@@ -4,6 +4,7 @@
 mod check;
 mod config;
 mod doctor;
+mod export;
 mod import;
 mod inspect;
 mod list;
@@ -14,12 +15,17 @@ mod scaffold;
 mod trust;
 mod verify;
 
+use std::io::Read as _;
+
 use clap::CommandFactory as _;
 
-use crate::app::Failure;
+use crate::app::{Failure, trial};
 use crate::cli::{Cli, ConfigVerb, Exit, Verb};
 use crate::config::Config;
-use crate::output::Output;
+use crate::output::{Lines, Output};
+
+/// The most that a child of this program is told: a configuration and a hash.
+const REQUEST_BYTES_MAX: u64 = 16 << 20;
 
 /// What every verb is given.
 pub struct Context {
@@ -40,6 +46,11 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::CompileChild { request } => {
             return crate::sandbox::compile_child(request).map(|()| Exit::Done).map_err(Into::into);
         }
+        Verb::TryAgain => {
+            let mut request = Vec::new();
+            std::io::stdin().lock().take(REQUEST_BYTES_MAX).read_to_end(&mut request)?;
+            return trial::try_again(&request).map(|()| Exit::Done);
+        }
         Verb::Config(ConfigVerb::Schema) => return config::schema(&output),
         Verb::New(args) => return scaffold::new(args, &output),
         _ => {}
@@ -57,6 +68,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Allow(args) => trust::allow(&context, &args),
         Verb::Deny(args) => trust::deny(&context, &args),
         Verb::Verify(args) => verify::verify(&context, &args),
+        Verb::Export(args) => export::export(&context, &args),
         Verb::List(args) => list::list(&context, &args),
         Verb::Config(ConfigVerb::Show(args)) | Verb::ShowConfig(args) => {
             config::show(&context, &args)
@@ -66,6 +78,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Build(args) => scaffold::build(&context, &args),
         Verb::Completions { .. }
         | Verb::CompileChild { .. }
+        | Verb::TryAgain
         | Verb::Config(ConfigVerb::Schema)
         | Verb::New(_) => Ok(Exit::Done),
     }
@@ -95,7 +108,7 @@ fn logging(config: &Config, output: &Output) {
         .parse_lossy(format!("warn,sandpaper={level}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Lines(std::io::stderr()))
         .with_ansi(output.stderr_color)
         .with_target(false);
     // A second call in one process keeps the first subscriber; that is fine.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::app::accounting::Accounting;
 use crate::app::console::{Console, report_table};
 use crate::app::replay::{Identity, replay as replay_tapes};
-use crate::app::strategies::Selection;
+use crate::app::strategies::{Refused, Selection};
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, ReplayArgs};
 use crate::config::LogFormat;
@@ -189,6 +189,7 @@ struct ReplayResult {
     strict: bool,
     config_sha256: String,
     strategies: Vec<StrategyResult>,
+    refused: Vec<Refused>,
 }
 
 pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failure> {
@@ -224,6 +225,7 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
             strict: config.engine.strict,
             config_sha256: config.sha256(),
             strategies: strategies.collect(),
+            refused: replayed.refused,
         };
         context.output.print_json("sandpaper.replay/1", &result)?;
     } else {

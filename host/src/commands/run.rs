@@ -13,7 +13,7 @@ use crate::app::operator;
 use crate::app::record::RunRecord;
 use crate::app::result::RunResults;
 use crate::app::session::Watch;
-use crate::app::strategies::Selection;
+use crate::app::strategies::{Refused, Selection};
 use crate::app::venue::address;
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RunArgs};
@@ -29,6 +29,8 @@ struct RunResult {
     market_s: f64,
     config_sha256: String,
     strategies: Vec<StrategyResult>,
+    /// modules that a filter would have taken and that did not run
+    refused: Vec<Refused>,
 }
 
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
@@ -118,6 +120,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
             market_s: ran.span.as_secs_f64(),
             config_sha256: config.sha256(),
             strategies: strategies.collect(),
+            refused: ran.refused,
         };
         context.output.print_json("sandpaper.run/1", &result)?;
     } else {

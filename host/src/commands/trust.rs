@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::Failure;
-use crate::app::given::{Given, Runtimes, given};
+use crate::app::given::{Given, Runtimes, check_range, file_bytes_max, given};
 use crate::app::strategies::{lock_source, read_lock};
 use crate::app::strikes::Strikes;
 use crate::cli::{AllowArgs, DenyArgs, Exit, ModuleRef, WasiGrant};
 use crate::config::parse_size;
 use crate::lockfile::{
-    self, Approved, Entry, LimitOverride, Lock, Profile, Sha256, Verdict, WORLD, Wasi,
+    self, Approved, CandidateError, Entry, LimitOverride, Lock, Profile, Sha256, Verdict, WORLD,
+    Wasi,
 };
 use crate::output;
 use crate::sandbox::{LoadError, Module};
@@ -36,16 +37,15 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
     let mut lock = read_lock(&context.config)?;
     let now = Timestamp::now();
     let expires = expiry(args.expires.as_deref(), now)?;
-    let limits = own_limits(&args.limit)?;
+    // What is wrong with them is wrong for every target.
+    own_limits(LimitOverride::default(), &args.limit)?;
     let mut changes = Vec::new();
     for target in &args.targets {
         let entry = match target {
-            ModuleRef::File(path) => from_file(context, args, path, &limits, now)?,
+            ModuleRef::File(path) => from_file(context, args, &lock, path, now)?,
             ModuleRef::Sha256(hash) => from_hash(args, &lock, Sha256::from(*hash), now)?,
         };
-        let note = args.note.clone().unwrap_or_default();
-        let own = (!limits.is_empty()).then_some(limits);
-        let entry = Entry { expires, note, limits: own, ..entry };
+        let entry = terms(args, &lock, entry, expires)?;
         let change = match (lock.lookup(&entry.sha256, now), lock.by_name(&entry.name)) {
             (Verdict::Allowed(known), _)
                 if known.name == entry.name
@@ -60,7 +60,6 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
             _ => "allowed",
         };
         explain(context, &lock, &entry);
-        Strikes::open(&context.config)?.clear(&entry.sha256.to_string())?;
         changes.push(Change {
             name: entry.name.clone(),
             sha256: entry.sha256.to_string(),
@@ -75,7 +74,33 @@ pub(super) fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, Failure
         confirm(context, args.yes, &changes)?;
         save(context, &mut lock)?;
     }
+    // Only now: until then nobody has said that it may run.
+    let strikes = Strikes::open(&context.config)?;
+    changes.iter().try_for_each(|change| strikes.clear(&change.sha256))?;
     show(context, &changes)
+}
+
+/// The terms of a permission: what the command line says, and for bytes that are
+/// listed already what stands there and nothing replaces.
+fn terms(
+    args: &AllowArgs,
+    lock: &Lock,
+    entry: Entry,
+    expires: Option<Option<Timestamp>>,
+) -> Result<Entry, Failure> {
+    let known = listed(lock, &entry.sha256);
+    let own = own_limits(lock.limits(&entry.sha256), &args.limit)?;
+    let note = args.note.clone().or_else(|| known.map(|known| known.note.clone()));
+    Ok(Entry {
+        expires: expires.unwrap_or_else(|| known.and_then(|known| known.expires)),
+        note: note.unwrap_or_default(),
+        limits: (!own.is_empty()).then_some(own),
+        ..entry
+    })
+}
+
+fn listed<'a>(lock: &'a Lock, sha256: &Sha256) -> Option<&'a Entry> {
+    lock.entries().iter().find(|known| known.sha256 == *sha256)
 }
 
 /// Writes the lock file, and says so when it must be signed to count.
@@ -93,17 +118,27 @@ fn save(context: &Context, lock: &mut Lock) -> Result<(), Failure> {
 fn from_file(
     context: &Context,
     args: &AllowArgs,
+    lock: &Lock,
     path: &Path,
-    own: &LimitOverride,
     now: Timestamp,
 ) -> Result<Entry, Failure> {
     let config = &context.config;
-    let given = given(config, own);
+    let asked = given(config, &own_limits(LimitOverride::default(), &args.limit)?);
+    let cap = asked.caps.file_bytes.max(file_bytes_max(config, lock));
+    let candidate = lockfile::read_named(path, cap).map_err(|error| match error {
+        CandidateError::TooLarge { .. } => Failure::from(error)
+            .hint("a module of Python or JavaScript needs: --limit profile=interpreter"),
+        other => other.into(),
+    })?;
+    let sha256 = candidate.sha256();
+    let known = listed(lock, &sha256);
+    let name = known.map_or_else(|| candidate.stem(), |known| known.name.clone());
+    let size = candidate.bytes().len() as u64;
+    let own = own_limits(lock.limits(&sha256), &args.limit)?;
+    let given = given(config, &own);
     let Given { limits, caps, .. } = &given;
-    let candidate = lockfile::read_named(path, caps.file_bytes)
-        .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?;
-    let (name, size) = (candidate.stem(), candidate.bytes().len() as u64);
-    let approved = Approved::unsigned(candidate, granted(args).unwrap_or_default()).limited(*own);
+    let wasi = granted(args).unwrap_or_else(|| lock.wasi(&sha256));
+    let approved = Approved::unsigned(candidate, wasi).limited(own);
     let shown = path.display();
     let broken = |what: String, hint: String| {
         Failure::new(Exit::Incompatible, format!("{shown}: {what}")).hint(hint)
@@ -157,7 +192,7 @@ fn from_hash(
     sha256: Sha256,
     now: Timestamp,
 ) -> Result<Entry, Failure> {
-    let known = lock.entries().iter().find(|entry| entry.sha256 == sha256);
+    let known = listed(lock, &sha256);
     let Some(name) = args.name.clone().or_else(|| known.map(|entry| entry.name.clone())) else {
         return Err(Failure::new(Exit::Usage, "a hash needs a name")
             .hint(format!("sandpaper allow sha256:{sha256} --name NAME")));
@@ -177,10 +212,10 @@ fn from_hash(
     })
 }
 
-/// Limits as `--limit NAME=VALUE` gives them: whole numbers, sizes such as 64MiB,
-/// and the profile.
-fn own_limits(given: &[String]) -> Result<LimitOverride, Failure> {
-    let mut limits = LimitOverride::default();
+/// Limits as `--limit NAME=VALUE` changes them: whole numbers, sizes such as 64MiB,
+/// the profile, and `default` for what the configuration says.
+fn own_limits(base: LimitOverride, given: &[String]) -> Result<LimitOverride, Failure> {
+    let mut limits = base;
     for text in given {
         let wrong = |why: String| Failure::new(Exit::Usage, format!("--limit {text}: {why}"));
         let (name, value) =
@@ -189,8 +224,15 @@ fn own_limits(given: &[String]) -> Result<LimitOverride, Failure> {
             limits.profile = Some(match value {
                 "native" => Profile::Native,
                 "interpreter" => Profile::Interpreter,
+                "default" => {
+                    limits.profile = None;
+                    continue;
+                }
                 _ => return Err(wrong("profiles are native and interpreter".into())),
             });
+            continue;
+        }
+        if value == "default" && limits.unset(name) {
             continue;
         }
         let plain = value.replace('_', "").parse::<u64>().ok();
@@ -202,25 +244,40 @@ fn own_limits(given: &[String]) -> Result<LimitOverride, Failure> {
             let near = near.map(|k| format!("; did you mean {k}?")).unwrap_or_default();
             return Err(wrong(format!("there is no limit of this name{near}")));
         }
+        check_range(&limits).map_err(wrong)?;
     }
     Ok(limits)
 }
 
-fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+/// When the permission ends, if the command line says so: `never`, or after a time.
+fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Option<Timestamp>>, Failure> {
     let Some(text) = text else { return Ok(None) };
+    if text == "never" {
+        return Ok(Some(None));
+    }
     let span = crate::config::parse_duration(text).and_then(|span| now.checked_add(span).ok());
+    // The lock file knows whole seconds.
+    let span = span.and_then(|time| Timestamp::from_second(time.as_second()).ok());
     let wrong = || Failure::new(Exit::Usage, format!("--expires {text}: not a time such as 90d"));
-    span.map(Some).ok_or_else(wrong)
+    span.map(|time| Some(Some(time))).ok_or_else(wrong)
 }
 
-/// Says what differs from what was allowed under the same name.
+/// Says what differs from what was allowed under the same name, or for these bytes.
 fn explain(context: &Context, lock: &Lock, entry: &Entry) {
-    let Some(known) = lock.by_name(&entry.name).filter(|known| known.sha256 != entry.sha256) else {
-        return;
-    };
+    let same = listed(lock, &entry.sha256);
+    let Some(known) = same.or_else(|| lock.by_name(&entry.name)) else { return };
     let output = &context.output;
-    output.note(&format!("{} was {} and becomes {}", entry.name, known.sha256, entry.sha256));
-    output.note(&format!("  size {} -> {}", output::bytes(known.size), output::bytes(entry.size)));
+    if same.is_none() {
+        output.note(&format!("{} was {} and becomes {}", entry.name, known.sha256, entry.sha256));
+        let (was, is) = (output::bytes(known.size), output::bytes(entry.size));
+        output.note(&format!("  size {was} -> {is}"));
+    } else if known.name != entry.name {
+        output.note(&format!("{} becomes {}", known.name, entry.name));
+    }
+    if known.note != entry.note {
+        let shown = |note: &str| output::printable(note, 200);
+        output.note(&format!("  note {:?} -> {:?}", shown(&known.note), shown(&entry.note)));
+    }
     if known.world != entry.world {
         output.note(&format!("  world {} -> {}", known.world, entry.world));
     }
@@ -285,9 +342,7 @@ pub(super) fn deny(context: &Context, args: &DenyArgs) -> Result<Exit, Failure> 
         (_, Some(entry)) => entry.sha256,
         (Ok(ModuleRef::Sha256(hash)), None) => Sha256::from(hash),
         (Ok(ModuleRef::File(path)), None) if path.is_file() => {
-            lockfile::read_named(&path, context.config.sandbox.module_size.0)
-                .map_err(|error| Failure::new(Exit::Incompatible, error.to_string()))?
-                .sha256()
+            lockfile::read_named(&path, file_bytes_max(&context.config, &lock))?.sha256()
         }
         (Ok(ModuleRef::File(_)), None) => {
             let known: Vec<&str> = lock.entries().iter().map(|e| e.name.as_str()).collect();

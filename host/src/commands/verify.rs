@@ -1,5 +1,6 @@
 //! `sandpaper verify`.
 
+use crate::app::strategies::Selection;
 use crate::app::{Failure, verify as check};
 use crate::cli::{Exit, VerifyArgs};
 use crate::output::plural;
@@ -7,7 +8,8 @@ use crate::output::plural;
 use super::Context;
 
 pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failure> {
-    let verified = check::verify(&context.config, &args.run, &args.wasm)?;
+    let given = Selection { files: args.wasm.clone(), unsigned: args.unsigned };
+    let verified = check::verify(&context.config, &args.run, &given)?;
     if context.output.json {
         context.output.print_json("sandpaper.verify/1", &verified)?;
     } else {
@@ -15,6 +17,13 @@ pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failu
         let (events, fills) = (plural(verified.events, "event"), plural(verified.fills, "fill"));
         let ended = if verified.status == "ended" { "ended in order" } else { "was cut short" };
         let mut text = format!("{}: {records}, {events}, {fills}; it {ended}\n", verified.run);
+        for name in &verified.unsigned {
+            text.push_str(&format!("UNSIGNED: the lock file was bypassed for {name}\n"));
+        }
+        if verified.told > 0 {
+            let told = plural(verified.told, "verdict");
+            text.push_str(&format!("taken from the record: {told} on the wall clock or on fuel\n"));
+        }
         for finding in &verified.findings {
             let who = finding.strategy.as_deref().unwrap_or("the run");
             text.push_str(&format!("record {}: {who}: {}\n", finding.record, finding.what));
@@ -31,9 +40,5 @@ pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failu
             context.output.print(&crate::output::printable(line, 4_000))?;
         }
     }
-    Ok(match (&verified.damage, verified.findings.is_empty()) {
-        (Some(_), _) => Exit::DataDamaged,
-        (None, false) => Exit::Findings,
-        (None, true) => Exit::Done,
-    })
+    Ok(verified.exit())
 }

@@ -32,7 +32,7 @@ pub use schema::{Effective, Key};
 pub use sections::{
     Determinism, EngineConfig, ExecutionConfig, ExecutionModel, FeeSchedule, FeedSourceConfig,
     HistoryConfig, LogConfig, LogFilesConfig, LogFormat, LogLevel, MarketConfig, ModuleProfile,
-    NotifyConfig, NotifyRule, OnFault, OnHalt, PortfolioConfig, RecordConfig, RiskConfig,
+    NotifyConfig, NotifyRule, OnFault, OnHalt, OnTotal, PortfolioConfig, RecordConfig, RiskConfig,
     RunConfig, SandboxConfig, ShortBase, SimConfig, StrategiesConfig, StrategyConfig, WebConfig,
 };
 pub use source::{ENV_PREFIX, Origin, Override, Path, Sources, dotted};

@@ -71,6 +71,18 @@ choice! {
 }
 
 choice! {
+    /// What a limit over all strategies does with them.
+    pub enum OnTotal {
+        /// no new orders until they are resumed
+        Pause = "pause",
+        /// likewise, and all positions are closed at the market
+        Flatten = "flatten",
+        /// all are ended for good
+        Kill = "kill",
+    }
+}
+
+choice! {
     /// What the leverage of shorts is a multiple of.
     pub enum ShortBase {
         /// the equity at the start
@@ -212,7 +224,7 @@ section! {
         /// times its length.
         fuel_per_event: u64 = 5_000_000 from "1000" to "1000000000000",
         /// Fuel for all events and order updates of one second of market time.
-        fuel_per_second: u64 = 5_000_000_000 from "1000" to "1000000000000000",
+        fuel_per_second: u64 = 500_000_000 from "1000" to "1000000000000000",
         /// Fuel to stop it, and to save or load its state.
         fuel_per_call: u64 = 50_000_000 from "1000" to "1000000000000",
         /// All memories of one strategy together.
@@ -334,6 +346,8 @@ section! {
         max_order: Option<Money> = none above "0" to "1000000000000",
         /// Most that a position may be worth after an order that opens.
         max_position: Option<Money> = none above "0" to "1000000000000",
+        /// Most that all positions of a strategy may be worth after an order that opens.
+        max_exposure: Option<Money> = none above "0" to "1000000000000",
         /// Most orders in any sixty seconds of market time.
         max_orders_per_minute: Option<u32> = none from "1" to "100000",
         /// Most that the equity may fall within a UTC day, in the account currency;
@@ -347,6 +361,21 @@ section! {
         maintenance_margin: Option<Rate> = none above "0" to "1",
         /// Fee of such a close on top of the other, as a ratio of its amount.
         liquidation_fee_rate: Rate = 0 from "0" to "0.1",
+        /// What becomes of all strategies when one of the total limits is passed.
+        on_total: OnTotal = "kill",
+        /// Most that the equity of all strategies may fall within a UTC day.
+        total_daily_loss: Option<Money> = none above "0" to "1000000000000",
+        /// Most that it may fall from its peak, as a ratio of the peak.
+        total_drawdown: Option<Rate> = none above "0" to "1",
+        /// Most that all positions of all strategies may be worth.
+        total_exposure: Option<Money> = none above "0" to "1000000000000",
+        /// Most that all shorts of all strategies may be worth, as a multiple of the
+        /// sum of their bases.
+        total_short_leverage: Option<Rate> = none from "0" to "100",
+        /// Least equity of all strategies, as a ratio of what all their shorts are worth.
+        total_maintenance_margin: Option<Rate> = none above "0" to "1",
+        /// Most orders of all strategies in sixty seconds of market time.
+        total_orders_per_minute: Option<u32> = none from "1" to "1000000",
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::model::{Event, Fill, Order, Print, Setting, Strategy, Symbol, Total, Trade};
+use super::model::{Event, Fill, Level, Order, Print, Setting, Strategy, Symbol, Total, Trade};
 use super::ring::{Kept, Ring};
 
 /// The most entries of a page of a list.
@@ -100,6 +100,14 @@ answers! {
         /// oldest first
         #[schema(value_type = Vec<Fill>)]
         fills: Vec<Shared<Kept<Fill>>>,
+        /// what `after` must be for those that follow
+        next: Option<String>,
+    }
+    /// Stops and targets of a strategy's positions.
+    Levels {
+        /// oldest first
+        #[schema(value_type = Vec<Level>)]
+        levels: Vec<Shared<Kept<Level>>>,
         /// what `after` must be for those that follow
         next: Option<String>,
     }

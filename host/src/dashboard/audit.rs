@@ -153,7 +153,7 @@ impl Audit {
             Err(error) => return Err(wrong(error.into())),
         }
         let bytes = cut_torn(&file).map_err(wrong)?;
-        let read = verify(&place.file).map_err(wrong)?;
+        let read = verify_newest(&place.file).map_err(wrong)?;
         let (end, broken) = match read {
             Ok(end) => (end, None),
             Err(broken) => (last_line(&place.file).map_err(wrong)?, Some(broken)),
@@ -321,18 +321,33 @@ pub fn verify(path: &Path) -> io::Result<Result<End, Broken>> {
     if path.exists() {
         files.push((u64::MAX, path.to_owned()));
     }
+    check_files(&files)
+}
+
+/// Checks what a run begins with: the file that is written, and the one before it. All
+/// of them may be more than a start should wait for.
+fn verify_newest(path: &Path) -> io::Result<Result<End, Broken>> {
+    let mut files = put_aside(path)?;
+    files.drain(..files.len().saturating_sub(1));
+    files.push((u64::MAX, path.to_owned()));
+    check_files(&files)
+}
+
+fn check_files(files: &[(u64, PathBuf)]) -> io::Result<Result<End, Broken>> {
     let mut end = End { first: 1, next: 1, last: ORIGIN.into(), lines: 0 };
     let mut begun = false;
-    for (_, file) in &files {
+    for (_, file) in files {
         let name = file.display().to_string();
         let mut reader = BufReader::new(File::open(file)?);
-        let (mut number, mut text) = (0, String::new());
+        let (mut number, mut bytes) = (0, Vec::new());
         while {
-            text.clear();
-            reader.by_ref().take(LINE_MAX).read_line(&mut text)? > 0
+            bytes.clear();
+            reader.by_ref().take(LINE_MAX).read_until(b'\n', &mut bytes)? > 0
         } {
             number += 1;
-            let fits = check(text.trim_end_matches('\n'), begun.then_some(&end));
+            let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            let text = std::str::from_utf8(line).map_err(|_| "it is no text");
+            let fits = text.and_then(|text| check(text, begun.then_some(&end)));
             let (n, hash) = match fits {
                 Ok(found) => found,
                 Err(what) => return Ok(Err(Broken { file: name, line: number, what })),
@@ -373,7 +388,7 @@ fn check(line: &str, before: Option<&End>) -> Result<(u64, String), &'static str
 
 /// The end of a chain that is broken somewhere: what its last line says.
 fn last_line(path: &Path) -> io::Result<End> {
-    let text = fs::read_to_string(path)?;
+    let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
     let mut end = End { first: 1, next: 1, last: ORIGIN.into(), lines: 0 };
     let number = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["n"].as_u64();
     end.first = text.lines().next().and_then(number).unwrap_or(1);

@@ -9,20 +9,20 @@ use tokio::sync::watch;
 use crate::domain::{Money, Rounding, decimal};
 use crate::engine::report::totals;
 use crate::engine::{Engine, LaneReport};
-use crate::feed::live::Health;
+use crate::feed::live::{Health, LinkState};
 use crate::market::Candle;
 use crate::output::printable;
 use crate::portfolio::metrics::{Curve, Point as LedgerPoint};
 use crate::strategy::Spread;
 
-use super::desk::Desk;
+use super::desk::{Desk, Note};
 use super::hub::{Candles, Point, State};
 use super::model::{
-    Feed, FeedSymbol, Fuel, Indicator, Latency, Parameter, Position, Run, Sandbox, Strategy,
-    StrategyDetail, Symbol, Total,
+    Feed, FeedSymbol, Fuel, Grant, Indicator, Latency, Level, Parameter, Position, Run, Sandbox,
+    Strategy, StrategyDetail, Symbol, Total,
 };
 use super::news::Waiting;
-use super::views::{book_and_tape, curve, numbers, position, sparks, status, symbols};
+use super::views::{book_and_tape, changes, curve, numbers, position, sparks, status, symbols};
 
 /// Least wall time between two states.
 const EVERY: Duration = Duration::from_millis(100);
@@ -47,6 +47,18 @@ pub struct Who {
     pub unsigned: bool,
     /// its parameters as configured
     pub parameters: Vec<Parameter>,
+    /// the most fuel that an event of it may use
+    pub fuel_limit: u64,
+    /// the most memory that it may have
+    pub memory_limit: u64,
+    /// what it imports
+    pub imports: Vec<String>,
+    /// bytes of its file
+    pub size: u64,
+    /// how long it took to check and compile it
+    pub compile_ms: u64,
+    /// its entry in the lock file
+    pub grant: Option<Grant>,
 }
 
 /// What holds for the whole run.
@@ -62,15 +74,16 @@ pub struct Facts {
     pub config_sha256: String,
     /// the contract's version
     pub wit: String,
-    /// the most fuel that an event may use
-    pub fuel_limit: u64,
-    /// the most memory of a strategy
-    pub memory_limit: u64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct LaneMemory {
     pub(super) waiting: Waiting,
+    pub(super) earlier: Vec<String>,
+    pub(super) restarts: u64,
+    pub(super) last_fault: Option<String>,
+    pub(super) refused: BTreeMap<String, u64>,
+    levels: Vec<Level>,
     curve: Arc<Vec<Point>>,
     /// what the ledger's curve was when `curve` was made of it: its length, the
     /// width of its buckets, and its last one
@@ -93,6 +106,7 @@ pub struct Builder {
     pub(super) desk: Desk,
     facts: Facts,
     pub(super) who: Vec<Who>,
+    pub(super) builds: Vec<Who>,
     pub(super) lanes: Vec<LaneMemory>,
     started_ns: i64,
     starts: Vec<Option<i64>>,
@@ -102,6 +116,8 @@ pub struct Builder {
     feed_state: &'static str,
     feed_since: i64,
     health: Option<watch::Receiver<Health>>,
+    /// the newest of the feed's news that was told
+    heard: u64,
     candles: Vec<Candles>,
     holding: Curve,
 }
@@ -114,6 +130,7 @@ impl Builder {
             desk,
             facts,
             who: Vec::new(),
+            builds: Vec::new(),
             lanes: Vec::new(),
             started_ns: 0,
             starts: Vec::new(),
@@ -123,6 +140,7 @@ impl Builder {
             feed_state: "ok",
             feed_since: 0,
             health: None,
+            heard: 0,
             candles: Vec::new(),
             holding: Curve::default(),
         }
@@ -138,6 +156,12 @@ impl Builder {
         self.starts = vec![None; engine.instruments().len()];
         let state = self.state(engine, "running");
         self.desk.publish(state);
+    }
+
+    /// Another build of the strategy of that name may take over.
+    pub fn build(&mut self, who: Who) {
+        self.builds.retain(|other| other.name != who.name);
+        self.builds.push(who);
     }
 
     /// Shows how this connection to a venue is.
@@ -179,6 +203,7 @@ impl Builder {
         self.refresh_candles(engine);
         let lanes: Vec<StrategyDetail> =
             (0..reports.len()).map(|number| self.lane(engine, number, &reports[number])).collect();
+        self.refresh_levels(engine, &lanes);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let run = self.run(engine, &reports, &lanes, &feed, rate, wall.as_nanos(), state);
         let (books, tapes) =
@@ -256,9 +281,14 @@ impl Builder {
 
     fn feed(&mut self, engine: &Engine, market: &[Symbol]) -> Feed {
         let stale = market.iter().filter(|symbol| symbol.status == "stale").count();
+        let connected = self
+            .health
+            .as_ref()
+            .is_some_and(|health| health.borrow().link.state == LinkState::Connected);
         let state = match stale {
             0 => "ok",
-            all if all == market.len() => "down",
+            // While the connection stands it is only silent.
+            all if all == market.len() && !connected => "down",
             _ => "stale",
         };
         if state != self.feed_state {
@@ -281,7 +311,11 @@ impl Builder {
             ..Feed::default()
         };
         if let Some(health) = &self.health {
-            super::feed::fill(&mut feed, &health.borrow(), engine.now());
+            let health = health.borrow();
+            super::feed::fill(&mut feed, &health, engine.now());
+            for event in super::feed::news(&health, &mut self.heard) {
+                self.desk.note(Note { lane: None, event, fill: None, trade: None, order: None });
+            }
         }
         feed
     }
@@ -372,7 +406,7 @@ impl Builder {
                 fees: money(statistics.known(statistics.fees)),
                 exposure_pct: exposure,
                 fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
-                fuel_limit: self.facts.fuel_limit,
+                fuel_limit: who.fuel_limit,
                 latency_p99_us: latency(&report.spreads.call_ns).map(|latency| latency.p99),
                 positions: positions.into_iter().map(|(position, _)| position).collect(),
                 sparkline: sparks(&memory.curve, SPARKS),
@@ -398,10 +432,10 @@ impl Builder {
                     per_event_max: usage.fuel_max_per_event,
                     per_event_p50: report.spreads.fuel_per_event.p50,
                     per_event_p99: report.spreads.fuel_per_event.p99,
-                    limit: self.facts.fuel_limit,
+                    limit: who.fuel_limit,
                 },
                 memory_bytes: usage.memory_bytes,
-                memory_limit: self.facts.memory_limit,
+                memory_limit: who.memory_limit,
                 calls: usage.calls,
                 memory_peak_bytes: usage.memory_peak_bytes,
                 event_calls: usage.event_calls,
@@ -413,10 +447,25 @@ impl Builder {
                 logs_dropped: counters.logs_dropped,
                 dropped_orders: counters.dropped,
                 latency_us: latency(&report.spreads.call_ns),
-                imports: Vec::new(),
+                imports: who.imports,
                 sha256: who.sha256,
-                size: None,
+                size: Some(who.size),
+                compile_ms: Some(who.compile_ms),
+                earlier: memory.earlier.clone(),
+                restarts: memory.restarts,
+                last_fault: memory.last_fault.clone(),
+                refused: memory.refused.clone(),
+                grant: who.grant,
             },
+        }
+    }
+
+    /// Notes the stops and targets that are not what they were.
+    fn refresh_levels(&mut self, engine: &Engine, lanes: &[StrategyDetail]) {
+        for (number, (memory, lane)) in self.lanes.iter_mut().zip(lanes).enumerate() {
+            for level in changes(&mut memory.levels, &lane.row.positions, engine.now().0) {
+                self.desk.level(number, level);
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::hub::{Hub, LaneHistory, State};
-use super::model::{Event, Fill, Order, Trade};
+use super::model::{Event, Fill, Level, Order, Trade};
 
 /// What may be on its way to the desk's thread.
 const BATCHES_MAX: usize = 8;
@@ -39,6 +39,7 @@ struct Batch {
     /// the strategies' names, when a run begins
     begin: Option<Vec<String>>,
     notes: Vec<Note>,
+    levels: Vec<(usize, Level)>,
     lost: u64,
     state: Option<Box<State>>,
 }
@@ -75,6 +76,14 @@ impl Desk {
             self.pending.notes.push(note);
         } else {
             self.pending.lost += 1;
+        }
+    }
+
+    /// Notes a stop and a target of a strategy's position. One that does not fit is
+    /// left out: the next change says all of it again.
+    pub fn level(&mut self, lane: usize, level: Level) {
+        if self.pending.levels.len() < NOTES_MAX {
+            self.pending.levels.push((lane, level));
         }
     }
 
@@ -120,6 +129,14 @@ fn write(hub: &Hub, batches: &Receiver<Batch>) {
     while let Ok(batch) = batches.recv() {
         if batch.begin.is_some() || !batch.notes.is_empty() || batch.lost > 0 {
             enter(hub, batch.begin, batch.notes, batch.lost);
+        }
+        if !batch.levels.is_empty() {
+            let mut history = hub.history();
+            for (lane, level) in batch.levels {
+                if let Some(past) = history.lanes.get_mut(lane) {
+                    past.levels.push(level);
+                }
+            }
         }
         if let Some(state) = batch.state {
             hub.publish(*state);

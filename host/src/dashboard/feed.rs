@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use crate::domain::Ts;
 use crate::feed::live::{Health, LinkState};
 use crate::output::printable;
+use crate::venue::NewsLevel;
 
 use super::build::TEXT_MAX;
-use super::model::{Feed, Outage};
+use super::model::{Event, Feed, Outage};
 
 /// Adds what a connection knows of itself, as of the engine's clock `now`.
 pub(super) fn fill(feed: &mut Feed, health: &Health, now: Ts) {
@@ -44,6 +45,28 @@ pub(super) fn fill(feed: &mut Feed, health: &Health, now: Ts) {
         why: text(&outage.why),
     };
     feed.outages = health.outages.iter().map(outage).collect();
+}
+
+/// What happened to the connection since news number `heard`, which goes on.
+pub(super) fn news(health: &Health, heard: &mut u64) -> Vec<Event> {
+    let fresh = health.news_after(*heard);
+    let events = fresh.map(|news| Event {
+        ts_ns: news.at.0.to_string(),
+        level: match news.level {
+            NewsLevel::Debug => "debug",
+            NewsLevel::Info => "info",
+            NewsLevel::Warn => "warn",
+            NewsLevel::Error => "error",
+        }
+        .into(),
+        kind: "feed".into(),
+        symbol: news.symbol.clone(),
+        text: printable(&news.text, TEXT_MAX),
+        ..Event::default()
+    });
+    let events = events.collect();
+    *heard = health.news.back().map_or(*heard, |news| news.number.max(*heard));
+    events
 }
 
 #[allow(clippy::float_arithmetic, reason = "display only")]

@@ -34,6 +34,10 @@ pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; 
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
+/// Whether the browser speaks TLS, with this program or with a proxy before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Secure(pub bool);
+
 /// A bounded table of rates by address.
 #[derive(Debug)]
 pub struct Rates {
@@ -72,7 +76,7 @@ impl Rates {
 }
 
 /// Whoever has one IPv6 address has 2⁶⁴ of them.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
@@ -82,11 +86,21 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+fn is_trusted(app: &App, address: &IpAddr) -> bool {
+    app.settings.trusted_proxies.iter().any(|net| net.contains(address))
+}
+
+/// Whether the browser's way here is encrypted, as far as somebody trusted says so.
+fn secure(app: &App, peer: IpAddr, headers: &HeaderMap) -> Secure {
+    let said = single(headers, &header::HeaderName::from_static("x-forwarded-proto"));
+    let proxied = || said == Some("https") && is_trusted(app, &peer.to_canonical());
+    Secure(app.settings.tls.is_some() || proxied())
+}
+
 /// Where a request really came from: what a trusted proxy says, else the peer.
 fn client(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let peer = peer.to_canonical();
-    let trusted =
-        |address: &IpAddr| app.settings.trusted_proxies.iter().any(|n| n.contains(address));
+    let trusted = |address: &IpAddr| is_trusted(app, address);
     if !trusted(&peer) {
         return peer;
     }
@@ -159,12 +173,13 @@ fn single<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a s
 }
 
 /// The session's cookie.
-fn cookie<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
+fn cookie<'a>(app: &App, headers: &'a HeaderMap, secure: Secure) -> Option<&'a str> {
+    let wanted = app.cookie_name(secure.0);
     let mut found = None;
     for value in headers.get_all(header::COOKIE) {
         for pair in value.to_str().ok()?.split(';') {
             if let Some((name, value)) = pair.trim().split_once('=')
-                && name == app.cookie_name()
+                && name == wanted
             {
                 if found.is_some() {
                     return None;
@@ -177,13 +192,18 @@ fn cookie<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
 }
 
 /// Who asks, and whether they showed something that was wrong.
-fn credential(app: &App, headers: &HeaderMap, now: Instant) -> (Option<Principal>, bool) {
+fn credential(
+    app: &App,
+    headers: &HeaderMap,
+    secure: Secure,
+    now: Instant,
+) -> (Option<Principal>, bool) {
     if headers.contains_key(header::AUTHORIZATION) {
         let key = single(headers, &header::AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
         let role = key.and_then(|key| app.auth.key(key));
         return (role.map(|role| Principal { role, session: None }), role.is_none());
     }
-    let Some(id) = cookie(app, headers) else { return (None, false) };
+    let Some(id) = cookie(app, headers, secure) else { return (None, false) };
     (app.auth.session(id, now), false)
 }
 
@@ -208,6 +228,8 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
     let peer =
         request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |p| p.0);
     let address = client(&app, peer, request.headers());
+    let secure = secure(&app, peer, request.headers());
+    request.extensions_mut().insert(secure);
     let mut response = match check(&app, address, &mut request, Instant::now()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => *refusal,
@@ -245,7 +267,14 @@ fn check(
     let method = request.method();
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let upgrade = headers.contains_key(header::UPGRADE);
-    let (mut who, wrong) = credential(app, headers, now);
+    if headers.contains_key(header::AUTHORIZATION)
+        && let Some(wait) = app.guesses.held(address, now)
+    {
+        app.counts.limited();
+        return Err(Box::new(too_many(wait)));
+    }
+    let secure = request.extensions().get::<Secure>().copied().unwrap_or(Secure(false));
+    let (mut who, wrong) = credential(app, headers, secure, now);
     if who.is_none() && upgrade && !wrong {
         who = ticket(app, headers, now);
     }
@@ -264,7 +293,7 @@ fn check(
         };
         if !may {
             let entry = Entry::by("refused", address, &who);
-            app.audit.note(&Entry { subject: Some(path), result: "role", ..entry });
+            app.note_some(address, &Entry { subject: Some(path), result: "role", ..entry });
             return refuse(StatusCode::FORBIDDEN, "role", "this credential may not do that");
         }
         if who.session.is_none() && app.first_use(who.role, address) {
@@ -278,7 +307,8 @@ fn check(
     }
     if wrong {
         app.counts.refused();
-        if let Err(wait) = app.logins.take(address) {
+        if let Err(wait) = app.guesses.wrong(address, now) {
+            app.counts.limited();
             return Err(Box::new(too_many(wait)));
         }
         let entry = Entry { address: Some(address), by: "key".into(), ..Entry::of("refused") };

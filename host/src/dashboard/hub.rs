@@ -12,7 +12,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::model::{
-    Book, Event, Feed, Fill, Order, Print, Run, Strategy, StrategyDetail, Symbol, Total, Trade,
+    Book, Event, Feed, Fill, Level, Order, Print, Run, Strategy, StrategyDetail, Symbol, Total,
+    Trade,
 };
 use super::ring::Ring;
 
@@ -155,6 +156,8 @@ pub struct LaneHistory {
     pub orders: BTreeMap<u64, Arc<Order>>,
     /// log lines
     pub logs: Ring<Event>,
+    /// stops and targets of its positions, at each change
+    pub levels: Ring<Level>,
 }
 
 impl LaneHistory {
@@ -167,6 +170,7 @@ impl LaneHistory {
             fills: Ring::new(LANE_MAX),
             orders: BTreeMap::new(),
             logs: Ring::new(LANE_MAX),
+            levels: Ring::new(LANE_MAX),
         }
     }
 

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 
 use super::answers::{
-    Asked, CandleList, Equity, Events, Fills, LogLines, Name, OfSymbol, Orders, Page, Runs,
+    Asked, CandleList, Equity, Events, Fills, Levels, LogLines, Name, OfSymbol, Orders, Page, Runs,
     SettingList, Shared, Tape, Trades, not_found, raw,
 };
 use super::hub::LaneHistory;
@@ -85,6 +85,17 @@ pub(super) async fn fills(
     }
 }
 
+pub(super) async fn levels(
+    State(app): State<Arc<App>>,
+    Name(name): Name,
+    Asked(page): Asked<Page>,
+) -> Response {
+    match of_lane(&app, &name, |lane| page.of(&lane.levels)) {
+        Some((levels, next)) => Json(Levels { levels, next }).into_response(),
+        None => not_found(NO_STRATEGY),
+    }
+}
+
 pub(super) async fn logs(
     State(app): State<Arc<App>>,
     Name(name): Name,
@@ -148,7 +159,9 @@ pub(super) async fn all_runs(State(app): State<Arc<App>>) -> Response {
     let mut all = vec![runs::row(&app.hub.state())];
     let current = all[0].run.clone();
     if let Some(folder) = app.settings.runs.clone() {
-        let kept = tokio::task::spawn_blocking(move || runs::kept(&folder, &current)).await;
+        // One reader at a time, however many ask.
+        let mut kept = Arc::clone(&app.runs).lock_owned().await;
+        let kept = tokio::task::spawn_blocking(move || kept.list(&folder, &current)).await;
         all.extend(kept.unwrap_or_default());
     }
     Json(Runs { runs: all }).into_response()
@@ -160,7 +173,11 @@ pub(super) async fn one_run(State(app): State<Arc<App>>, Name(name): Name) -> Re
         return Json(RunDetail::of(&state)).into_response();
     }
     let kept = match app.settings.runs.clone() {
-        Some(folder) => tokio::task::spawn_blocking(move || runs::read(&folder, &name)).await,
+        Some(folder) => {
+            let turn = Arc::clone(&app.runs).lock_owned().await;
+            let read = move || (runs::read(&folder, &name), drop(turn)).0;
+            tokio::task::spawn_blocking(read).await
+        }
         None => Ok(None),
     };
     match kept {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::answers::{LoggedIn, Login, Me, Ticket, Told, error};
 use super::audit::Entry;
 use super::auth::Principal;
-use super::guard::{Peer, too_many};
+use super::guard::{Peer, Secure, too_many};
 use super::{App, Role, assets};
 
 const NO_RANDOM: &str = "the operating system gives no random numbers";
@@ -20,9 +20,14 @@ const NO_RANDOM: &str = "the operating system gives no random numbers";
 pub(super) async fn log_in(
     State(app): State<Arc<App>>,
     Extension(Peer(address)): Extension<Peer>,
+    Extension(Secure(secure)): Extension<Secure>,
     Told(login): Told<Login>,
 ) -> Response {
     let now = Instant::now();
+    if let Some(wait) = app.guesses.held(address, now) {
+        app.counts.limited();
+        return too_many(wait);
+    }
     let (by, role) = match login {
         Login::Key { key } => ("key", app.auth.key(&key)),
         Login::Code { code } => ("code", app.auth.take_code(&code, now).then_some(Role::Admin)),
@@ -30,11 +35,9 @@ pub(super) async fn log_in(
     let entry = Entry { address: Some(address), by: by.into(), ..Entry::of("login") };
     let Some(role) = role else {
         app.counts.refused();
-        for rates in [&app.logins, &app.all_logins] {
-            if let Err(wait) = rates.take(address) {
-                app.counts.limited();
-                return too_many(wait);
-            }
+        if let Err(wait) = app.guesses.wrong(address, now) {
+            app.counts.limited();
+            return too_many(wait);
         }
         app.audit.note(&Entry { result: "refused", ..entry });
         if by == "code" && app.auth.wants_code(now) {
@@ -49,12 +52,7 @@ pub(super) async fn log_in(
         return error(StatusCode::INTERNAL_SERVER_ERROR, "internal", NO_RANDOM);
     };
     app.audit.note(&Entry { role: Some(role), ..entry });
-    let secure = if app.settings.tls.is_some() { "; Secure" } else { "" };
-    let cookie = format!(
-        "{}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{secure}",
-        app.cookie_name(),
-        app.settings.session_max.as_secs()
-    );
+    let cookie = cookie(&app, secure, &id, app.settings.session_max.as_secs());
     let body = LoggedIn { role: role.name().into() };
     ([(header::SET_COOKIE, cookie)], Json(body)).into_response()
 }
@@ -62,14 +60,20 @@ pub(super) async fn log_in(
 pub(super) async fn log_out(
     State(app): State<Arc<App>>,
     Extension(Peer(address)): Extension<Peer>,
+    Extension(Secure(secure)): Extension<Secure>,
     Extension(who): Extension<Principal>,
 ) -> Response {
     app.auth.close(&who);
     app.audit.note(&Entry::by("logout", address, &who));
-    let secure = if app.settings.tls.is_some() { "; Secure" } else { "" };
-    let name = app.cookie_name();
-    let cookie = format!("{name}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0{secure}");
+    let cookie = cookie(&app, secure, "", 0);
     ([(header::SET_COOKIE, cookie)], StatusCode::NO_CONTENT).into_response()
+}
+
+/// What sets the session's cookie to `id` for so many seconds.
+fn cookie(app: &App, secure: bool, id: &str, seconds: u64) -> String {
+    let name = app.cookie_name(secure);
+    let only = if secure { "; Secure" } else { "" };
+    format!("{name}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{only}")
 }
 
 pub(super) async fn me(Extension(who): Extension<Principal>) -> Response {
@@ -91,6 +95,6 @@ pub(super) async fn ws_ticket(
     let Ok(ticket) = app.auth.ticket(who, Instant::now()) else {
         return error(StatusCode::INTERNAL_SERVER_ERROR, "internal", NO_RANDOM);
     };
-    app.audit.note(&Entry::by("ticket", address, &who));
+    app.note_some(address, &Entry::by("ticket", address, &who));
     Json(Ticket { ticket }).into_response()
 }

@@ -12,9 +12,11 @@ pub mod audit;
 pub mod auth;
 pub mod build;
 pub mod desk;
+mod doors;
 pub mod earlier;
 mod feed;
 pub mod guard;
+pub mod guesses;
 pub mod hub;
 mod lists;
 mod login;
@@ -50,9 +52,13 @@ pub use operate::{Operator, Refused};
 pub use server::{Server, StartError};
 pub use settings::{Settings, SettingsError};
 
-use audit::Audit;
+use audit::{Audit, Entry};
 use guard::Rates;
+use guesses::Guesses;
 
+/// Lines of refusals and tickets in the audit log, a minute and address: a viewer
+/// must not be able to fill it until what an administrator did is gone.
+const LINES_PER_MINUTE: u32 = 20;
 /// Uses of keys that are remembered, so that each address is noted once.
 const USES_MAX: usize = 1_000;
 
@@ -90,14 +96,18 @@ pub struct App {
     pub auth: Auth,
     /// requests by address
     pub rates: Rates,
-    /// failed logins by address
-    pub logins: Rates,
-    /// failed logins of all addresses
-    pub all_logins: Rates,
+    /// wrong keys and codes
+    pub guesses: Guesses,
+    /// lines that somebody without much of a right causes in the audit log
+    pub lines: Rates,
     /// who did what
     pub audit: Audit,
     operator: Mutex<Option<Arc<dyn Operator>>>,
     uses: Mutex<BTreeSet<(Role, IpAddr)>>,
+    /// lines that the audit log was spared since the last one of their sort
+    left_out: AtomicU64,
+    /// results of earlier runs
+    pub runs: Arc<tokio::sync::Mutex<runs::Kept>>,
     /// counters
     pub counts: Counts,
     /// turns true when the program ends
@@ -113,23 +123,21 @@ impl App {
         let auth = Auth::new(&settings.keys, settings.session_idle, settings.session_max);
         let every = |count: u32, span: Duration| span / count.max(1);
         let minute = Duration::from_secs(60);
-        let logins = settings.logins_per_minute;
         Self {
             rates: Rates::new(
                 settings.rate_burst,
                 every(settings.rate_per_second, Duration::from_secs(1)),
             ),
-            logins: Rates::new(logins, every(logins, minute)),
-            all_logins: Rates::new(
-                logins.saturating_mul(4),
-                every(logins.saturating_mul(4), minute),
-            ),
+            guesses: Guesses::new(settings.logins_per_minute),
+            lines: Rates::new(LINES_PER_MINUTE, every(LINES_PER_MINUTE, minute)),
             hub,
             auth,
             settings,
             audit,
             operator: Mutex::default(),
             uses: Mutex::default(),
+            left_out: AtomicU64::new(0),
+            runs: Arc::default(),
             counts: Counts::default(),
             ending: watch::Sender::new(false),
             url,
@@ -152,10 +160,27 @@ impl App {
         uses.len() < USES_MAX && uses.insert((role, address))
     }
 
-    /// The session cookie's name; `__Host-` binds it to this host under TLS.
+    /// The session cookie's name. `__Host-` binds it to this host where the browser
+    /// speaks TLS; elsewhere the port tells apart what runs on one machine.
     #[must_use]
-    pub fn cookie_name(&self) -> &'static str {
-        if self.settings.tls.is_some() { "__Host-sid" } else { "sid" }
+    pub fn cookie_name(&self, secure: bool) -> String {
+        let port = self.url.rsplit(':').next().unwrap_or_default();
+        if secure { "__Host-sid".into() } else { format!("sid-{port}") }
+    }
+
+    /// Notes what anybody with a credential can cause at will: so many a minute and
+    /// address. What is left out is counted, and said with the next.
+    fn note_some(&self, address: IpAddr, entry: &Entry<'_>) {
+        if self.lines.take(address).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let more = self.left_out.swap(0, Ordering::Relaxed);
+        if more > 0 {
+            let text = format!("{more} lines such as the next were left out");
+            self.audit.note(&Entry { detail: Some(&text), ..Entry::of("left-out") });
+        }
+        self.audit.note(entry);
     }
 
     /// The address that logs a browser in.

@@ -193,9 +193,11 @@ pub struct Order {
     pub action: Option<String>,
     pub kind: Option<String>,
     pub quantity: Option<String>,
+    /// what was asked, where that is no quantity: an amount, or all
+    pub size: Option<String>,
     pub filled: Option<String>,
     pub price: Option<String>,
-    /// `working`, `partially-filled`, `filled`, `rejected` or `canceled`
+    /// `pending`, `working`, `partially-filled`, `filled`, `rejected` or `canceled`
     pub status: String,
     pub reason: Option<String>,
     pub detail: Option<String>,
@@ -212,6 +214,7 @@ impl Order {
             action: None,
             kind: None,
             quantity: None,
+            size: None,
             filled: None,
             price: None,
             status: status.into(),
@@ -220,6 +223,17 @@ impl Order {
             ts_ns,
         }
     }
+}
+
+/// The stop and the target of a position from a moment on; both null once there is
+/// neither, or no position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[allow(missing_docs, reason = "each is what its name says, in the units of the module's head")]
+pub struct Level {
+    pub ts_ns: String,
+    pub symbol: String,
+    pub stop: Option<String>,
+    pub target: Option<String>,
 }
 
 /// A fill.
@@ -269,6 +283,37 @@ pub struct Sandbox {
     pub imports: Vec<String>,
     pub sha256: String,
     pub size: Option<u64>,
+    /// how long it took to check and compile it
+    pub compile_ms: Option<u64>,
+    /// hashes of the builds that it took the place of in this run, oldest first
+    pub earlier: Vec<String>,
+    /// how often it was started again
+    pub restarts: u64,
+    /// how its last fault was, with what the runtime says of it
+    pub last_fault: Option<String>,
+    /// refused orders by the rule that refused them
+    pub refused: BTreeMap<String, u64>,
+    /// what its permission says; null when the lock file was bypassed
+    pub grant: Option<Grant>,
+}
+
+/// A strategy's entry in the lock file: who may run it says so there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Grant {
+    /// when it was allowed
+    pub allowed_at: String,
+    /// from when on it may no longer run, if ever
+    pub expires: Option<String>,
+    /// why, in the operator's words
+    pub note: String,
+    /// where its file was
+    pub file: String,
+    /// the contract that it was checked against
+    pub world: String,
+    /// true when it was granted the deterministic WASI
+    pub wasi: bool,
+    /// limits of its own, as JSON
+    pub limits: Option<String>,
 }
 
 /// Fuel, one unit an instruction or so.

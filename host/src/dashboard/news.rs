@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Fill as EngineFill, Instrument, Liquidity, OrderId, Qty, Side};
+use crate::domain::{Fill as EngineFill, Instrument, Liquidity, OrderId, Qty, Side, SymbolId};
 use crate::engine::{Engine, LaneOutput, Output};
 use crate::output::printable;
+use crate::strategy::{OrderKind, OrderRequest, Size};
 
-use super::build::{Builder, TEXT_MAX};
+use super::build::{Builder, TEXT_MAX, Who};
 use super::desk::Note;
 use super::model::{Event, Fill, Order};
 use super::views::{amount_per_unit, trade};
@@ -14,7 +15,11 @@ use super::views::{amount_per_unit, trade};
 /// Orders that wait: what was asked of each, what is left of it, and how it is
 /// shown. The engine bounds how many a strategy may have.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(BTreeMap<OrderId, Waits>);
+pub(super) struct Waiting {
+    at_venue: BTreeMap<OrderId, Waits>,
+    /// on their way: the engine bounds these as well
+    sent: BTreeMap<OrderId, Order>,
+}
 
 #[derive(Debug)]
 struct Waits {
@@ -26,7 +31,8 @@ struct Waits {
 impl Waiting {
     /// An order waits with so much left; what was asked stays as it was.
     fn stands(&mut self, order: OrderId, leaves: Qty) -> (Qty, Qty) {
-        let slot = self.0.entry(order).or_insert(Waits { asked: leaves, leaves, shown: None });
+        let slot =
+            self.at_venue.entry(order).or_insert(Waits { asked: leaves, leaves, shown: None });
         slot.asked = Qty(slot.asked.0.max(leaves.0));
         slot.leaves = leaves;
         (slot.asked, slot.leaves)
@@ -35,34 +41,47 @@ impl Waiting {
     /// A part of an order was filled: what was asked, and what is left. An order
     /// that never waited is as large as its fill.
     fn filled(&mut self, order: OrderId, part: Qty) -> (Qty, Qty, Option<Order>) {
-        let Some(slot) = self.0.get_mut(&order) else { return (part, Qty::ZERO, None) };
+        let sent = self.arrived(order);
+        let Some(slot) = self.at_venue.get_mut(&order) else { return (part, Qty::ZERO, sent) };
         slot.leaves = Qty((slot.leaves.0 - part.0).max(0));
         let now = (slot.asked, slot.leaves, slot.shown.clone());
         if now.1.is_zero() {
-            self.0.remove(&order);
+            self.at_venue.remove(&order);
         }
         now
     }
 
     fn ended(&mut self, order: OrderId) -> Option<Order> {
-        self.0.remove(&order)?.shown
+        let sent = self.sent.remove(&order);
+        self.at_venue.remove(&order).map_or(sent, |slot| slot.shown)
     }
 
     /// How an order that waits is shown.
     fn shown(&self, order: OrderId) -> Option<Order> {
-        self.0.get(&order)?.shown.clone()
+        self.at_venue.get(&order).map_or(self.sent.get(&order).cloned(), |slot| slot.shown.clone())
+    }
+
+    /// An order is on its way.
+    fn send(&mut self, order: &Order) {
+        self.sent.insert(OrderId(order.order), order.clone());
+    }
+
+    /// An order is at the venue: how it was shown on its way.
+    fn arrived(&mut self, order: OrderId) -> Option<Order> {
+        let sent = self.sent.remove(&order)?;
+        Some(Order { detail: None, ..sent })
     }
 
     /// How an order that waits is shown from now on.
     fn show(&mut self, order: &Order) {
-        if let Some(slot) = self.0.get_mut(&OrderId(order.order)) {
+        if let Some(slot) = self.at_venue.get_mut(&OrderId(order.order)) {
             slot.shown = Some(order.clone());
         }
     }
 
     /// Those that wait, oldest first.
     pub(super) fn open(&self) -> Vec<Order> {
-        self.0.values().filter_map(|slot| slot.shown.clone()).collect()
+        self.at_venue.values().filter_map(|slot| slot.shown.clone()).collect()
     }
 }
 
@@ -104,10 +123,13 @@ impl Builder {
                 event.symbol = Some(instrument.symbol.clone());
                 let (asked, leaves) = memory.waiting.stands(*order, *leaves);
                 let price = |price| instrument.price_text(price);
+                // A trailing stop stands like a stop: what was asked says which.
+                let sent = memory.waiting.arrived(*order).and_then(|sent| sent.kind);
+                let kind = || order_kind(limit.is_some(), stop.is_some()).to_owned();
                 order_now = Some(Order {
                     symbol: event.symbol.clone(),
                     action: Some(action.name().into()),
-                    kind: Some(order_kind(limit.is_some(), stop.is_some()).into()),
+                    kind: Some(sent.unwrap_or_else(kind)),
                     quantity: Some(instrument.qty_text(asked)),
                     filled: Some(instrument.qty_text(Qty(asked.0 - leaves.0))),
                     price: limit.or(*stop).map(price),
@@ -115,14 +137,21 @@ impl Builder {
                     ..Order::new(order.0, "working", at)
                 });
             }
-            LaneOutput::Reject { order, symbol, reason, detail } => {
-                event.symbol = symbol.map(name);
-                order_now = Some(Order {
-                    symbol: event.symbol.clone(),
-                    reason: Some(reason.name().into()),
-                    detail: Some(printable(detail, TEXT_MAX)),
-                    ..Order::new(order.0, "rejected", at)
-                });
+            LaneOutput::Reject { order, symbol, reason, detail, asked } => {
+                let asked = asked.as_deref();
+                let instrument = symbol.or(asked.map(|asked| SymbolId(asked.symbol)));
+                event.symbol = instrument.map(name);
+                *memory.refused.entry(reason.name().into()).or_default() += 1;
+                // A refused change leaves an order as it is.
+                if asked.is_some() || memory.waiting.shown(*order).is_none() {
+                    memory.waiting.ended(*order);
+                    order_now = Some(Order {
+                        symbol: event.symbol.clone(),
+                        reason: Some(reason.name().into()),
+                        detail: Some(printable(detail, TEXT_MAX)),
+                        ..asked_order(order.0, "rejected", at, asked)
+                    });
+                }
             }
             LaneOutput::Canceled { order, symbol, leaves }
             | LaneOutput::Expired { order, symbol, leaves } => {
@@ -139,28 +168,45 @@ impl Builder {
                     ..before.unwrap_or_else(|| Order::new(order.0, status, at))
                 });
             }
-            LaneOutput::Sent { what, order, symbol, .. } => {
+            LaneOutput::Sent { what, order, symbol, asked, .. } => {
                 event.symbol = symbol.map(name);
                 if let Some(order) = order {
                     let before = memory.waiting.shown(*order);
-                    order_now = Some(Order {
+                    let new = || asked_order(order.0, "pending", at.clone(), asked.as_deref());
+                    let now = Order {
                         symbol: event.symbol.clone(),
                         detail: Some(format!("{} on its way", what.name())),
                         ts_ns: at.clone(),
-                        ..before.unwrap_or_else(|| Order::new(order.0, "pending", at))
-                    });
+                        ..before.unwrap_or_else(new)
+                    };
+                    if asked.is_some() {
+                        memory.waiting.send(&now);
+                    }
+                    order_now = Some(now);
                 }
+            }
+            LaneOutput::Asked { request, .. } => {
+                let instrument = lane.instruments.get(SymbolId(request.symbol));
+                event.symbol = instrument.map(|instrument| instrument.symbol.clone());
             }
             LaneOutput::Charge(charge) => {
                 event.symbol = Some(name(charge.symbol));
             }
-            LaneOutput::Swapped { to, refused: None, .. } => who.sha256.clone_from(to),
+            LaneOutput::Swapped { to, refused: None, .. } => {
+                memory.earlier.push(who.sha256.clone());
+                let build = self.builds.iter().find(|build| build.sha256 == *to);
+                who.clone_from(
+                    build
+                        .filter(|build| build.name == who.name)
+                        .unwrap_or(&Who { sha256: to.clone(), ..who.clone() }),
+                );
+            }
+            LaneOutput::Fault(_) => memory.last_fault = Some(text.to_owned()),
+            LaneOutput::Restarted { .. } => memory.restarts += 1,
             LaneOutput::Dropped { .. }
             | LaneOutput::Log { .. }
-            | LaneOutput::Fault(_)
             | LaneOutput::Command { .. }
             | LaneOutput::Restarting { .. }
-            | LaneOutput::Restarted { .. }
             | LaneOutput::Swapped { .. }
             | LaneOutput::Halted { .. } => {}
         }
@@ -182,7 +228,8 @@ impl Builder {
 fn kind(body: &LaneOutput) -> &'static str {
     match body {
         LaneOutput::Fill { .. } => "fill",
-        LaneOutput::Accepted { .. }
+        LaneOutput::Asked { .. }
+        | LaneOutput::Accepted { .. }
         | LaneOutput::Canceled { .. }
         | LaneOutput::Expired { .. }
         | LaneOutput::Sent { .. }
@@ -199,12 +246,41 @@ fn kind(body: &LaneOutput) -> &'static str {
     }
 }
 
+/// An order of which there is only what the strategy asked for.
+fn asked_order(order: u64, status: &str, ts_ns: String, asked: Option<&OrderRequest>) -> Order {
+    let known = Order::new(order, status, ts_ns);
+    let Some(asked) = asked else { return known };
+    let (kind, price) = match asked.kind {
+        OrderKind::Market => ("market", None),
+        OrderKind::Limit(limit) => ("limit", Some(limit)),
+        OrderKind::Stop(stop) => ("stop", Some(stop)),
+        OrderKind::StopLimit(_, limit) => ("stop-limit", Some(limit)),
+        OrderKind::TrailingStop(_) => ("trailing-stop", None),
+    };
+    // What no number is was refused for it, and the detail says what it was.
+    let text = |number: f64| (number.abs() < 1e15).then(|| number.to_string());
+    Order {
+        action: Some(asked.action.name().into()),
+        kind: Some(kind.into()),
+        quantity: if let Size::Base(base) = asked.size { text(base) } else { None },
+        size: match asked.size {
+            Size::Base(_) => None,
+            Size::Quote(amount) => text(amount).map(|amount| format!("for {amount}")),
+            Size::All => Some("all".into()),
+        },
+        price: price.and_then(text),
+        ..known
+    }
+}
+
 /// The kind of an order that waits.
 fn order_kind(limit: bool, stop: bool) -> &'static str {
     match (limit, stop) {
         (true, true) => "stop-limit",
         (false, true) => "stop",
-        _ => "limit",
+        (true, false) => "limit",
+        // A stop that was reached.
+        (false, false) => "market",
     }
 }
 

@@ -78,7 +78,8 @@ pub fn document() -> String {
     }
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme("key", SecurityScheme::Http(bearer));
-    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("sid")));
+    // Without TLS the port is added, with it a prefix: see `App::cookie_name`.
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("sid-7878")));
     components.add_security_scheme("session", cookie);
     let info = InfoBuilder::new().title("Sandpaper").version(env!("CARGO_PKG_VERSION")).build();
     OpenApiBuilder::new()

@@ -224,6 +224,9 @@ fn reading() -> Vec<Route> {
             .gives::<answers::Fills>(),
         route("/api/v1/strategies/{name}/orders", "Its orders", get(lists::orders))
             .gives::<answers::Orders>(),
+        route("/api/v1/strategies/{name}/levels", "Its stops and targets", get(lists::levels))
+            .asks(PAGE)
+            .gives::<answers::Levels>(),
         route("/api/v1/strategies/{name}/logs", "Its log", get(lists::logs))
             .asks(PAGE)
             .gives::<answers::LogLines>(),

@@ -4,9 +4,11 @@
 //! on. What such a file says is believed as far as it can be read: it is for looking
 //! at, and proves nothing; `sandpaper verify` does.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -61,6 +63,8 @@ pub struct RunRow {
 pub struct RunStrategy {
     pub name: String,
     pub sha256: String,
+    /// hashes of the builds that it took the place of, oldest first
+    pub earlier: Vec<String>,
     pub status: Option<String>,
     pub equity: Option<String>,
     pub pnl: Option<String>,
@@ -105,6 +109,7 @@ impl RunStrategy {
         Self {
             name: report.name.to_string(),
             sha256: sha256.into(),
+            earlier: Vec::new(),
             status: Some(status(&report.state).0.into()),
             equity: money(report.equity),
             pnl: money(report.equity.zip(report.start_equity).map(|(now, was)| now - was)),
@@ -163,6 +168,7 @@ pub fn row(state: &State) -> RunRow {
         RunStrategy {
             name: row.name.clone(),
             sha256: row.sha256.clone(),
+            earlier: lane.sandbox.earlier.clone(),
             status: Some(row.status.clone()),
             equity: row.equity.clone(),
             pnl: row.pnl.clone(),
@@ -193,16 +199,40 @@ pub fn row(state: &State) -> RunRow {
     }
 }
 
-/// The runs below a folder but the one of that name, newest first.
-#[must_use]
-pub fn kept(folder: &Path, but: &str) -> Vec<RunRow> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    // A run's name begins with its time.
-    names.sort_unstable_by(|a, b| b.cmp(a));
-    let rows = names.iter().filter(|name| *name != but).filter_map(|name| read(folder, name));
-    rows.map(|detail| detail.row).take(RUNS_MAX).collect()
+/// Rows of kept runs. Their files hold curves as well, so each is read again only when
+/// it is another one than before.
+#[derive(Debug, Default)]
+pub struct Kept(BTreeMap<String, (Stamp, Option<RunRow>)>);
+
+/// What tells a file from the one before: when it was written, and its size.
+type Stamp = (Option<SystemTime>, u64);
+
+impl Kept {
+    /// The runs below a folder but the one of that name, newest first.
+    pub fn list(&mut self, folder: &Path, but: &str) -> Vec<RunRow> {
+        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        // A run's name begins with its time.
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        let (mut rows, mut now) = (Vec::new(), BTreeMap::new());
+        for name in names.into_iter().filter(|name| name != but) {
+            if rows.len() == RUNS_MAX {
+                break;
+            }
+            let Ok(file) = fs::metadata(folder.join(&name).join(FILE)) else { continue };
+            let stamp = (file.modified().ok(), file.len());
+            let known = self.0.remove(&name).filter(|(before, _)| *before == stamp);
+            let row = match known {
+                Some((_, row)) => row,
+                None => read(folder, &name).map(|detail| detail.row),
+            };
+            rows.extend(row.clone());
+            now.insert(name, (stamp, row));
+        }
+        self.0 = now;
+        rows
+    }
 }
 
 /// The run of that name below a folder.
@@ -248,10 +278,19 @@ mod tests {
         fs::write(folder.path().join("4-broken").join(FILE), "{\"run\":").unwrap();
         fs::create_dir(folder.path().join("5-other")).unwrap();
         detail("1-a", "ended").write(&folder.path().join("5-other")).unwrap();
-        let rows = kept(folder.path(), "3-c");
+        let mut cache = Kept::default();
+        let rows = cache.list(folder.path(), "3-c");
         let names: Vec<(&str, &str)> =
             rows.iter().map(|row| (row.run.as_str(), row.state.as_str())).collect();
         assert_eq!(names, [("2-b", "unfinished"), ("1-a", "ended")]);
+        assert_eq!(cache.list(folder.path(), "3-c"), rows, "as before, without reading");
+        // What is known of a file that has changed is forgotten.
+        cache.0.values_mut().for_each(|(_, row)| *row = None);
+        assert_eq!(cache.list(folder.path(), "3-c"), [], "it is not read again");
+        let mut changed = detail("2-b", "ended");
+        changed.row.seed = "another".into();
+        changed.write(&folder.path().join("2-b")).unwrap();
+        assert_eq!(cache.list(folder.path(), "3-c"), [changed.row]);
         assert_eq!(read(folder.path(), "1-a"), Some(detail("1-a", "ended")));
         for name in ["", ".", "..", "../1-a", "1-a/", "1-a/../1-a", "%2e", "none", "1-a\0"] {
             assert_eq!(read(folder.path(), name), None, "{name}");

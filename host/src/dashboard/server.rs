@@ -16,11 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::audit::{Audit, AuditError};
+use super::doors::{Doors, Patient};
 use super::guard::Peer;
 use super::routes::router;
 use super::{App, Hub, Settings};
@@ -133,7 +133,7 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
         }
     };
     let router = router(&app);
-    let permits = Arc::new(Semaphore::new(app.settings.connections));
+    let doors = Doors::new(app.settings.connections);
     let tls = app.settings.tls.as_ref().map(|tls| {
         tokio::spawn(Arc::clone(tls).follow());
         TlsAcceptor::from(Arc::clone(&tls.config))
@@ -156,13 +156,14 @@ async fn serve(app: Arc<App>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+        let proxy = app.settings.trusted_proxies.iter().any(|net| net.contains(&peer.ip()));
+        let Some(inside) = doors.enter(peer.ip(), proxy) else { continue };
         let _ = stream.set_nodelay(true);
         // What the kernel would hold for a client that does not read.
         let _ = set_socket_send_buffer_size(&stream, SEND_BYTES);
         let (router, tls) = (router.clone(), tls.clone());
         tokio::spawn(async move {
-            let _permit = permit;
+            let _inside = inside;
             match tls {
                 None => connection(stream, peer, router).await,
                 Some(tls) => {
@@ -199,7 +200,7 @@ where
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream)), service)
         .with_upgrades()
         .await;
     if let Err(error) = served {

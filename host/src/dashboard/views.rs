@@ -11,7 +11,7 @@ use crate::portfolio::metrics::Curve;
 
 use super::build::TEXT_MAX;
 use super::hub::Point;
-use super::model::{Book, Position, Print, Symbol, Trade};
+use super::model::{Book, Level, Position, Print, Symbol, Trade};
 
 /// Levels of a book that are shown, a side.
 const LEVELS: usize = 25;
@@ -126,6 +126,37 @@ pub(super) fn position(
     (view, mark.map(|mark| (mark * qty).abs()))
 }
 
+/// The stops and targets that are not what `known` says, which learns them.
+pub(super) fn changes(known: &mut Vec<Level>, positions: &[Position], ts: i64) -> Vec<Level> {
+    let mut changed = Vec::new();
+    let held = |level: &Level| positions.iter().any(|position| position.symbol == level.symbol);
+    for gone in known.extract_if(.., |level| !held(level)) {
+        let set = gone.stop.is_some() || gone.target.is_some();
+        let ended = Level { ts_ns: ts.to_string(), stop: None, target: None, ..gone };
+        changed.extend(set.then_some(ended));
+    }
+    for position in positions {
+        let level = Level {
+            ts_ns: ts.to_string(),
+            symbol: position.symbol.clone(),
+            stop: position.stop.clone(),
+            target: position.target.clone(),
+        };
+        match known.iter_mut().find(|old| old.symbol == level.symbol) {
+            Some(old) if old.stop == level.stop && old.target == level.target => {}
+            Some(old) => {
+                old.clone_from(&level);
+                changed.push(level);
+            }
+            None => {
+                known.push(level.clone());
+                changed.extend((level.stop.is_some() || level.target.is_some()).then_some(level));
+            }
+        }
+    }
+    changed
+}
+
 /// Where a strategy stands, with the particulars.
 pub(super) fn status(state: &LaneState) -> (&'static str, Option<String>) {
     let text = |text: &str| Some(printable(text, TEXT_MAX));
@@ -204,6 +235,37 @@ pub(super) fn book_and_tape(engine: &Engine, symbol: SymbolId) -> (Book, Vec<Pri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stops_and_targets_are_told_when_they_change_and_when_they_end() {
+        let position = |symbol: &str, stop: Option<&str>| Position {
+            strategy: "one".into(),
+            symbol: symbol.into(),
+            quantity: "1".into(),
+            side: "long".into(),
+            entry_price: "100".into(),
+            mark: None,
+            unrealized: None,
+            stop: stop.map(str::to_owned),
+            target: None,
+        };
+        let mut known = Vec::new();
+        let mut told = |positions: &[Position], ts| -> Vec<(String, String, Option<String>)> {
+            let changed = changes(&mut known, positions, ts).into_iter();
+            changed.map(|level| (level.ts_ns, level.symbol, level.stop)).collect()
+        };
+        let says = |ts: &str, symbol: &str, stop: Option<&str>| {
+            vec![(ts.to_owned(), symbol.to_owned(), stop.map(str::to_owned))]
+        };
+        let held = [position("A", Some("90")), position("B", None)];
+        assert_eq!(told(&held, 1), says("1", "A", Some("90")), "one without is no news");
+        assert_eq!(told(&held, 2), [], "as before");
+        let moved = [position("A", Some("95")), position("B", None)];
+        assert_eq!(told(&moved, 3), says("3", "A", Some("95")));
+        assert_eq!(told(&moved[1..], 4), says("4", "A", None), "the position is gone");
+        assert_eq!(told(&[], 5), [], "B never had one");
+        assert_eq!(told(&held, 6), says("6", "A", Some("90")), "a new position");
+    }
 
     #[test]
     fn a_curve_shows_falls_between_its_points_and_sparks_end_at_now() {

@@ -159,6 +159,19 @@ impl Instrument {
         i64::try_from(numerator / divisor).ok().map(Qty)
     }
 
+    /// The largest quantity, in whole increments, that is worth at most `money` at
+    /// `price` and at half of `twice_mark`, where that is known.
+    #[must_use]
+    pub fn owing(&self, money: Money, price: Price, twice_mark: i64) -> Option<Qty> {
+        let at_price = self.affordable(money, price)?;
+        if twice_mark <= 0 {
+            return Some(at_price);
+        }
+        // Worth half of it at twice the mark.
+        let at_mark = self.affordable(Money(money.0.checked_mul(2)?), Price(twice_mark))?;
+        Some(at_price.min(at_mark))
+    }
+
     /// Rounds a quantity down to its increment.
     #[must_use]
     pub fn round_qty(&self, qty: Qty) -> Qty {

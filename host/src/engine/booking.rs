@@ -5,7 +5,7 @@ use crate::domain::{
 };
 use crate::execution::{Order, Taken};
 use crate::portfolio::InvariantBroken;
-use crate::strategy::OrderUpdate;
+use crate::strategy::{OrderRequest, OrderUpdate};
 
 use super::chain::{Record, RecordKind};
 use super::intake::Refusal;
@@ -53,9 +53,38 @@ impl Lane {
         let body = LaneOutput::Fill { fill, reason: reason.to_owned(), position, closed };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
         self.tell_charges(place, batch.outputs);
+        if !about.action.opens() {
+            self.shrink(batch, place, about.symbol);
+        }
         self.fees.on_fill(place.ts, volume);
         self.set_fees(place.ts);
         Ok(())
+    }
+
+    /// Orders that wait to reduce a position shrink with it, and end with it.
+    fn shrink(&mut self, batch: &mut Batch<'_>, place: &Moment, symbol: SymbolId) {
+        let held = self.account.qty(symbol).magnitude();
+        for id in self.orders.ids(Some(symbol)) {
+            let beyond = |order: &Order| !order.action.opens() && order.leaves > held;
+            if !self.orders.get(id).is_some_and(beyond) {
+                continue;
+            }
+            let Some(mut order) = self.orders.take(id) else { continue };
+            if held.is_zero() {
+                self.end_order(
+                    batch,
+                    place,
+                    &order,
+                    OrderStatus::Canceled,
+                    "the position is closed",
+                );
+                continue;
+            }
+            order.qty = Qty(order.qty.0 - (order.leaves.0 - held.0));
+            order.leaves = held;
+            self.tell_order(batch, place, &order, None);
+            self.orders.put(order);
+        }
     }
 
     /// What a market order could not fill is canceled.
@@ -85,11 +114,12 @@ impl Lane {
         batch: &mut Batch<'_>,
         place: &Moment,
         order: OrderId,
-        action: Action,
-        words: &str,
+        asked: Option<&OrderRequest>,
         refusal: Refusal,
     ) {
         let Refusal { symbol, reason, detail } = refusal;
+        let action = asked.map_or(Action::Buy, |request| request.action);
+        let words = asked.map_or("", |request| &request.reason);
         self.counters.rejected += 1;
         let record = Record::new(RecordKind::Reject, place.seq, place.phase);
         self.chain.absorb(&record.int(i128::from(order.0)).text(reason.name()));
@@ -104,7 +134,8 @@ impl Lane {
         let mut update = self.update(place, &about, OrderStatus::Rejected, Qty::ZERO, words);
         update.reject = Some(reason);
         self.updates.push_back(update);
-        let body = LaneOutput::Reject { order, symbol, reason, detail };
+        let asked = asked.map(|request| Box::new(request.clone()));
+        let body = LaneOutput::Reject { order, symbol, reason, detail, asked };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
     }
 
@@ -174,13 +205,14 @@ impl Lane {
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
     }
 
-    /// Says that an order is open, or how it stands now.
+    /// Says that an order is open, or how it stands now: taken, woken, changed, or as
+    /// it was because a change was refused for this reason.
     pub(super) fn tell_order(
         &mut self,
         batch: &mut Batch<'_>,
         place: &Moment,
         order: &Order,
-        status: OrderStatus,
+        refused: Option<RejectReason>,
     ) {
         let price = |price: Option<Price>| price.map_or(0, |p| i128::from(p.0));
         let stop = order.trigger.map(|t| t.price);
@@ -190,8 +222,9 @@ impl Lane {
             .int(price(order.limit))
             .int(price(stop));
         self.chain.absorb(&record);
-        let update = self.update(place, &About::of(order), status, order.leaves, &order.reason);
-        self.updates.push_back(update);
+        let (about, status) = (About::of(order), OrderStatus::Accepted);
+        let update = self.update(place, &about, status, order.leaves, &order.reason);
+        self.updates.push_back(OrderUpdate { reject: refused, ..update });
         let body = LaneOutput::Accepted {
             order: order.id,
             symbol: order.symbol,

@@ -10,7 +10,7 @@ use crate::execution::{
 };
 use crate::market::{Market, MarketLimits};
 use crate::portfolio::{Account, AccountConfig, StartError, Terms};
-use crate::risk::{RiskConfig, Watch};
+use crate::risk::{RiskConfig, TotalLimits, Watch};
 use crate::strategy::{
     Channel, Descriptor, EffectLimits, Effects, Parameter, StartInfo, Strategy, Usage, Value,
 };
@@ -23,7 +23,8 @@ use super::lane::{Counters, Lane, LaneLimits, LaneState};
 use super::stream::{Class, ClassKey};
 use super::throttle::Throttle;
 use super::timeline::Timeline;
-use super::verdict::Verdicts;
+use super::total::Total;
+use super::verdict::{Call, Verdict, Verdicts};
 use super::view::{LaneView, account_info, instrument_info};
 
 /// What all lanes share.
@@ -45,6 +46,8 @@ pub struct EngineConfig {
     pub latency: LatencyConfig,
     /// limits and what a halt does
     pub risk: RiskConfig,
+    /// limits over all strategies
+    pub total: TotalLimits,
     /// how much one event may cause
     pub effects: EffectLimits,
     /// shortest time between two calls of a strategy in nanoseconds, 0 for none
@@ -68,6 +71,7 @@ impl Default for EngineConfig {
             execution: ExecutionConfig::default(),
             latency: LatencyConfig::default(),
             risk: RiskConfig::default(),
+            total: TotalLimits::default(),
             effects: EffectLimits::default(),
             interval_ns: 0,
             strict: false,
@@ -126,6 +130,18 @@ pub enum BuildError {
         strategy: String,
         /// why
         source: StartError,
+    },
+    /// Limits over all strategies, which do not count in one currency.
+    #[error(
+        "limits over all strategies need one account currency: '{strategy}' counts in {currency}, others in {other}"
+    )]
+    Currencies {
+        /// the strategy
+        strategy: String,
+        /// its account currency
+        currency: String,
+        /// that of those before it
+        other: String,
     },
     /// An instrument's units cannot be computed with.
     #[error("{0}")]
@@ -187,6 +203,7 @@ impl EngineBuilder {
         let mut account = Account::open(&spec.account, &instruments)
             .map_err(|source| BuildError::Account { strategy: spec.name.clone(), source })?;
         account.set_terms(self.config.terms);
+        self.check_currency(&spec)?;
         let class = self.class(&spec, &symbols);
         let info = StartInfo {
             run: self.config.run.clone(),
@@ -242,6 +259,7 @@ impl EngineBuilder {
             effects: Effects::new(effects),
             updates: std::collections::VecDeque::new(),
             next_order: 1,
+            given: 0,
             next_fill: 1,
             indicators: Vec::new(),
             throttle: Throttle::default(),
@@ -254,6 +272,21 @@ impl EngineBuilder {
         };
         self.lanes.push(lane);
         Ok(())
+    }
+
+    /// What is limited together counts in one currency.
+    fn check_currency(&self, spec: &LaneSpec) -> Result<(), BuildError> {
+        let currency = &spec.account.currency;
+        match self.lanes.first().map(|lane| lane.account.currency()) {
+            Some(other) if self.config.total.any() && other != currency => {
+                Err(BuildError::Currencies {
+                    strategy: spec.name.clone(),
+                    currency: currency.clone(),
+                    other: other.to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn symbols(&self, spec: &LaneSpec) -> Result<Vec<SymbolId>, BuildError> {
@@ -280,6 +313,13 @@ impl EngineBuilder {
         self.classes.len() - 1
     }
 
+    /// Lets a verdict come again in the lane of this number.
+    pub fn foretell(&mut self, number: u16, verdict: Verdict) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(number)) {
+            lane.foretell(verdict);
+        }
+    }
+
     /// Starts every strategy, at engine time `now`. One that fails is
     /// quarantined.
     #[must_use]
@@ -304,6 +344,7 @@ impl EngineBuilder {
             classes,
             lanes: Vec::with_capacity(lanes.len()),
             outputs: Vec::new(),
+            total: Total::new(config.total),
             next_seq: 1,
             events: 0,
         };
@@ -332,7 +373,10 @@ impl Lane {
         let view = Arc::new(LaneView::new(self, market, 0));
         // A strategy that starts has seen no market: it may not order yet.
         self.effects.begin(self.next_order, 0);
-        match self.strategy.start(&self.info, view, &mut self.effects) {
+        let started = self
+            .foretold(Call::Begin)
+            .and_then(|()| self.strategy.start(&self.info, view, &mut self.effects));
+        match started {
             Ok(()) => self.publish(now, outputs),
             Err(fault) => self.quarantine(fault, now, outputs),
         }

@@ -1,14 +1,17 @@
 //! Orders that wait are canceled and changed on request.
 
 use crate::domain::decimal;
-use crate::domain::{OrderId, OrderStatus, Qty, RejectReason, Rounding, SymbolId};
+use crate::domain::{OrderId, OrderStatus, Qty, RejectReason, Rounding, SymbolId, Ts};
 use crate::execution::orders::Order;
+use crate::market::Top;
 use crate::portfolio::InvariantBroken;
 use crate::risk;
 
-use super::entering::{grid, limit_rounding};
+use super::chain::{Record, RecordKind};
+use super::entering::{check_brackets, entries, grid, limit_rounding, reaches};
 use super::lane::{Batch, Lane, LaneState};
 use super::output::{LaneOutput, Output};
+use super::records::check_open;
 
 impl Lane {
     /// Cancels an order at the strategy's request; false when it is not open.
@@ -44,35 +47,59 @@ impl Lane {
     ) -> Result<bool, InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
         let Some(old) = self.orders.take(id) else { return Ok(false) };
+        if old.expires.is_some_and(|end| end <= place.ts) {
+            // No event of its symbol has come since.
+            self.end_order(batch, &place, &old, OrderStatus::Expired, "its time is over");
+            return Ok(false);
+        }
         self.mark_symbol(batch, moment, old.symbol.0)?;
         let top = batch.timeline.top_at(moment, self.symbols[old.symbol.index()]);
         // The old one is out while the new one is checked: it reserves nothing.
-        let amended = self.amended(&old, size, price).and_then(|new| {
-            let held = self.account.qty(new.symbol);
-            risk::check_held(new.action, new.leaves, held)?;
-            self.check_limit_funds(&new, top.mark2()).map_err(|refusal| refusal.reason)?;
+        let admitted = self.watch.admits(&self.risk, place.ts);
+        let admitted = if admitted { Ok(()) } else { Err(RejectReason::RiskLimit) };
+        let amended = admitted.and_then(|()| self.amended(&old, size, price)).and_then(|new| {
+            self.check_change(&new, &top, place.ts)?;
             Ok(new)
         });
         match amended {
             Err(reason) => {
                 self.counters.rejected += 1;
+                let record = Record::new(RecordKind::Reject, place.seq, place.phase);
+                self.chain.absorb(&record.int(i128::from(id.0)).text(reason.name()));
                 let body = LaneOutput::Reject {
                     order: id,
                     symbol: Some(old.symbol),
                     reason,
                     detail: "the change is refused, the order stays".into(),
+                    asked: None,
                 };
                 batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-                self.tell_order(batch, &place, &old, OrderStatus::Accepted);
+                self.tell_order(batch, &place, &old, Some(reason));
                 self.orders.put(old);
             }
             Ok(new) if new.limit == old.limit && new.leaves <= old.leaves => {
-                self.tell_order(batch, &place, &new, OrderStatus::Accepted);
+                self.tell_order(batch, &place, &new, None);
                 self.orders.put(new);
             }
             Ok(new) => self.work(batch, moment, new)?,
         }
         Ok(true)
+    }
+
+    /// What a new order would have to be, a changed one has to be too.
+    fn check_change(&self, new: &Order, top: &Top, now: Ts) -> Result<(), RejectReason> {
+        let side = new.action.side();
+        let is_limit = new.trigger.is_none();
+        check_open(top.status, new.action, is_limit, new.post_only)?;
+        let meets = top.meets(side, self.oldest(now));
+        let takes = new.limit.is_some_and(|limit| reaches(side, limit, meets));
+        if new.post_only && is_limit && takes {
+            return Err(RejectReason::WouldTake);
+        }
+        let entries = entries(side, new.limit, new.trigger, meets);
+        check_brackets(new.action, &entries, new.stop, new.target)?;
+        risk::check_held(new.action, new.leaves, self.account.qty(new.symbol))?;
+        self.check_limit_funds(new, top.mark2()).map_err(|refusal| refusal.reason)
     }
 
     fn amended(

@@ -103,14 +103,15 @@ impl Lane {
         self.settle(batch, moment)
     }
 
-    /// Ends a lane that may run no longer; nothing starts it again.
+    /// Ends a lane that may run no longer, as a fault does (`sandbox.fault_positions`
+    /// says what becomes of its positions); nothing starts it again.
     fn revoke(&mut self, batch: &mut Batch<'_>, ts: Ts, reason: &str) {
         let over = matches!(
             self.state,
             LaneState::Quarantined(_) | LaneState::Halted(_) | LaneState::Stopped
         );
         if !over {
-            self.quarantine(Fault::new(FaultKind::Revoked, reason), ts, batch.outputs);
+            self.fail(Fault::new(FaultKind::Revoked, reason), ts, batch.outputs);
         }
     }
 

@@ -34,7 +34,8 @@ impl Lane {
             return Err(no(RejectReason::TooManyOrders, "too many orders are open".into()));
         }
         let top = batch.timeline.top_at(moment, self.symbols[symbol.index()]);
-        check_open(top.status, request)
+        let limit_order = matches!(request.kind, OrderKind::Limit(_));
+        check_open(top.status, request.action, limit_order, request.post_only)
             .map_err(|reason| no(reason, format!("the market is {:?}", top.status)))?;
         let held = self.account.qty(symbol);
         risk::check_direction(request.action, held, instrument)
@@ -43,17 +44,13 @@ impl Lane {
         let meets = top.meets(side, self.oldest(place.ts));
         let (limit, trigger) = prices(instrument, request, meets)
             .map_err(|reason| no(reason, format!("price of {:?}", request.kind)))?;
-        let takes = limit.is_some_and(|limit| match side {
-            Side::Buy => meets > 0 && meets <= limit.0,
-            Side::Sell => meets >= limit.0,
-        });
-        if request.post_only && takes {
+        if request.post_only && limit.is_some_and(|limit| reaches(side, limit, meets)) {
             return Err(no(RejectReason::WouldTake, "a post-only order would take".into()));
         }
         // Where it would fill at best, as far as that is known by now.
         let at = limit.or(trigger.map(|t| t.price)).unwrap_or_default();
         let qty = self
-            .quantity_at(instrument, request, held, at)
+            .quantity_at(instrument, request, held, at, top.mark2())
             .map_err(|reason| no(reason, format!("size {:?}", request.size)))?;
         risk::check_held(request.action, qty, held).map_err(|reason| {
             let (asked, held) = (instrument.qty_text(qty), instrument.qty_text(held));
@@ -65,7 +62,8 @@ impl Lane {
             .map_err(|reason| no(reason, words()))?;
         let (stop, target) = bracket_levels(instrument, request)
             .map_err(|reason| no(reason, "stop-loss or take-profit".into()))?;
-        risk::check_bracket(request.action, at, stop, target)
+        let entries = entries(side, limit, trigger, meets);
+        check_brackets(request.action, &entries, stop, target)
             .map_err(|reason| no(reason, format!("bracket of {}", words())))?;
         let expires = ends(request, place.ts);
         if expires.is_some_and(|end| end <= place.ts) {
@@ -113,6 +111,7 @@ impl Lane {
         request: &OrderRequest,
         held: Qty,
         at: Price,
+        mark2: i64,
     ) -> Result<Qty, RejectReason> {
         let symbol = SymbolId(request.symbol);
         if request.size == Size::All && !request.action.opens() {
@@ -121,6 +120,10 @@ impl Lane {
         let money = match self.want(instrument, request, held)? {
             Want::Base(qty) => return Ok(instrument.round_qty(qty)),
             Want::Quote(money) => money,
+            Want::Debt(room) => {
+                let owed = instrument.owing(room, at, mark2);
+                return owed.ok_or(RejectReason::InvalidNumber);
+            }
             Want::Budget(_) => {
                 let free = self.free(symbol);
                 let one = i128::from(crate::domain::Rate::ONE.0);
@@ -144,6 +147,42 @@ fn ends(request: &OrderRequest, now: Ts) -> Option<Ts> {
         .then(|| Ts((now.0.div_euclid(DAY_NS) + 1).saturating_mul(DAY_NS)));
     let date = request.good_till_ns.map(|ns| Ts(i64::try_from(ns).unwrap_or(i64::MAX)));
     day.into_iter().chain(date).min()
+}
+
+/// Whether a price that an order of this side would meet is at the limit or better.
+pub(super) fn reaches(side: Side, limit: Price, meets: i64) -> bool {
+    match side {
+        Side::Buy => meets > 0 && meets <= limit.0,
+        Side::Sell => meets >= limit.0,
+    }
+}
+
+/// Where an order may fill, as far as that is known by now: its limit, its stop, and
+/// what it would meet at once.
+pub(super) fn entries(
+    side: Side,
+    limit: Option<Price>,
+    trigger: Option<Trigger>,
+    meets: i64,
+) -> Vec<Price> {
+    let now = match (limit, trigger) {
+        // A stop that is reached already wakes at the next look.
+        (_, Some(trigger)) => meets > 0 && trigger.reached(side, meets),
+        (Some(limit), None) => reaches(side, limit, meets),
+        (None, None) => false,
+    };
+    let met = now.then_some(Price(meets));
+    limit.into_iter().chain(trigger.map(|trigger| trigger.price)).chain(met).collect()
+}
+
+/// A bracket is right for every price at which the order may fill.
+pub(super) fn check_brackets(
+    action: Action,
+    entries: &[Price],
+    stop: Option<Price>,
+    target: Option<Price>,
+) -> Result<(), RejectReason> {
+    entries.iter().try_for_each(|entry| risk::check_bracket(action, *entry, stop, target))
 }
 
 /// A limit never turns out worse than asked.

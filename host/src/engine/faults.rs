@@ -21,6 +21,7 @@ use crate::strategy::{Fault, FaultKind, StartInfo, Strategy};
 use super::chain::{Record, RecordKind};
 use super::lane::{Batch, Lane, LaneState};
 use super::output::{LaneOutput, Output};
+use super::verdict::Call;
 use super::view::{LaneView, account_info, instrument_info};
 
 /// What is done about faults. The default is to quarantine and to hold.
@@ -144,8 +145,10 @@ impl Lane {
         moment: u32,
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
-        let made = self.strategy.fresh().unwrap_or_else(|| {
-            Err(Fault::new(FaultKind::Host, "it cannot be started a second time"))
+        let made = self.foretold(Call::Begin).and_then(|()| {
+            self.strategy.fresh().unwrap_or_else(|| {
+                Err(Fault::new(FaultKind::Host, "it cannot be started a second time"))
+            })
         });
         let saved = self.recovery.saved.clone();
         let state = saved.as_ref().map(|(state, version)| (state.as_slice(), &**version));
@@ -192,7 +195,7 @@ impl Lane {
             return Ok(());
         }
         self.recovery.next_save = ts.0.saturating_add(policy.save_every_ns);
-        match self.strategy.save() {
+        match self.foretold(Call::Save).and_then(|()| self.strategy.save()) {
             Ok(state) => self.recovery.saved = Some((state, Arc::clone(&self.version))),
             // A strategy that will not say what it knows keeps what it said before.
             Err(refused) if refused.kind == FaultKind::Refused => {}

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::domain::{Action, OrderId, OrderStatus, Qty, RejectReason, SymbolId, Ts};
+use crate::domain::{OrderId, OrderStatus, Qty, RejectReason, SymbolId, Ts};
 use crate::execution::LatencyConfig;
 use crate::execution::latency::{Sent, uniform};
 use crate::portfolio::InvariantBroken;
@@ -99,6 +99,21 @@ impl Lane {
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
         self.note(&place, intent);
+        if let Intent::Submit { order, request } = intent {
+            let body = LaneOutput::Asked { order: OrderId(*order), request: request.clone() };
+            batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
+        }
+        if !self.state.is_called() {
+            // A limit has ended it since it asked.
+            let refusal = match intent {
+                Intent::Submit { .. } => {
+                    Refusal::new(None, RejectReason::Halted, "the strategy was ended before it")
+                }
+                _ => unknown(intent),
+            };
+            self.refuse_intent(batch, &place, intent, refusal);
+            return Ok(());
+        }
         let arrives = self.flight.arrival(&self.name, place.ts, intent, self.next_order);
         if arrives <= place.ts {
             return self.arrive(batch, moment, intent);
@@ -127,9 +142,19 @@ impl Lane {
             order,
             symbol: about.map(|about| about.symbol),
             arrives,
+            asked: match intent {
+                Intent::Submit { request, .. } => Some(request.clone()),
+                _ => None,
+            },
         };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
-        self.flight.sent.push_back((arrives, intent.clone()));
+        let mut intent = intent.clone();
+        if let Intent::Submit { request, .. } = &mut intent {
+            // The chain has it, and nobody reads it again: it would only take memory
+            // that no limit of the strategy counts.
+            request.metadata = Vec::new();
+        }
+        self.flight.sent.push_back((arrives, intent));
         Ok(())
     }
 
@@ -138,7 +163,7 @@ impl Lane {
         let request = Record::new(RecordKind::Request, place.seq, place.phase);
         let record = match intent {
             Intent::Submit { order, request } => {
-                self.next_order = order + 1;
+                self.next_order = self.next_order.max(order + 1);
                 self.counters.orders += 1;
                 order_record(place, OrderId(*order), request)
             }
@@ -187,13 +212,12 @@ impl Lane {
     ) {
         match intent {
             Intent::Submit { order, request } => {
-                let (order, action) = (OrderId(*order), request.action);
-                self.refuse(batch, place, order, action, &request.reason, refusal);
+                self.refuse(batch, place, OrderId(*order), Some(request), refusal);
             }
             _ => {
                 let order = kind(intent).1.unwrap_or_default();
                 self.counters.orders += 1;
-                self.refuse(batch, place, order, Action::Buy, "", refusal);
+                self.refuse(batch, place, order, None, refusal);
             }
         }
     }
@@ -246,6 +270,7 @@ impl Lane {
         let now = batch.timeline.moments()[moment as usize].ts;
         while let Some(intent) = self.flight.pop(now) {
             self.arrive(batch, moment, &intent)?;
+            self.police(batch, moment)?;
         }
         Ok(())
     }
@@ -264,6 +289,7 @@ impl Lane {
                 symbol: Some(SymbolId(request.symbol)),
                 reason,
                 detail: "the strategy ended while it was on its way".into(),
+                asked: Some(request),
             };
             outputs.push(Output { lane: self.number, ts, body });
         }

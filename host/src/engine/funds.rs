@@ -28,8 +28,9 @@ impl Lane {
             let held = self.account.qty(symbol).magnitude();
             let value = self.instruments.at(symbol).value_at(mark2, held).unwrap_or_default();
             let position = self.account.in_currency(symbol, value + taken.amount);
-            risk::check_notional(&self.risk, order, position)
-                .map_err(|reason| (reason, "larger than an order or position may be".into()))?;
+            let exposure = self.exposure_with(order);
+            risk::check_notional(&self.risk, order, position, exposure)
+                .map_err(|reason| (reason, "larger than an order or positions may be".into()))?;
         }
         match action {
             Action::Buy => {
@@ -102,8 +103,14 @@ impl Lane {
             }
             Size::All if !request.action.opens() => Want::Base(held.magnitude()),
             Size::All if side == Side::Buy => Want::Budget(self.free(symbol)),
-            Size::All => Want::Quote(self.short_room(symbol)),
+            Size::All => Want::Debt(self.short_room(symbol)),
         })
+    }
+
+    /// What all positions are worth with an order that opens, where that is limited.
+    fn exposure_with(&self, order: Option<Money>) -> Option<Money> {
+        self.risk.max_exposure?;
+        Some(self.account.exposure()? + order?)
     }
 
     /// What the leverage of shorts is a multiple of.

@@ -55,14 +55,14 @@ impl Lane {
         if !self.watch.admits(&self.risk, place.ts) {
             let refusal =
                 Refusal::new(None, RejectReason::RiskLimit, "too many orders in a minute");
-            self.refuse(batch, &place, order, request.action, &request.reason, refusal);
+            self.refuse(batch, &place, order, Some(request), refusal);
             return Ok(());
         }
         if request.kind != OrderKind::Market {
             match self.prepare(batch, moment, order, request) {
                 Ok(waiting) => return self.work(batch, moment, waiting),
                 Err(refusal) => {
-                    self.refuse(batch, &place, order, request.action, &request.reason, refusal);
+                    self.refuse(batch, &place, order, Some(request), refusal);
                     return Ok(());
                 }
             }
@@ -70,7 +70,7 @@ impl Lane {
         match self.accept(batch, moment, &place, request) {
             Ok(accepted) => self.execute(batch, &place, order, request, &accepted),
             Err(refusal) => {
-                self.refuse(batch, &place, order, request.action, &request.reason, refusal);
+                self.refuse(batch, &place, order, Some(request), refusal);
                 Ok(())
             }
         }
@@ -248,8 +248,8 @@ impl Lane {
             let extra = taken.amount.times(self.risk.liquidation_fee, Rounding::Ceil);
             taken.fee = taken.fee + extra;
         }
-        let order = OrderId(self.next_order);
-        self.next_order += 1;
+        let order = OrderId(self.next_order.max(self.given));
+        self.next_order = order.0 + 1;
         self.counters.orders += 1;
         let asked = held.magnitude();
         let about = About { order, symbol, action, cause, asked, ..About::taker() };

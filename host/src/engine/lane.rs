@@ -1,9 +1,10 @@
 //! A lane: one strategy with its account, brackets, chain and counters.
 //!
 //! A lane walks the batch's moments once. Where its brackets act, its orders look or
-//! something that it sent arrives, it stops and trades; between such moments its strategy gets as many events in one call as
-//! there are, and what the strategy asks for happens at the moment of the last
-//! event that it consumed. So the outcome does not depend on the batch's size.
+//! something that it sent arrives, it stops and trades; between such moments its strategy
+//! gets as many events in one call as there are, and what the strategy asks for happens
+//! at the moment of the last event that it consumed. So the outcome does not depend on
+//! the batch's size.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
 use crate::risk::{RiskConfig, Watch};
-use crate::strategy::{Effects, Fault, FaultKind, OrderUpdate, StartInfo, Strategy, Usage};
+use crate::strategy::{Effects, Fault, OrderUpdate, StartInfo, Strategy, Usage};
 
 use super::chain::{Chain, Record, RecordKind};
 use super::faults::Recovery;
@@ -25,8 +26,7 @@ use super::output::{LaneOutput, Output};
 use super::stream::Class;
 use super::throttle::Throttle;
 use super::timeline::{MomentKind, Timeline};
-use super::verdict::Verdicts;
-use super::view::LaneView;
+use super::verdict::{Call, Verdicts};
 
 /// Whether a lane's strategy is called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +142,8 @@ pub struct Lane {
     pub(super) effects: Effects,
     pub(super) updates: VecDeque<OrderUpdate>,
     pub(super) next_order: u64,
+    /// the number behind those that the call at hand has given to its orders
+    pub(super) given: u64,
     pub(super) next_fill: u64,
     pub(super) indicators: Vec<(String, f64)>,
     pub(super) throttle: Throttle,
@@ -156,14 +158,6 @@ pub struct Lane {
     pub(super) recovery: Recovery,
     pub(super) verdicts: Verdicts,
 }
-
-/// The most bytes of log text of one lane that wait to be drained: a strategy
-/// that floods every event of a large block loses its own lines, counted.
-const LOGS_HELD_MAX: usize = 1 << 20;
-
-/// The most indicator names of one lane: more than a person can watch, and a
-/// bound on what a strategy can make the host keep.
-const INDICATORS_MAX: usize = 256;
 
 impl Lane {
     /// Walks one batch.
@@ -272,118 +266,6 @@ impl Lane {
         Ok(())
     }
 
-    /// Calls the strategy with its events from `told` that lie before moment
-    /// `stop`. Returns the next undelivered event and the moment at which what
-    /// it asked for happens; `None` when there was nothing to call it for.
-    fn deliver(&mut self, batch: &mut Batch<'_>, told: usize, stop: u32) -> Option<(usize, u32)> {
-        if !self.state.is_called() {
-            return None;
-        }
-        let class = &batch.classes[self.class];
-        let upto = class.before(stop).min(told + self.limits.events_per_call as usize);
-        if told >= upto {
-            return None;
-        }
-        let events = (upto - told) as u32;
-        self.effects.begin(self.next_order, self.limits.intents_per_event);
-        let before = self.strategy.usage().fuel;
-        let answer = match self.foretold() {
-            Ok(()) => self.strategy.handle(class.words(told, upto), events, &mut self.effects),
-            Err(fault) => Err(fault),
-        };
-        let consumed = self.consumed(answer, events, batch, class.moment(told))?;
-        let next = told + consumed as usize;
-        let moment = class.moment(next - 1);
-        self.computed(batch.timeline.moments()[moment as usize].ts, before);
-        Some((next, moment))
-    }
-
-    /// Counts the fuel that a call at `ts` used as time, where that is wanted.
-    pub(super) fn computed(&mut self, ts: Ts, fuel_before: u64) {
-        let used = self.strategy.usage().fuel.saturating_sub(fuel_before);
-        self.flight.computed(ts, used);
-    }
-
-    /// Checks the answer of `handle`; a fault quarantines the lane.
-    pub(super) fn consumed(
-        &mut self,
-        answer: Result<u32, Fault>,
-        events: u32,
-        batch_outputs: &mut Batch<'_>,
-        moment: u32,
-    ) -> Option<u32> {
-        let answer = answer.and_then(|consumed| {
-            if (1..=events).contains(&consumed) {
-                return Ok(consumed);
-            }
-            let detail = format!("handle consumed {consumed} of {events} events");
-            Err(Fault::new(FaultKind::Protocol, detail))
-        });
-        match answer {
-            Ok(consumed) => {
-                self.counters.events += u64::from(consumed);
-                Some(consumed)
-            }
-            Err(fault) => {
-                let place = &batch_outputs.timeline.moments()[moment as usize];
-                self.fail(fault, place.ts, batch_outputs.outputs);
-                None
-            }
-        }
-    }
-
-    /// Applies what a call asked for at `moment`, and what the answers to the
-    /// news of it ask for, until nothing is left.
-    pub(super) fn settle(
-        &mut self,
-        batch: &mut Batch<'_>,
-        moment: u32,
-    ) -> Result<(), InvariantBroken> {
-        let mut left = self.limits.intents_per_event;
-        loop {
-            left = left.saturating_sub(self.effects.intents.len() as u32);
-            self.commit(batch, moment)?;
-            let Some(update) = self.updates.pop_front() else {
-                if self.police(batch, moment)? {
-                    continue;
-                }
-                return self.recover(batch, moment);
-            };
-            if !self.state.is_called() {
-                self.updates.clear();
-                return self.recover(batch, moment);
-            }
-            self.tell(batch, moment, &update, left)?;
-        }
-    }
-
-    fn tell(
-        &mut self,
-        batch: &mut Batch<'_>,
-        moment: u32,
-        update: &OrderUpdate,
-        left: u32,
-    ) -> Result<(), InvariantBroken> {
-        let place = batch.timeline.moments()[moment as usize];
-        self.seek(batch, moment)?;
-        let number = batch.timeline.number(moment);
-        let view = LaneView::new(self, batch.market, number);
-        self.effects.begin(self.next_order, left);
-        let before = self.strategy.usage().fuel;
-        let told = match self.foretold() {
-            Ok(()) => self.strategy.on_order(update, Arc::new(view), &mut self.effects),
-            Err(fault) => Err(fault),
-        };
-        match told {
-            Ok(()) => {
-                self.verdicts.updates += 1;
-                self.computed(place.ts, before);
-            }
-            Err(fault) => self.fail(fault, place.ts, batch.outputs),
-        }
-        Ok(())
-    }
-
     /// Moves the books to `moment`.
     pub(super) fn seek(
         &mut self,
@@ -440,58 +322,6 @@ impl Lane {
         }
     }
 
-    /// Applies the effects of the call that has just returned well.
-    fn commit(&mut self, batch: &mut Batch<'_>, moment: u32) -> Result<(), InvariantBroken> {
-        if self.effects.is_empty() {
-            return Ok(());
-        }
-        let ts = batch.timeline.moments()[moment as usize].ts;
-        self.publish(ts, batch.outputs);
-        let intents = std::mem::take(&mut self.effects.intents);
-        for intent in &intents {
-            self.send(batch, moment, intent)?;
-        }
-        self.effects.intents = intents;
-        self.effects.intents.clear();
-        Ok(())
-    }
-
-    /// Logs, indicators and counters of a call.
-    pub(super) fn publish(&mut self, ts: Ts, outputs: &mut Vec<Output>) {
-        for (level, text) in self.effects.logs.drain(..) {
-            self.logs_held += text.len();
-            if self.logs_held > LOGS_HELD_MAX {
-                self.counters.logs_dropped += 1;
-                continue;
-            }
-            self.counters.log_lines += 1;
-            self.counters.log_bytes += text.len() as u64;
-            outputs.push(Output { lane: self.number, ts, body: LaneOutput::Log { level, text } });
-        }
-        for (name, value) in self.effects.indicators.drain(..) {
-            if let Some(slot) = self.indicators.iter_mut().find(|(known, _)| *known == name) {
-                slot.1 = value;
-            } else if self.indicators.len() < INDICATORS_MAX {
-                self.indicators.push((name, value));
-            } else {
-                self.counters.logs_dropped += 1;
-            }
-        }
-        self.counters.logs_dropped += u64::from(self.effects.dropped_logs);
-        let dropped = std::mem::take(&mut self.effects.dropped_intents);
-        self.effects.dropped_logs = 0;
-        if dropped > 0 {
-            self.counters.orders += u64::from(dropped);
-            self.counters.rejected += u64::from(dropped);
-            self.counters.dropped += u64::from(dropped);
-            outputs.push(Output {
-                lane: self.number,
-                ts,
-                body: LaneOutput::Dropped { orders: dropped },
-            });
-        }
-    }
-
     /// Ends a strategy for a fault. What it asked for in the failed call is
     /// dropped; its log lines are kept, because they often say why.
     pub(super) fn quarantine(&mut self, fault: Fault, ts: Ts, outputs: &mut Vec<Output>) {
@@ -509,8 +339,9 @@ impl Lane {
         self.state = LaneState::Quarantined(fault);
     }
 
-    /// Ends all orders that wait, after a fault. They look at every moment of
-    /// their symbols, so none has come between the failed call and the next one.
+    /// Ends all orders that wait or are on their way, after a fault and at the end.
+    /// They look at every moment of their symbols, so none has come between a failed
+    /// call and the next one.
     fn abandon(&mut self, ts: Ts, outputs: &mut Vec<Output>) {
         for id in self.orders.ids(None) {
             let Some(order) = self.orders.take(id) else { continue };
@@ -537,8 +368,8 @@ impl Lane {
         if let Some(cause) = acts.filter(|_| !self.account.qty(symbol).is_zero()) {
             self.close(batch, moment, symbol, cause)?;
         }
-        self.land(batch, moment)?;
         self.police(batch, moment)?;
+        self.land(batch, moment)?;
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         self.settle(batch, moment)
     }
@@ -553,8 +384,7 @@ impl Lane {
     pub(super) fn stop(&mut self, seq: u64, ts: Ts, outputs: &mut Vec<Output>) {
         if self.state.is_called() {
             self.effects.begin(self.next_order, 0);
-            self.stopping();
-            let stopped = match self.foretold() {
+            let stopped = match self.foretold(Call::Stop) {
                 Ok(()) => self.strategy.stop(&mut self.effects),
                 Err(fault) => Err(fault),
             };
@@ -569,6 +399,7 @@ impl Lane {
         if let LaneState::Restarting { fault, .. } = &self.state {
             self.state = LaneState::Quarantined(fault.clone());
         }
+        self.abandon(ts, outputs);
         // A call that failed has consumed nothing, however far it came.
         let events =
             if !matches!(self.state, LaneState::Quarantined(_)) { self.counters.events } else { 0 };

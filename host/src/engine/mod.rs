@@ -11,6 +11,7 @@
 
 mod booking;
 mod builder;
+mod calls;
 pub mod chain;
 mod changes;
 mod command;
@@ -30,6 +31,7 @@ mod stream;
 mod swap;
 mod throttle;
 mod timeline;
+mod total;
 mod verdict;
 mod view;
 
@@ -48,11 +50,12 @@ pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};
 pub use swap::Replacement;
-pub use verdict::Verdict;
+pub use verdict::{Call, Verdict};
 
 use lane::{Batch, Lane};
 use stream::Class;
 use timeline::Timeline;
+use total::Total;
 
 /// Who a lane is.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,7 @@ pub struct Engine {
     classes: Vec<Class>,
     lanes: Vec<Lane>,
     outputs: Vec<Output>,
+    total: Total,
     next_seq: u64,
     events: u64,
 }
@@ -90,6 +94,7 @@ impl Engine {
         let mut from = 0;
         while from < block.len() {
             let to = rules::batch_end(block, from, self.batch);
+            let to = self.total.batch_end(block.first_seq(), from, to);
             self.step_batch(block, from, to)?;
             self.take_rules(block, to - 1);
             from = to;
@@ -117,6 +122,8 @@ impl Engine {
         for lane in &mut self.lanes {
             lane.walk(&mut batch)?;
         }
+        let last = batch.timeline.moments().len().saturating_sub(1) as u32;
+        self.total.look(&mut self.lanes, &mut batch, last)?;
         self.market_mut()?.commit(block);
         Ok(())
     }
@@ -167,24 +174,24 @@ impl Engine {
             lane.walk(&mut batch)?;
             act(lane, &mut batch, moment)?;
         }
+        self.total.look(&mut self.lanes, &mut batch, moment)?;
         self.market_mut()?.commit(&block);
         self.next_seq = block.next_seq();
         self.events += 1;
         Ok(())
     }
 
-    /// Where the wall clock has stopped a lane so far.
+    /// What has happened to a lane so far that a replay must be told.
     #[must_use]
     pub fn verdicts(&self, number: u16) -> &[Verdict] {
         self.lanes.get(usize::from(number)).map_or(&[], Lane::verdicts)
     }
 
-    /// Lets the wall clock stop a lane again where it did in the run that this one
-    /// repeats.
-    pub fn foretell(&mut self, number: u16, verdict: Verdict) {
-        if let Some(lane) = self.lanes.get_mut(usize::from(number)) {
-            lane.foretell(verdict);
-        }
+    /// How many verdicts that [`EngineBuilder::foretell`] told of have found no place
+    /// yet.
+    #[must_use]
+    pub fn unfulfilled(&self, number: u16) -> usize {
+        self.lanes.get(usize::from(number)).map_or(0, Lane::unfulfilled)
     }
 
     /// The number that the next input takes.
@@ -276,10 +283,18 @@ impl Engine {
         self.lanes.iter().map(|lane| &lane.chain)
     }
 
-    /// True while at least one strategy is called.
+    /// True while at least one strategy is called, or will be again.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.lanes.iter().any(|lane| lane.state.goes_on())
+    }
+
+    /// True while the market can still change what the run comes to: a strategy runs,
+    /// or a stop, a target or a close that was begun stands on a position of one that
+    /// has ended.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.is_running() || self.lanes.iter().any(|lane| !lane.brackets.is_empty())
     }
 
     /// Where every lane stands.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Action, Fill, OrderId, Price, Qty, RejectReason, SymbolId, Ts};
 use crate::execution::latency::Sent;
 use crate::portfolio::{Charge, RoundTrip};
-use crate::strategy::{Fault, LogLevel};
+use crate::strategy::{Fault, LogLevel, OrderRequest};
 
 use super::command::CommandAction;
 
@@ -24,6 +24,13 @@ pub struct Output {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneOutput {
+    /// the strategy asked for an order; the chain has it, so the record does not
+    Asked {
+        /// under which number
+        order: OrderId,
+        /// in its own words and numbers
+        request: Box<OrderRequest>,
+    },
     /// an order was filled
     Fill {
         /// the fill
@@ -45,6 +52,9 @@ pub enum LaneOutput {
         reason: RejectReason,
         /// the particulars
         detail: String,
+        /// what was asked, where an order was refused and not a change of one
+        #[serde(skip)]
+        asked: Option<Box<OrderRequest>>,
     },
     /// an order waits, or stands differently now
     Accepted {
@@ -89,6 +99,9 @@ pub enum LaneOutput {
         symbol: Option<SymbolId>,
         /// when it arrives; it acts at the first event at or after that
         arrives: Ts,
+        /// what a new order asks for
+        #[serde(skip)]
+        asked: Option<Box<OrderRequest>>,
     },
     /// a short was charged for being opened or staying open
     Charge(Charge),

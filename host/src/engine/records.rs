@@ -1,6 +1,6 @@
 //! What requests may combine, and the chain records of orders and fills.
 
-use crate::domain::{Fill, OrderId, RejectReason, TimeInForce};
+use crate::domain::{Action, Fill, OrderId, RejectReason, TimeInForce};
 use crate::input::TradingStatus;
 use crate::risk;
 use crate::strategy::{OrderKind, OrderRequest, Size};
@@ -8,16 +8,17 @@ use crate::strategy::{OrderKind, OrderRequest, Size};
 use super::chain::{Record, RecordKind};
 use super::timeline::Moment;
 
-/// Whether the venue takes an order that may wait.
+/// Whether the venue takes an order that may wait, or a change of it.
 pub(super) fn check_open(
     status: TradingStatus,
-    request: &OrderRequest,
+    action: Action,
+    is_limit: bool,
+    post_only: bool,
 ) -> Result<(), RejectReason> {
-    let limit = matches!(request.kind, OrderKind::Limit(_));
     match status {
-        TradingStatus::LimitOnly if limit => Ok(()),
-        TradingStatus::PostOnly if limit && request.post_only => Ok(()),
-        _ => risk::check_status(status, request.action),
+        TradingStatus::LimitOnly if is_limit => Ok(()),
+        TradingStatus::PostOnly if is_limit && post_only => Ok(()),
+        _ => risk::check_status(status, action),
     }
 }
 

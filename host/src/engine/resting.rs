@@ -29,7 +29,7 @@ impl Lane {
         order: Order,
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
-        self.tell_order(batch, &place, &order, OrderStatus::Accepted);
+        self.tell_order(batch, &place, &order, None);
         let id = order.id;
         let meets_market = order.trigger.is_none();
         self.orders.put(order);
@@ -48,11 +48,6 @@ impl Lane {
         let Some(mut order) = self.orders.take(id) else { return Ok(()) };
         if order.leaves.is_zero() {
             return Ok(());
-        }
-        if !order.action.opens() {
-            let held = self.account.qty(order.symbol).magnitude();
-            let beyond = (order.leaves.0 - held.0).max(0);
-            (order.qty, order.leaves) = (Qty(order.qty.0 - beyond), Qty(order.leaves.0 - beyond));
         }
         let taken = {
             let instrument = self.instruments.at(order.symbol);
@@ -147,6 +142,7 @@ impl Lane {
         let mut left = trade.map_or(0, |t| t.qty.0);
         for id in self.orders.turns(symbol) {
             self.look_one(batch, moment, id, trade, &mut left)?;
+            self.police(batch, moment)?;
         }
         Ok(())
     }
@@ -161,23 +157,13 @@ impl Lane {
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
         let Some(mut order) = self.orders.take(id) else { return Ok(()) };
-        let held = self.account.qty(order.symbol);
-        if !order.action.opens() {
-            // What reduces ends with the position, and shrinks with it.
-            let fits = risk::check_direction(order.action, held, self.instruments.at(order.symbol))
-                .is_ok();
-            if !fits {
-                let words = "the position is closed";
-                self.end_order(batch, &place, &order, OrderStatus::Canceled, words);
-                return Ok(());
-            }
-        }
         let deed = order.look(
             &Look {
                 ts: place.ts,
                 top: place.top,
                 oldest: self.oldest(place.ts),
                 trade,
+                is_book: place.kind == MomentKind::Book,
                 book: batch.market.book(place.symbol),
                 depleted: &self.depleted[order.symbol.index()],
                 model: self.execution.model,
@@ -193,11 +179,11 @@ impl Lane {
                 order.trigger = None;
                 let record = Record::new(RecordKind::Wake, place.seq, place.phase);
                 self.chain.absorb(&record.int(i128::from(order.id.0)));
+                self.tell_order(batch, &place, &order, None);
                 self.orders.put(order);
                 self.meet(batch, moment, id)?;
             }
             Some(Deed::Fill(qty)) => {
-                let qty = if order.action.opens() { qty } else { qty.min(held.magnitude().0) };
                 let Some(taken) = self.at_limit(&order, Qty(qty)) else {
                     self.end_order(batch, &place, &order, OrderStatus::Canceled, "overflow");
                     return Ok(());

@@ -20,6 +20,7 @@ use super::chain::{Record, RecordKind};
 use super::lane::{Batch, Lane};
 use super::output::{LaneOutput, Output};
 use super::stream::ClassKey;
+use super::verdict::Call;
 
 /// What is to take a strategy's place.
 pub struct Replacement {
@@ -106,7 +107,7 @@ impl Lane {
             Ok(parameters) => parameters,
             Err(why) => return Ok(Err(why)),
         };
-        let state = match self.strategy.save() {
+        let state = match self.foretold(Call::Save).and_then(|()| self.strategy.save()) {
             Ok(state) => state,
             Err(refused) if refused.kind == FaultKind::Refused => {
                 return Ok(Err(format!("the old one does not save its state, {refused}")));
@@ -121,9 +122,12 @@ impl Lane {
         info.parameters = parameters;
         let version = std::sync::Arc::clone(&self.version);
         let state = Some((state.as_slice(), &*version));
-        let begun: Result<(), Fault> =
-            self.begin(batch, moment, &mut *new.strategy, info.clone(), state)?;
+        let begun: Result<(), Fault> = match self.foretold(Call::Begin) {
+            Ok(()) => self.begin(batch, moment, &mut *new.strategy, info.clone(), state)?,
+            Err(fault) => Err(fault),
+        };
         if let Err(fault) = begun {
+            self.judge_other(fault.kind);
             return Ok(Err(format!("the new one does not take it over, {fault}")));
         }
         if let Some(limits) = new.strategy.effect_limits() {

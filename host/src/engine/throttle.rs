@@ -68,10 +68,7 @@ impl Lane {
             let part = events.min(self.limits.events_per_call);
             let (words, _) = rest.split_at(length_of(rest, part));
             let before = self.strategy.usage().fuel;
-            let answer = match self.foretold() {
-                Ok(()) => self.strategy.handle(words, part, &mut self.effects),
-                Err(fault) => Err(fault),
-            };
+            let answer = self.handle(words, part);
             let Some(consumed) = self.consumed(answer, part, batch, moment) else {
                 return self.recover(batch, moment);
             };

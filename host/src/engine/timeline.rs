@@ -180,6 +180,7 @@ impl Timeline {
         match block.get(index) {
             EventRef::Trade(trade) => {
                 self.trade(at, block, &trade, market, classes);
+                market.print(at.index, &trade);
             }
             EventRef::Book { symbol, snapshot, .. } => {
                 market.apply_book(block, at.index);

@@ -32,11 +32,14 @@ impl Depleted {
         self.levels.is_empty()
     }
 
-    /// What is left for an order of this side, best level first.
+    /// What is left for an order of this side, best level first: what is displayed, less
+    /// what the lane and what prints took of it.
     pub fn left<'a>(&'a self, book: &'a Book, side: Side) -> impl Iterator<Item = Level> + 'a {
         let asks = side == Side::Buy;
+        let maker = if asks { Side::Sell } else { Side::Buy };
         book.opposite(side).filter_map(move |(price, shown)| {
-            let taken = self.find(asks, price).map_or(0, |at| self.levels[at].2);
+            let own = self.find(asks, price).map_or(0, |at| self.levels[at].2);
+            let taken = own.saturating_add(book.printed(maker, price));
             (shown > taken).then(|| (price, shown - taken))
         })
     }

@@ -2,7 +2,11 @@
 //!
 //! 1. An order or a change takes `order`, a cancel takes `cancel`. Each draw comes
 //!    from the run's seed, the lane's name and the order's number alone, so it is
-//!    the same at every batch size and whatever other strategies do.
+//!    the same at every batch size and whatever other strategies do: it is the first
+//!    eight bytes of the BLAKE3 hash of the seed, what is sent (1 order, 2 change, 3
+//!    cancel, 4 cancel of all), the order's number (of all: the next one's) and the
+//!    lane's name, numbers as 8, 1 and 8 bytes, the lowest first. As a number of 64
+//!    bits it is scaled over the range.
 //! 2. With `ns_per_fuel` the strategy's own computing counts: what it asks for
 //!    leaves when the call is done, and a call begins when the one before it is.
 //!    Native strategies use no fuel and compute in no time.

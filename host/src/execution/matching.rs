@@ -33,6 +33,8 @@ pub enum Want {
     Quote(Money),
     /// as much as this pays for, fee included
     Budget(Money),
+    /// as much as owes no more than this, at what it fetches and at its mark
+    Debt(Money),
 }
 
 /// What an order takes.
@@ -94,6 +96,9 @@ impl Venue<'_> {
                 self.instrument.affordable(money, self.reference(side)?).ok_or(invalid)
             }
             Want::Budget(money) => self.within_budget(side, money),
+            Want::Debt(money) => {
+                self.instrument.owing(money, self.reference(side)?, self.top.mark2()).ok_or(invalid)
+            }
         }
     }
 

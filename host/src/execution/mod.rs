@@ -24,10 +24,10 @@
 //! | asked, pending | rejected | a check fails; nothing else of it happens |
 //! | asked, pending | accepted | a limit, a stop, a stop-limit or a trailing stop passes them |
 //! | asked, pending | filled, or partially filled and canceled | a market order |
-//! | accepted | woken | its stop is reached; it then meets the market as it stands |
+//! | accepted | woken | its stop is reached, which is told as accepted without a stop; it then meets the market as it stands |
 //! | accepted, partially filled | partially filled, filled | rules 7 to 9 |
 //! | accepted, partially filled | pending change, pending cancel | with latency: either is on its way, and the order goes on meanwhile |
-//! | accepted, partially filled, pending change | accepted | it is changed, or the change is refused |
+//! | accepted, partially filled, pending change | accepted | it is changed, or the change is refused: the reason comes with it |
 //! | accepted, partially filled | canceled | on request, with latency when that arrives; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
 //! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day; good till date, at the first at or after that time |
 //!
@@ -54,15 +54,24 @@
 //!     best such price at its distance. A woken stop takes what stands and its rest
 //!     is canceled; a stop-limit becomes a limit order.
 //! 11. A waiting buy with a limit reserves its cost and fee. What reduces never
-//!     exceeds the position: it shrinks with it and ends with it.
+//!     exceeds the position: it shrinks with it and ends with it, at once.
+//!     A bracket is right for every price at which its order may fill, as far as that
+//!     is known: limit, stop, and what it would meet at once.
 //! 12. A change to a smaller size keeps the place in the queue; any other change
-//!     is a new arrival. A change that is refused leaves the order as it was.
+//!     is a new arrival. Every change meets the checks of a new order: the rate of
+//!     orders, the market's state, post-only, minimums, bracket, position, cash and
+//!     leverage. One that is refused leaves the order as it was; one of an order whose
+//!     time is over ends it.
 //! 13. What a lane's fills took of a displayed level is not there for its next fill,
 //!     whichever order or bracket asks, until the market shows the level anew: a
 //!     book event that names its price, or a snapshot. (A real venue would show it
 //!     only if somebody refilled it; that an update of the same level counts as
 //!     that flatters a little.) Without a book nothing is displayed and rule 2
 //!     holds: what one order may take there is bounded by nothing but the account.
+//!     What prints took at a displayed price is likewise not there for an order that
+//!     takes, until a book event names that price: the book may tell of a trade later
+//!     than the print does. (Where it told it before, the level is counted shorter than
+//!     it is until its next event.)
 //! 14. At each moment a lane's orders look first, in the order of rule 8, those
 //!     without a limit last, then its bracket acts, then what was on its way arrives, then its strategy is
 //!     told.

@@ -78,6 +78,8 @@ pub struct Look<'a> {
     pub oldest: Ts,
     /// the print, when the moment is one
     pub trade: Option<Trade>,
+    /// true when the moment is a book event
+    pub is_book: bool,
     /// the book after it
     pub book: &'a Book,
     /// what the lane has taken of that book
@@ -112,13 +114,13 @@ impl Order {
         }
         if let Some(trigger) = &mut self.trigger {
             let meets = look.top.meets(self.action.side(), look.oldest);
-            return trigger.reached(self.action.side(), meets).then_some(Deed::Wake);
+            return trigger.meets(self.action.side(), meets).then_some(Deed::Wake);
         }
         let limit = self.limit?;
         let has_book = look.top.has_book && look.model == Model::Book;
         let fill = match look.trade {
             Some(trade) => self.at_print(limit, &trade, left, has_book),
-            None if has_book => self.at_book(limit, look.book, look.depleted),
+            None if has_book => self.at_book(limit, look),
             None => 0,
         };
         let fill = fill.min(self.leaves.0);
@@ -152,10 +154,13 @@ impl Order {
     /// Those ahead are at most what the level still shows; whether the rest was
     /// canceled or filled, the prints until the next book event tell. An opposite quote at
     /// the limit or beyond has met the order, with what the lane has not taken of it.
-    fn at_book(&mut self, limit: Price, book: &Book, depleted: &Depleted) -> i64 {
+    fn at_book(&mut self, limit: Price, look: &Look<'_>) -> i64 {
+        let (book, depleted) = (look.book, look.depleted);
         if let Some(shown) = book.shown(self.action.side(), limit.0) {
             let known = self.ahead != i64::MAX;
-            self.untold = if known { (self.ahead - shown).max(0) } else { 0 };
+            if look.is_book {
+                self.untold = if known { (self.ahead - shown).max(0) } else { 0 };
+            }
             self.ahead = self.ahead.min(shown);
         }
         let crossing = book.crossing(self.action.side(), limit.0);
@@ -179,9 +184,17 @@ fn rank(side: Side, limit: Price) -> i64 {
 }
 
 impl Trigger {
-    /// Whether the price that the order would meet has reached it. A trailing
-    /// one follows the price first.
-    fn reached(&mut self, side: Side, meets: i64) -> bool {
+    /// Whether a price that the order would meet is at it or beyond.
+    #[must_use]
+    pub fn reached(&self, side: Side, meets: i64) -> bool {
+        match side {
+            Side::Buy => meets >= self.price.0,
+            Side::Sell => meets <= self.price.0,
+        }
+    }
+
+    /// The same at the next price. A trailing one follows the price first.
+    fn meets(&mut self, side: Side, meets: i64) -> bool {
         if meets <= 0 {
             return false;
         }
@@ -192,10 +205,7 @@ impl Trigger {
             };
             self.price = Price(follows);
         }
-        match side {
-            Side::Buy => meets >= self.price.0,
-            Side::Sell => meets <= self.price.0,
-        }
+        self.reached(side, meets)
     }
 }
 
@@ -324,6 +334,7 @@ mod tests {
             oldest: Ts(0),
             top,
             trade,
+            is_book: trade.is_none(),
             book,
             depleted: WHOLE,
             model: Model::Book,
@@ -360,6 +371,7 @@ mod tests {
             oldest: Ts(0),
             top,
             trade: None,
+            is_book: true,
             book: &crossed,
             depleted: WHOLE,
             model: Model::Book,
@@ -381,6 +393,7 @@ mod tests {
                 oldest: Ts(0),
                 top,
                 trade,
+                is_book: true,
                 book: &none,
                 depleted: WHOLE,
                 model: Model::Book,
@@ -394,6 +407,7 @@ mod tests {
             oldest: Ts(0),
             top: stale,
             trade,
+            is_book: true,
             book: &none,
             depleted: WHOLE,
             model: Model::Book,
@@ -416,6 +430,7 @@ mod tests {
                 oldest: Ts(0),
                 top,
                 trade: None,
+                is_book: true,
                 book: &none,
                 depleted: WHOLE,
                 model: Model::Book,

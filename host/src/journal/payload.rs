@@ -80,21 +80,20 @@ pub struct Manifest {
     pub strategies: Vec<StrategyRecord>,
     /// modules that were named by file
     pub files: Vec<String>,
+    /// the whole lock file that the run began with; empty when there was none, or
+    /// when it was too large to keep
+    #[serde(default)]
+    pub lock: String,
 }
 
-/// A fault that no replay would find: the wall clock stopped a strategy.
+/// What no replay would find out by itself, such as that the wall clock stopped a
+/// strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VerdictRecord {
+pub struct VerdictRecord<V> {
     /// the lane's number
     pub lane: u16,
-    /// events that it had consumed
-    pub events: u64,
-    /// order news that it had been told
-    pub updates: u64,
-    /// faults that it had had
-    pub faults: u64,
-    /// true for its last call
-    pub stopping: bool,
+    /// what, and at which place in the strategy's history
+    pub verdict: V,
 }
 
 /// Market events, as exact words and exchange times.

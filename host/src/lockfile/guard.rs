@@ -76,21 +76,43 @@ impl LockSource {
         &self.path
     }
 
+    /// The files that decide what it says: itself, and its signature where one is
+    /// asked for.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let signature = self.key.as_ref().map(|_| self.signature_path());
+        [self.path.clone()].into_iter().chain(signature).collect()
+    }
+
+    fn signature_path(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(SIGNATURE_SUFFIX);
+        path.into()
+    }
+
     /// Reads the file once: the bytes whose signature holds are those that count.
     ///
     /// # Errors
     /// [`LockError`]; nothing may run then.
     pub fn read(&self) -> Result<Lock, LockError> {
+        Ok(self.read_with_text()?.0)
+    }
+
+    /// The same with the file's text, which is empty where there is no file.
+    ///
+    /// # Errors
+    /// As [`LockSource::read`].
+    pub fn read_with_text(&self) -> Result<(Lock, String), LockError> {
         let Some(text) = store::read_text(&self.path)? else {
             self.check_missing()?;
-            return Ok(Lock::default());
+            return Ok((Lock::default(), String::new()));
         };
         if let Some(key) = &self.key {
             self.check_signature(key, &text)?;
         }
         let lock = Lock::parse(&text, &self.path)?;
         self.check_serial(&lock)?;
-        Ok(lock)
+        Ok((lock, text))
     }
 
     /// Writes the file and remembers it as the newest. A signature of the file
@@ -110,10 +132,9 @@ impl LockSource {
     }
 
     fn check_signature(&self, key: &PublicKey, text: &str) -> Result<(), LockError> {
-        let mut path = self.path.as_os_str().to_owned();
-        path.push(SIGNATURE_SUFFIX);
+        let path = self.signature_path();
         let unsigned = |detail: String| LockError::Unsigned { path: self.path.clone(), detail };
-        let signature = store::read_text(Path::new(&path))?
+        let signature = store::read_text(&path)?
             .ok_or_else(|| unsigned(format!("there is no {}", path.display())))?;
         let signature = Signature::decode(&signature).map_err(|e| unsigned(e.to_string()))?;
         key.verify(text.as_bytes(), &signature, false).map_err(|e| unsigned(e.to_string()))
@@ -174,9 +195,15 @@ impl LockSource {
             .map_err(|source| LockError::Io { path: folder.path().join(self.note_name()), source })
     }
 
-    /// Each lock file has a note of its own, by where it lies.
+    /// Each lock file has a note of its own, by where it lies: the same place by
+    /// another path, such as through a link to its folder, has the same.
     fn note_name(&self) -> String {
-        let whole = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let whole = absolute
+            .parent()
+            .and_then(|folder| folder.canonicalize().ok())
+            .zip(absolute.file_name())
+            .map_or(absolute.clone(), |(folder, name)| folder.join(name));
         format!("{}.lock-seen", Sha256::of(whole.as_os_str().as_encoded_bytes()))
     }
 }
@@ -238,6 +265,21 @@ mod tests {
         check_refused(&source, "2 denials with it");
         fs::write(place.path(), &second).expect("written");
         assert_eq!(source.read().expect("read").serial(), 2);
+    }
+
+    /// A lock file is known by its place, not by the path that leads there.
+    #[test]
+    fn crit_001_an_older_lock_file_is_noticed_by_every_path_to_it() {
+        let place = Place::new();
+        let source = place.source("state");
+        let old = place.deny(&source, 1);
+        place.deny(&source, 2);
+        fs::write(place.path(), old).expect("written");
+        let folder = place.path().parent().expect("a folder").to_owned();
+        let link = folder.join("link");
+        std::os::unix::fs::symlink(&folder, &link).expect("linked");
+        let other = LockSource { path: link.join("strategies.lock"), ..source };
+        check_refused(&other, "its serial is 1, after 2");
     }
 
     #[test]

@@ -44,6 +44,16 @@ macro_rules! limits {
                 true
             }
 
+            /// Leaves the number of this name to the configuration again; false when
+            /// there is none.
+            pub fn unset(&mut self, name: &str) -> bool {
+                match name {
+                    $(stringify!($name) => self.$name = None,)*
+                    _ => return false,
+                }
+                true
+            }
+
             /// The numbers that are set, by name.
             pub fn numbers(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)*]

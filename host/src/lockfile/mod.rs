@@ -415,6 +415,15 @@ impl Lock {
         known && !denied
     }
 
+    /// The entry that bytes which are not listed are a changed version of, going by
+    /// where they lie: for people, never for loading.
+    #[must_use]
+    pub fn changed(&self, candidate: &Candidate) -> Option<&Entry> {
+        let file = candidate.path().display().to_string();
+        let changed = |entry: &&Entry| entry.file_hint == file || entry.name == candidate.stem();
+        self.entries.iter().find(changed).filter(|entry| entry.sha256 != candidate.sha256())
+    }
+
     /// The entry of this name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Entry> {

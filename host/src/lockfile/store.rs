@@ -5,7 +5,8 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
 
 use super::owner::Access;
 use super::{LOCK_VERSION, Lock, Sha256};
@@ -202,20 +203,31 @@ impl Lock {
 /// A small text file's content; none when there is no such file.
 pub(super) fn read_text(path: &Path) -> Result<Option<String>, LockError> {
     let failed = |source: io::Error| LockError::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
+    // Without NONBLOCK, opening a named pipe would wait for a writer for ever.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match open(path, flags, Mode::empty()) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(failed(errno.into())),
     };
-    let open =
-        |place: &Path, why| LockError::Open { path: path.to_owned(), place: place.to_owned(), why };
-    if let Some(why) = Access::from(&file.metadata().map_err(failed)?).others() {
-        return Err(open(path, why));
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(failed(io::Error::other("it is not a regular file")));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    if let Some(why) = Access::from(&fs::metadata(folder).map_err(failed)?).others_in_folder() {
-        return Err(open(folder, why));
+    let open_to =
+        |place: &Path, why| LockError::Open { path: path.to_owned(), place: place.to_owned(), why };
+    if let Some(why) = Access::from(&found).others() {
+        return Err(open_to(path, why));
+    }
+    // A link stands for what it leads to: nobody else may exchange either.
+    let whole = fs::canonicalize(path).map_err(failed)?;
+    for place in [path, &whole] {
+        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let found = fs::metadata(folder).map_err(failed)?;
+        if let Some(why) = Access::from(&found).others_in_folder() {
+            return Err(open_to(folder, why));
+        }
     }
     let mut bytes = Vec::new();
     file.take(LOCK_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;

@@ -11,12 +11,17 @@ pub type Level = (i64, i64);
 pub struct Book {
     bids: Vec<Level>,
     asks: Vec<Level>,
+    /// what prints took of displayed levels and no book event has told yet: true for
+    /// asks, price, quantity; few, and sorted
+    printed: Vec<(bool, i64, i64)>,
 }
 
 impl Book {
     /// Sets a level to an absolute quantity; zero or less removes it. Returns
-    /// the quantity before, zero when there was no such level.
+    /// the quantity before, zero when there was no such level. What prints took of it
+    /// is told by that.
     pub fn set(&mut self, side: Side, price: i64, qty: i64) -> i64 {
+        self.set_printed(side, price, 0);
         let (levels, position) = match side {
             Side::Buy => (&mut self.bids, Self::find_bid as fn(&[Level], i64) -> usize),
             Side::Sell => (&mut self.asks, Self::find_ask as fn(&[Level], i64) -> usize),
@@ -39,6 +44,42 @@ impl Book {
                 0
             }
         }
+    }
+
+    /// Notes that a taker of this side took so much at a price, where that is
+    /// displayed; a book event that names the price tells it. Returns what was noted
+    /// of that level before.
+    pub fn print(&mut self, taker: Side, price: i64, qty: i64) -> Option<i64> {
+        let maker = if taker == Side::Buy { Side::Sell } else { Side::Buy };
+        if self.shown(maker, price).unwrap_or(0) == 0 {
+            return None;
+        }
+        let before = self.printed(maker, price);
+        self.set_printed(maker, price, before.saturating_add(qty));
+        Some(before)
+    }
+
+    /// What prints took of a level since a book event named it.
+    #[must_use]
+    pub fn printed(&self, side: Side, price: i64) -> i64 {
+        self.find_printed(side, price).map_or(0, |at| self.printed[at].2)
+    }
+
+    /// Sets what prints took of a level.
+    pub(super) fn set_printed(&mut self, side: Side, price: i64, qty: i64) {
+        match (self.find_printed(side, price), qty > 0) {
+            (Ok(at), true) => self.printed[at].2 = qty,
+            (Ok(at), false) => {
+                self.printed.remove(at);
+            }
+            (Err(at), true) => self.printed.insert(at, (side == Side::Sell, price, qty)),
+            (Err(_), false) => {}
+        }
+    }
+
+    fn find_printed(&self, side: Side, price: i64) -> Result<usize, usize> {
+        let place = (side == Side::Sell, price);
+        self.printed.binary_search_by(|level| (level.0, level.1).cmp(&place))
     }
 
     fn find_bid(levels: &[Level], price: i64) -> usize {
@@ -126,6 +167,23 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_print_took_is_noted_until_a_book_event_names_the_level() {
+        let mut book = Book::default();
+        book.set(Side::Sell, 100, 10);
+        book.set(Side::Buy, 99, 7);
+        assert_eq!(book.print(Side::Buy, 101, 3), None, "nothing is displayed there");
+        assert_eq!(book.print(Side::Sell, 100, 3), None, "nor is it a bid");
+        assert_eq!(book.print(Side::Buy, 100, 3), Some(0));
+        assert_eq!(book.print(Side::Buy, 100, 4), Some(3));
+        assert_eq!(book.print(Side::Sell, 99, 1), Some(0));
+        assert_eq!((book.printed(Side::Sell, 100), book.printed(Side::Buy, 99)), (7, 1));
+        book.set(Side::Sell, 101, 5);
+        assert_eq!(book.printed(Side::Sell, 100), 7, "another level");
+        assert_eq!(book.set(Side::Sell, 100, 4), 10);
+        assert_eq!((book.printed(Side::Sell, 100), book.printed(Side::Buy, 99)), (0, 1));
+    }
 
     #[test]
     fn levels_are_absolute_and_zero_removes() {

@@ -317,4 +317,79 @@ mod tests {
         series.add(59 * S, 11, 4);
         assert_eq!(series.forming().map(|c| (c.open_ts, c.volume)), Some((60 * S, 4)));
     }
+
+    /// All trades at once: grouped by interval, with what the rules put between.
+    fn definition(trades: &[(i64, i64, i64)], interval: i64, fill: i64) -> Vec<Candle> {
+        let mut groups: std::collections::BTreeMap<i64, Vec<(i64, i64)>> = Default::default();
+        for &(ts, price, qty) in trades {
+            groups.entry(ts.div_euclid(interval) * interval).or_default().push((price, qty));
+        }
+        let mut all: Vec<Candle> = Vec::new();
+        for (open_ts, group) in groups {
+            if let Some(last) = all.last().copied() {
+                let silent = (open_ts - last.open_ts) / interval - 1;
+                if silent <= fill {
+                    let opens = (1..=silent).map(|n| last.open_ts + n * interval);
+                    all.extend(opens.map(|open_ts| Candle::flat(open_ts, last.close)));
+                }
+            }
+            let prices = || group.iter().map(|(price, _)| *price);
+            all.push(Candle {
+                open_ts,
+                open: group[0].0,
+                high: prices().max().unwrap(),
+                low: prices().min().unwrap(),
+                close: group[group.len() - 1].0,
+                volume: group.iter().map(|(_, qty)| qty).sum(),
+                turnover: group.iter().map(|(p, q)| i128::from(*p) * i128::from(*q)).sum(),
+                trades: group.len() as u32,
+            });
+        }
+        all
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a18_candles_are_what_all_trades_at_once_give(
+            trades in proptest::collection::vec((0_i64..200_000, 1_i64..1_000, 0_i64..50), 1..120),
+            interval_s in proptest::sample::select(vec![1_u32, 7, 60, 300]),
+            fill in 0_u32..20,
+        ) {
+            let mut now = -100 * S;
+            let trades: Vec<_> = trades
+                .into_iter()
+                .map(|(gap_ms, price, qty)| {
+                    now += gap_ms * gap_ms / 200_000 * 1_000_000;
+                    (now, price, qty)
+                })
+                .collect();
+            let mut series = CandleSeries::new(interval_s, 10, fill);
+            let mut got = Vec::new();
+            for &(ts, price, qty) in &trades {
+                let (closes, before) = (series.closes_before(ts), got.len());
+                series.close_before(ts, |candle| got.push(candle));
+                proptest::prop_assert_eq!(closes, got.len() > before);
+                series.add(ts, price, qty);
+            }
+            got.extend(series.forming().copied());
+            let expected = definition(&trades, i64::from(interval_s) * S, i64::from(fill));
+            proptest::prop_assert_eq!(&got, &expected);
+            let instrument = Instrument::plain("X/USD", 0, 0);
+            for candle in got.iter().filter(|candle| candle.volume > 0) {
+                let vwap = candle.turnover as f64 / candle.volume as f64;
+                proptest::prop_assert_eq!(candle.vwap(&instrument), vwap);
+                proptest::prop_assert!(vwap >= candle.low as f64 && vwap <= candle.high as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn a18_control_a_trade_in_another_interval_is_another_candle() {
+        let with = |second: i64| definition(&[(0, 10, 1), (second * S, 11, 2)], 60 * S, 5);
+        assert_ne!(with(59), with(60));
+        assert_eq!(
+            (with(59).len(), with(60).len(), with(200).len(), with(2_000).len()),
+            (1, 2, 4, 2)
+        );
+    }
 }

@@ -104,7 +104,18 @@ struct State {
 /// What a book looked like before an event changed it.
 #[derive(Clone, Debug)]
 enum Undo {
-    Level { side: Side, price: i64, qty: i64 },
+    Level {
+        side: Side,
+        price: i64,
+        qty: i64,
+        printed: i64,
+    },
+    /// what prints had taken of a level
+    Printed {
+        side: Side,
+        price: i64,
+        qty: i64,
+    },
     Whole(Box<Book>),
 }
 
@@ -248,15 +259,27 @@ impl Market {
         self.pass(index);
     }
 
-    /// Notes that event `index` of the block changed no book.
+    /// Applies the trade `index` of the block to its book: what it took there is not
+    /// there any more, though the book displays it until its next event.
+    pub fn print(&mut self, index: u32, trade: &Trade) {
+        let book = &mut self.states[trade.symbol.index()].book;
+        let Some(before) = book.print(trade.side, trade.price.0, trade.qty.0) else { return };
+        let side = if trade.side == Side::Buy { Side::Sell } else { Side::Buy };
+        let undo = Undo::Printed { side, price: trade.price.0, qty: before };
+        self.undo.push((index, trade.symbol, undo));
+    }
+
+    /// Notes that event `index` of the block changed no level.
     pub fn pass(&mut self, index: u32) {
         self.books_at = index + 1;
         self.applied = index + 1;
     }
 
     fn redo(&mut self, block: &InputBlock, index: u32) {
-        let EventRef::Book { symbol, snapshot, bids, asks } = block.get(index as usize) else {
-            return;
+        let (symbol, snapshot, bids, asks) = match block.get(index as usize) {
+            EventRef::Book { symbol, snapshot, bids, asks } => (symbol, snapshot, bids, asks),
+            EventRef::Trade(trade) => return self.print(index, &trade),
+            _ => return,
         };
         let state = &mut self.states[symbol.index()];
         if snapshot {
@@ -265,13 +288,11 @@ impl Market {
         }
         for (side, levels) in [(Side::Buy, bids), (Side::Sell, asks)] {
             for (price, qty) in levels.iter() {
+                let printed = state.book.printed(side, price.0);
                 let before = state.book.set(side, price.0, qty.0);
-                if !snapshot && before != qty.0 {
-                    self.undo.push((
-                        index,
-                        symbol,
-                        Undo::Level { side, price: price.0, qty: before },
-                    ));
+                if !snapshot && (before != qty.0 || printed > 0) {
+                    let undo = Undo::Level { side, price: price.0, qty: before, printed };
+                    self.undo.push((index, symbol, undo));
                 }
             }
         }
@@ -292,9 +313,11 @@ impl Market {
             if let Some((_, symbol, undo)) = self.undo.pop() {
                 let book = &mut self.states[symbol.index()].book;
                 match undo {
-                    Undo::Level { side, price, qty } => {
+                    Undo::Level { side, price, qty, printed } => {
                         book.set(side, price, qty);
+                        book.set_printed(side, price, printed);
                     }
+                    Undo::Printed { side, price, qty } => book.set_printed(side, price, qty),
                     Undo::Whole(old) => *book = *old,
                 }
             }

@@ -105,19 +105,21 @@ pub fn plural(number: u64, noun: &str) -> String {
 /// become `�`, and it is cut after `limit` characters.
 #[must_use]
 pub fn printable(text: &str, limit: usize) -> String {
-    let unsafe_to_show = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     let mut clean: String = text
         .chars()
         .take(limit)
-        .map(|c| if unsafe_to_show(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .map(|c| if acts_on_terminal(c) { char::REPLACEMENT_CHARACTER } else { c })
         .collect();
     if text.chars().nth(limit).is_some() {
         clean.push('…');
     }
     clean
+}
+
+/// True for a character that a terminal or a reader's eye would act upon.
+pub(super) fn acts_on_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

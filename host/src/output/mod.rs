@@ -6,6 +6,7 @@
 //! from a strategy or a file passes [`printable`] first.
 
 mod format;
+mod lines;
 mod progress;
 mod table;
 
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use format::{
     bytes, count, duration, money, money_short, percent, plural, printable, signed_money,
 };
+pub use lines::Lines;
 pub use progress::Progress;
 pub use table::{Align, Table};
 

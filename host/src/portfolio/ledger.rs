@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unbalanced_transaction_changes_nothing() {
+    fn a01_control_an_unbalanced_transaction_changes_nothing() {
         let mut ledger = Ledger::default();
         let usd = Unit::Asset(0);
         let bad = [Entry::new(Owner::Strategy, usd, 5), Entry::new(Owner::Venue, usd, -4)];
@@ -141,7 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn units_do_not_balance_each_other() {
+    fn a02_control_a_balance_that_changes_by_itself_is_seen() {
+        let (mut ledger, usd) = (Ledger::default(), Unit::Asset(0));
+        let deposit = [Entry::new(Owner::Strategy, usd, 5), Entry::new(Owner::Capital, usd, -5)];
+        assert_eq!(ledger.post(&deposit), Ok(()));
+        assert_eq!(ledger.check(), Ok(()));
+        *ledger.balances.entry((Owner::Fees, usd)).or_default() += 1;
+        assert!(ledger.check().is_err());
+    }
+
+    #[test]
+    fn a01_control_units_do_not_balance_each_other() {
         let mut ledger = Ledger::default();
         let entries = [
             Entry::new(Owner::Strategy, Unit::Asset(0), 5),

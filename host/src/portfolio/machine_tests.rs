@@ -1,18 +1,5 @@
-//! The accounting properties, driven by a model that knows only the rules.
-//!
-//! | property | shown by |
-//! |---|---|
-//! | A1 each fill and charge is balanced | `a1_to_…` here; `portfolio::ledger` |
-//! | A2 what was deposited is all there is | the same |
-//! | A3 equity = cash + marked positions, two ways | `a1_to_…`: the model's, the running and the recomputed equity |
-//! | A4 equity = deposits + realized + unrealized − fees − charges | `a1_to_…` |
-//! | A11 flat: equity = cash = deposits + nets of round trips | `a1_to_…` |
-//! | A13 peak and drawdown | `a1_to_…`; `engine::tests::accounting::med_003_…`, `med_004_…` |
-//! | A14 a fill twice is a fill once | `a1_to_…` |
-//! | A15 what was written is what is read | `a1_to_…` |
-//! | A16 bounded history, exact totals | `a1_to_…`; `engine::tests::accounting::low_008_…` |
-//! | A7 sells and covers within what is held | `engine::tests::accounting::med_012_…`, `add_02_…` |
-//! | A9, A10 lanes do not touch each other | `engine::tests::properties::crit_003_…` |
+//! An account against a model that knows only the rules: every property of
+//! `property_tests` that one account has, at once, along random sequences.
 //!
 //! `PROPTEST_CASES` sets the number of sequences.
 
@@ -288,5 +275,5 @@ prop_state_machine! {
     #![proptest_config(ProptestConfig::default())]
 
     #[test]
-    fn a1_to_a4_a11_a13_to_a16_the_account_follows_the_rules(sequential 1..80 => Books);
+    fn the_account_follows_the_rules_of_the_model(sequential 1..80 => Books);
 }

@@ -50,4 +50,6 @@ pub struct InvariantBroken(pub String);
 #[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;

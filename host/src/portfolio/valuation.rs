@@ -37,6 +37,17 @@ impl Account {
         Some(total)
     }
 
+    /// What all positions are worth at their marks, long or short, in the account
+    /// currency; unknown while one of them is.
+    #[must_use]
+    pub fn exposure(&self) -> Option<Money> {
+        let value = |(symbol, _): (SymbolId, _)| {
+            let value = self.in_currency(symbol, self.values[symbol.index()])?;
+            Some(value.max(-value))
+        };
+        self.open_positions().map(value).sum()
+    }
+
     /// Converts an amount of a symbol's quote asset to the account currency,
     /// rounded down; `None` while there is no mark for the rate.
     #[must_use]

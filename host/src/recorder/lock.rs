@@ -17,6 +17,13 @@ const NAME: &str = ".lock";
 pub struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
 impl Lock {
+    /// True when a program holds the lock of this folder.
+    #[must_use]
+    pub fn is_held(folder: &Path) -> bool {
+        let Ok(file) = File::open(folder.join(NAME)) else { return false };
+        flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+    }
+
     /// Locks a folder, which is made if need be. `None` when another program
     /// has it.
     ///

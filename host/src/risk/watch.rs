@@ -14,7 +14,8 @@
 //!    market, as far as that takes them, and the rest as soon as it does. The
 //!    strategy goes on; this is what a venue does, not a punishment.
 //! 6. They are looked at whenever a price can have moved the equity, after orders and
-//!    brackets have acted and before the strategy is told, and after every fill.
+//!    brackets have acted and before the strategy is told, and after every order that
+//!    waited, arrived or was asked for: what comes behind a breach is refused.
 
 use std::collections::VecDeque;
 

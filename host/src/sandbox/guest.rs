@@ -33,6 +33,10 @@ pub struct Guest {
     /// Fuel that the last call used.
     last_call: u64,
     second: Second,
+    /// Events whose fuel a call is granted at least.
+    granted: u32,
+    /// The last call of events used more than one of several may.
+    overdrew: bool,
     /// What another instance is made of.
     pre: InstancePre<State>,
     wasi: bool,
@@ -108,6 +112,8 @@ impl Guest {
             meter,
             last_call: 0,
             second: Second::default(),
+            granted: 1,
+            overdrew: false,
             pre: pre.clone(),
             wasi,
             runtime: runtime.clone(),
@@ -300,7 +306,8 @@ impl Strategy for Guest {
     fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
         let (words, events) = self.part(words, events);
         let (words, events) = self.part_of_second(words, events);
-        let own = self.limits.fuel.event.saturating_mul(u64::from(events));
+        self.overdrew = false;
+        let own = self.limits.fuel.event.saturating_mul(u64::from(events.max(self.granted)));
         let left = self.left_of_second(words.get(1).copied().unwrap_or(0));
         let budget = Budget {
             kind: Kind::Events,
@@ -316,7 +323,8 @@ impl Strategy for Guest {
             // back is not its to burn.
             let per_event = self.last_call / u64::from(consumed);
             self.meter.events(consumed, per_event);
-            if per_event <= self.limits.fuel.event {
+            if per_event <= self.limits.fuel.event || self.granted > 1 {
+                self.overdrew = events > 1 && self.last_call > self.limits.fuel.event;
                 return Ok(consumed);
             }
             let detail = format!("{per_event} fuel an event over {consumed} events");
@@ -382,6 +390,14 @@ impl Strategy for Guest {
     fn fresh(&self) -> Option<Result<Box<dyn Strategy>, Fault>> {
         let made = Self::new(&self.runtime, &self.pre, self.limits, self.wasi);
         Some(made.map(|guest| Box::new(guest) as Box<dyn Strategy>))
+    }
+
+    fn overdrew(&self) -> bool {
+        self.overdrew
+    }
+
+    fn grant(&mut self, events: u32) {
+        self.granted = events;
     }
 
     fn spreads(&self) -> Spreads {

@@ -36,7 +36,7 @@ impl Default for FuelLimits {
             start: 200_000_000,
             event: 5_000_000,
             on_order: 5_000_000,
-            second: 5_000_000_000,
+            second: 500_000_000,
             stop: 50_000_000,
             save: 50_000_000,
             load: 50_000_000,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Action, RejectReason, TimeInForce};
 
 /// A size in a stated unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Size {
     /// base units
     Base(f64),
@@ -16,7 +16,7 @@ pub enum Size {
 }
 
 /// What kind of order.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OrderKind {
     /// at once, at the market
     Market,
@@ -31,7 +31,7 @@ pub enum OrderKind {
 }
 
 /// An order as a strategy asks for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderRequest {
     /// what it does to the position
     pub action: Action,
@@ -57,6 +57,63 @@ pub struct OrderRequest {
     pub metadata: Vec<(String, String)>,
     /// ends one that waits at this time, nanoseconds since the Unix epoch
     pub good_till_ns: Option<u64>,
+}
+
+impl OrderKind {
+    /// The name used in files and output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Market => "market",
+            Self::Limit(_) => "limit",
+            Self::Stop(_) => "stop",
+            Self::StopLimit(..) => "stop-limit",
+            Self::TrailingStop(_) => "trailing-stop",
+        }
+    }
+
+    /// Its limit and its stop, where it has them.
+    #[must_use]
+    pub fn prices(self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Self::Market | Self::TrailingStop(_) => (None, None),
+            Self::Limit(limit) => (Some(limit), None),
+            Self::Stop(stop) => (None, Some(stop)),
+            Self::StopLimit(stop, limit) => (Some(limit), Some(stop)),
+        }
+    }
+}
+
+impl OrderRequest {
+    /// What is asked for, in words, without the reason.
+    #[must_use]
+    pub fn words(&self, symbol: &str) -> String {
+        let mut text = match self.size {
+            Size::Base(size) => format!("{} {size} {symbol}", self.action.name()),
+            Size::Quote(size) => format!("{} {symbol} for {size}", self.action.name()),
+            Size::All => format!("{} all {symbol}", self.action.name()),
+        };
+        text.push_str(&format!(", {}", self.kind.name()));
+        let (limit, stop) = self.kind.prices();
+        for price in [stop, limit].into_iter().flatten() {
+            text.push_str(&format!(" {price}"));
+        }
+        if let OrderKind::TrailingStop(distance) = self.kind {
+            text.push_str(&format!(" {distance} behind"));
+        }
+        text.push_str(&format!(", {}", self.time_in_force.name()));
+        for (name, price) in [("stop-loss", self.stop_loss), ("take-profit", self.take_profit)] {
+            if let Some(price) = price {
+                text.push_str(&format!(", {name} {price}"));
+            }
+        }
+        for (name, set) in [("post-only", self.post_only), ("reduce-only", self.reduce_only)] {
+            if set {
+                text.push_str(&format!(", {name}"));
+            }
+        }
+        text
+    }
 }
 
 /// One thing that a strategy asked for during a call.

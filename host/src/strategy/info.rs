@@ -84,7 +84,7 @@ pub struct OrderUpdate {
     pub status: OrderStatus,
     /// who caused it
     pub cause: Cause,
-    /// why it was refused
+    /// why it was refused; of an order that is open, why a change of it was
     pub reject: Option<RejectReason>,
     /// its whole quantity
     pub quantity: f64,

@@ -159,6 +159,15 @@ pub trait Strategy: Send {
         None
     }
 
+    /// True when the last `handle` was of several events and used more fuel than one
+    /// of them may; never for native strategies.
+    fn overdrew(&self) -> bool {
+        false
+    }
+
+    /// Grants each call of `handle` from now on the fuel of at least so many events.
+    fn grant(&mut self, _events: u32) {}
+
     /// How its calls are spread; nothing for native strategies.
     fn spreads(&self) -> Spreads {
         Spreads::default()

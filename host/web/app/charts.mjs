@@ -12,7 +12,7 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
 
 /** One color a line; told apart by a dash as well from the eighth on. */
 export const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6', 'line-7'];
-export const lineColor = (index) => color(LINES[index % LINES.length]);
+const lineColor = (index) => color(LINES[index % LINES.length]);
 
 function options() {
   const shift = prefs.value.zone === 'utc' ? 0 : 1;
@@ -29,7 +29,7 @@ function options() {
     grid: { vertLines: { color: color('grid') }, horzLines: { color: color('grid') } },
     rightPriceScale: { borderColor: color('edge') },
     timeScale: {
-      borderColor: color('edge'), timeVisible: true, secondsVisible: true, rightOffset: 2,
+      borderColor: color('edge'), timeVisible: true, secondsVisible: true, rightOffset: 2, minBarSpacing: 0.05,
       tickMarkFormatter: (seconds, kind) => (kind <= 2 ? text(seconds, true).slice(5, 10) : text(seconds).slice(0, kind === 4 ? 8 : 5)),
     },
     localization: { locale: 'en-US', timeFormatter: (seconds) => text(seconds, true) },
@@ -71,8 +71,20 @@ function keysOf(held, points, say) {
   };
 }
 
-/** Creates a chart in a figure, makes it anew with the theme, and removes it. */
-function Chart({ build, update, label, name, version, points, className = '' }) {
+/** How long a chart stands still before its range goes into the address. */
+const RANGE_MS = 400;
+
+/** A range as the address has it, `from-to` in seconds, or null. */
+function rangeOf(text) {
+  const [, from, to] = /^(\d{1,12})-(\d{1,12})$/.exec(text ?? '') ?? [];
+  return from !== undefined && Number(from) < Number(to) ? { from: Number(from), to: Number(to) } : null;
+}
+
+/**
+ * Creates a chart in a figure, makes it anew with the theme, and removes it. `range`
+ * is the one that is asked for, `onRange` learns what the user chose.
+ */
+function Chart({ build, update, label, name, version, points, range = null, onRange = null, className = '' }) {
   const place = useRef(null);
   const held = useRef(null);
   const said = useRef({ timer: null, text: '' });
@@ -84,6 +96,8 @@ function Chart({ build, update, label, name, version, points, className = '' }) 
   const onKey = useRef(null);
   const newest = useRef(points);
   newest.current = points;
+  const newestRange = useRef(onRange);
+  newestRange.current = onRange;
   onKey.current ??= keysOf(held, (parts) => newest.current(parts), say);
   useEffect(() => () => clearTimeout(said.current.timer), []);
   useEffect(() => {
@@ -91,9 +105,24 @@ function Chart({ build, update, label, name, version, points, className = '' }) 
     held.current = { chart, parts: build(chart), touched: false };
     update(held.current.parts, chart, true, true);
     const touch = () => { if (held.current) held.current.touched = true; };
+    const wanted = rangeOf(range);
+    if (wanted !== null) {
+      chart.timeScale().setVisibleRange(wanted);
+      touch();
+    }
+    let settle = null;
+    const moved = () => {
+      clearTimeout(settle);
+      settle = setTimeout(() => {
+        const now = held.current?.touched ? chart.timeScale().getVisibleRange() : null;
+        if (held.current && newestRange.current) newestRange.current(now === null ? null : `${Math.round(now.from)}-${Math.round(now.to)}`);
+      }, RANGE_MS);
+    };
+    chart.timeScale().subscribeVisibleTimeRangeChange(moved);
     const kinds = ['wheel', 'pointerdown'];
     kinds.forEach((kind) => place.current.addEventListener(kind, touch, { passive: true }));
     return () => {
+      clearTimeout(settle);
       kinds.forEach((kind) => place.current?.removeEventListener(kind, touch));
       chart.remove();
       held.current = null;
@@ -139,7 +168,7 @@ function series(points, pick) {
  * Equity of several strategies above, their drawdown below.
  * `curves`: `{name, points: [[ms, equity, drawdown %]], index, dashed}`.
  */
-export function EquityChart({ curves, rebased, logarithmic = false, label }) {
+export function EquityChart({ curves, rebased, logarithmic = false, label, outages = [], range = null, onRange = null }) {
   const names = curves.map(({ name }) => name).join('\n');
   const build = (chart) => {
     const parts = curves.map(({ index, dashed, name }) => {
@@ -154,10 +183,12 @@ export function EquityChart({ curves, rebased, logarithmic = false, label }) {
       ];
     });
     chart.priceScale('right', 0).applyOptions({ mode: logarithmic ? lwc.PriceScaleMode.Logarithmic : lwc.PriceScaleMode.Normal });
+    const shade = chart.addSeries(lwc.HistogramSeries, { color: color('shade'), priceScaleId: 'shade', priceLineVisible: false, lastValueVisible: false }, 0);
+    chart.priceScale('shade', 0).applyOptions({ scaleMargins: { top: 0, bottom: 0 } });
     const [top, bottom] = chart.panes();
     top?.setStretchFactor(3);
     bottom?.setStretchFactor(1);
-    return parts;
+    return Object.assign(parts, { shade });
   };
   const update = (parts, chart, _first, untouched) => {
     curves.forEach(({ points }, index) => {
@@ -165,6 +196,7 @@ export function EquityChart({ curves, rebased, logarithmic = false, label }) {
       parts[index]?.[0].setData(series(points, (p) => (rebased ? (p[1] / base) * 100 : p[1])));
       parts[index]?.[1].setData(series(points, (p) => (p[2] === null ? null : -Math.abs(p[2]))));
     });
+    parts.shade.setData(shaded(curves.flatMap(({ points }) => (points.length > 0 ? [points[0], points.at(-1)] : [])), outages));
     // The whole run, until someone zooms.
     if (untouched) chart.timeScale().fitContent();
   };
@@ -174,14 +206,63 @@ export function EquityChart({ curves, rebased, logarithmic = false, label }) {
       .map(({ time, value }) => ({ time, value, text: `${curves[0].name}, ${fullTime(time * 1000, prefs.value.zone)}: ${money(value)}` })),
   });
   const filled = curves.filter(({ points }) => points.length > 1).length;
-  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}/${logarithmic}`} points=${points} className="tall" />
+  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}/${logarithmic}`} points=${points} range=${range} onRange=${onRange} className="tall" />
     <${AsTable} head=${['Strategy', 'Time', 'Equity', 'Drawdown']} rows=${() => curves.flatMap(({ name, points }) => sampled(points).map(([ms, equity, drawdown]) => [
       name, fullTime(ms, prefs.value.zone), money(equity), percent(drawdown)]))} />`;
 }
 
+/** Empty places of all outages that a chart gets at most. */
+const PLACES_MOST = 600;
+
+/** The places of outages `[from_s, to_s]`, every `step` seconds, between two times. */
+function places(outages, step, first, last) {
+  const found = new Set();
+  for (const [from, to] of outages) {
+    for (let time = Math.floor(from / step) * step; time <= Math.min(to, last) && found.size < PLACES_MOST; time += step) {
+      if (time >= first) found.add(time);
+    }
+  }
+  return found;
+}
+
+/** Candles with an empty place for each that an outage kept from coming. */
+function withOutages(candles, interval, outages) {
+  const known = new Set(candles.map(([time]) => time));
+  const empty = [...places(outages, interval, candles[0]?.[0] ?? Infinity, Infinity)].filter((time) => !known.has(time));
+  return empty.length === 0 ? candles : candles.concat(empty.map((time) => [time])).sort((a, b) => a[0] - b[0]);
+}
+
+/** A full column for each place of an outage in curves that begin and end at these times. */
+function shaded(points, outages) {
+  const times = points.map(([ms]) => Math.floor(ms / 1000));
+  const [first, last] = [Math.min(...times), Math.max(...times)];
+  const step = Math.max(1, Math.round((last - first) / 300));
+  return [...places(outages, step, first, last)].sort((a, b) => a - b).map((time) => ({ time, value: 1 }));
+}
+
+/**
+ * A level that changed, as a step line: its value at the end of each candle, and a line
+ * that cannot be seen where there was none. `changes`: `{time, value}` in seconds, rising.
+ */
+function steps(candles, interval, changes) {
+  let [next, value, last] = [0, null, null];
+  return candles.map(([time]) => {
+    // A level that came and went within a candle is drawn in it all the same.
+    let within = value;
+    for (; next < changes.length && changes[next].time < time + interval; next += 1) {
+      value = changes[next].value;
+      within = value ?? within;
+    }
+    last = value ?? within ?? last;
+    if (last === null) return { time };
+    // The color of a point is that of the line from it on.
+    return value === null ? { time, value: last, color: 'transparent' } : { time, value: last };
+  });
+}
+
 /** The library's format of a price of this size. */
-function priceFormat(price) {
-  const precision = priceDigits(price);
+function priceFormat(prices) {
+  const precision = Math.max(...prices.map(priceDigits), 2);
   return { type: 'price', precision, minMove: 10 ** -precision };
 }
 
@@ -198,10 +279,11 @@ function around(info, prices) {
 }
 
 /**
- * Candles with volume. `fills`: markers; `lines`: `{price, title, kind}` where kind is
+ * Candles with volume. `fills`: markers; `levels`: what stop and target were, each a
+ * list of `{time, value}`; `lines`: `{price, title, kind}` where kind is
  * entry, stop, target or order; `outages`: `[from_s, to_s]`, shaded.
  */
-export function CandleChart({ candles, fills = [], lines = [], outages = [], focus = null, interval, label, name }) {
+export function CandleChart({ candles, fills = [], lines = [], levels = null, outages = [], focus = null, interval, label, name, range = null, onRange = null }) {
   const up = color('gain');
   const down = color('loss');
   const build = (chart) => {
@@ -214,13 +296,22 @@ export function CandleChart({ candles, fills = [], lines = [], outages = [], foc
     }, 0);
     const volume = chart.addSeries(lwc.HistogramSeries, { color: color('volume'), priceFormat: { type: 'volume' }, priceScaleId: 'volume', lastValueVisible: false, priceLineVisible: false });
     chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
-    return Object.assign(parts, { bars, volume, shade, markers: lwc.createSeriesMarkers(bars, []) });
+    const past = (tone, lineStyle) => chart.addSeries(lwc.LineSeries, {
+      color: color(tone), lineStyle, lineWidth: 1, lineType: lwc.LineType.WithSteps, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
+      // The candles make the scale: a level far away is out of the picture.
+      autoscaleInfoProvider: () => null,
+    }, 0);
+    const levelLines = { stop: past('loss', DASHED), target: past('gain', DOTTED) };
+    chart.timeScale().applyOptions({ rightOffset: 8 });
+    return Object.assign(parts, { bars, volume, shade, levelLines, markers: lwc.createSeriesMarkers(bars, []) });
   };
   const update = (parts, chart, fit) => {
-    parts.bars.setData(candles.map(([time, open, high, low, close]) => ({ time, open, high, low, close })));
-    parts.bars.applyOptions({ priceFormat: priceFormat(candles.at(-1)?.[4] ?? 1) });
+    const all = withOutages(candles, interval, outages);
+    parts.bars.setData(all.map(([time, open, high, low, close]) => (open === undefined ? { time } : { time, open, high, low, close })));
+    parts.bars.applyOptions({ priceFormat: priceFormat(candles.slice(-20).map((candle) => candle[4])) });
     parts.volume.setData(candles.map(([time, , , , , value]) => ({ time, value })));
-    parts.shade.setData(candles.filter(([time]) => outages.some(([from, to]) => time + interval > from && time <= to)).map(([time]) => ({ time, value: 1 })));
+    parts.shade.setData(all.filter(([time]) => outages.some(([from, to]) => time + interval > from && time <= to)).map(([time]) => ({ time, value: 1 })));
+    for (const kind of ['stop', 'target']) parts.levelLines[kind].setData(steps(all, interval, levels?.[kind] ?? []));
     const first = candles[0]?.[0] ?? Infinity;
     parts.markers.setMarkers(fills.filter((fill) => fill.time >= first).map((fill) => ({
       time: Math.floor(fill.time / interval) * interval,
@@ -233,9 +324,9 @@ export function CandleChart({ candles, fills = [], lines = [], outages = [], foc
     parts.lines = lines.map(({ price, title, kind }) => parts.bars.createPriceLine({
       price, title, color: color(looks[kind][0]), lineStyle: looks[kind][1], lineWidth: 1, axisLabelVisible: true,
     }));
-    if (fit && candles.length > 0) chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, candles.length - 120), to: candles.length + 2 });
+    if (fit && all.length > 0) chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, all.length - 120), to: all.length + 8 });
     if (focus !== parts.focus && focus !== null) {
-      const at = candles.findIndex(([time]) => time + interval > focus.time);
+      const at = all.findIndex(([time]) => time + interval > focus.time);
       if (at >= 0) chart.timeScale().setVisibleLogicalRange({ from: at - 20, to: at + 20 });
     }
     parts.focus = focus;
@@ -246,6 +337,6 @@ export function CandleChart({ candles, fills = [], lines = [], outages = [], foc
     at: candles.map(([time, , high, low, close]) => ({ time, value: close, text: `${fullTime(time * 1000, prefs.value.zone)}: close ${writePrice(close)}, high ${writePrice(high)}, low ${writePrice(low)}` })),
   });
   const written = () => candles.slice(-30).toReversed().map(([time, ...rest]) => [fullTime(time * 1000, prefs.value.zone), ...rest.slice(0, 4).map(writePrice), quantity(rest[4])]);
-  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} points=${points} className="tall" />
+  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} points=${points} range=${range} onRange=${onRange} className="tall" />
     <${AsTable} head=${['Opened', 'Open', 'High', 'Low', 'Close', 'Volume']} rows=${written} />`;
 }

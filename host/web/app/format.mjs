@@ -5,12 +5,20 @@
 export const UNKNOWN = '–';
 
 const formats = new Map();
+/** How numbers are grouped and where their decimals begin. */
+let locale = 'en-US';
+
+/** Writes numbers as in this locale from now on. */
+export function writeNumbersAs(name) {
+  locale = name;
+  formats.clear();
+}
 
 /** A number with `digits` decimals and grouped thousands. */
 function fixed(value, digits, least = digits) {
   const key = `${digits}/${least}`;
   if (!formats.has(key)) {
-    formats.set(key, new Intl.NumberFormat('en-US', {
+    formats.set(key, new Intl.NumberFormat(locale, {
       minimumFractionDigits: least, maximumFractionDigits: digits,
     }));
   }
@@ -39,16 +47,33 @@ export function money(value, currency = '') {
   return fixed(rounded(amount, digits), digits) + (currency ? ` ${currency}` : '');
 }
 
+/** True when a written number is not zero. */
+export const isShown = (text) => /[1-9]/.test(String(text));
+
 /** An amount with its sign, as gains and losses are written. */
 export function signedMoney(value, currency = '') {
-  const amount = number(value);
-  return amount !== null && rounded(amount, 2) > 0 ? `+${money(value, currency)}` : money(value, currency);
+  const [amount, text] = [number(value), money(value, currency)];
+  return amount !== null && amount > 0 && isShown(text) ? `+${text}` : text;
 }
 
-/** How many decimals a price of this size shows. */
+/** Decimals of a number as it is written, without trailing zeros. */
+const decimals = (text) => (/\.(\d*?)0*$/.exec(text)?.[1] ?? '').length;
+
+/**
+ * How many decimals a price shows: what its size needs, and one more where it has
+ * one, so that neighboring prices of a market differ.
+ */
 export function priceDigits(value) {
   const size = Math.abs(number(value) ?? 0);
-  return size >= 100 ? 2 : size >= 1 ? 4 : 6;
+  const least = size >= 100 || size === 0 ? 2 : size >= 1 ? 4 : size >= 0.01 ? 6 : Math.min(12, 4 - Math.floor(Math.log10(size)));
+  // An average has more than any price: they count only as far as they are shown.
+  return Math.max(least, decimals((number(value) ?? 0).toFixed(least + 1)));
+}
+
+/** Prices of one list with the same number of decimals. */
+export function alignedPrices(values) {
+  const digits = Math.max(2, ...values.map(priceDigits));
+  return (value) => (number(value) === null ? UNKNOWN : fixed(number(value), digits));
 }
 
 export function price(value) {
@@ -166,6 +191,14 @@ export function fullTime(ms, zone = 'utc') {
 /** The beginning of a hash. */
 export function shortHash(hash, length = 8) {
   return hash ? String(hash).slice(0, length) : UNKNOWN;
+}
+
+/** Quantities of one list with the same number of decimals, so that they align. */
+export function aligned(values) {
+  const numbers = values.map((value) => Math.abs(number(value) ?? 0));
+  const most = Math.max(...numbers, 0);
+  const digits = most >= 1000 ? 1 : most >= 100 ? 2 : most >= 1 ? 4 : 6;
+  return (value) => (number(value) === null ? UNKNOWN : fixed(number(value), digits));
 }
 
 /** "gain", "loss" or "" : the class of a number's color; the sign says the same. */

@@ -44,12 +44,26 @@ function TopBar() {
     ${run?.unsigned && html`<span class="badge bad" title="Strategies were run without being allowed">UNSIGNED</span>`}
     <span class="muted wide run" title="Run ${run?.run ?? ''}">${run?.run ?? ''}</span>
     <span class="gap" />
+    <${Bell} />
     <a href="#/feed" class="plain" title="Feed health"><span class="wide">Feed </span><${Chip} status=${isLost() ? 'unknown' : run?.feed ?? 'unknown'} /></a>
     <span class="chip ${link[1]}" title="Connection with the host"><span aria-hidden="true">${link[0]}</span><span class="wide"> ${link[2]}</span></span>
     <button class="quiet wide" title="Switch between UTC and local time" onClick=${() => store.setPref('zone', zone === 'utc' ? 'local' : 'utc')}>
       <time>${f.clock(run?.now_ns ? f.millis(run.now_ns) : store.now.value, zone)}</time> ${zone === 'utc' ? 'UTC' : 'local'}</button>
     <button class="quiet" aria-label="Switch to the ${dark ? 'light' : 'dark'} theme" title="Theme (t)" onClick=${toggleTheme}>${dark ? '☾' : '☀'}</button>
     <span class="muted wide" title="Your role">${store.me.value?.role ?? ''}</span></header>`;
+}
+
+/** What deserves a look: faults, commands that ended something, a feed in trouble. */
+const isAlert = (event) => event.kind !== 'log' && (event.level === 'warn' || event.level === 'error');
+
+/** How many alerts came since someone looked at them last. */
+function Bell() {
+  const looked = store.prefs.value.looked;
+  const here = looked?.run === runId.value ? looked.seq : 0;
+  const alerts = (store.events.value ?? []).filter((event) => event.seq > here && isAlert(event));
+  const look = () => store.setPref('looked', { run: runId.value, seq: store.events.value?.at(-1)?.seq ?? 0 });
+  const text = f.counted(alerts.length, 'new alert');
+  return html`<a href="#/events?level=warn" class="plain bell ${alerts.length > 0 ? 'some' : ''}" aria-label=${text} title=${text} onClick=${look}><span aria-hidden="true">${alerts.length > 0 ? '▲' : '△'}</span>${alerts.length > 0 ? ` ${f.count(alerts.length)}` : ''}</a>`;
 }
 
 const toggleTheme = () => store.setPref('theme', store.themeNow() === 'dark' ? 'light' : 'dark');
@@ -64,15 +78,24 @@ function Navigation() {
     <button class="more" aria-expanded=${more} onClick=${() => setMore(!more)}><span class="sign" aria-hidden="true">⋯</span>More</button></nav>`;
 }
 
+/** Which symbols are without prices, unless all are. */
+function staleNames() {
+  const rows = store.market.value ?? [];
+  const old = rows.filter(({ status }) => status === 'stale').map(({ symbol }) => symbol);
+  return old.length === 0 || old.length === rows.length ? '' : ` for ${old.join(', ')}`;
+}
+
+const feedSince = () => (store.feed.value?.since_ns ? ` since ${f.clock(f.millis(store.feed.value.since_ns), store.prefs.value.zone)}` : '');
+
 function Banners() {
   const run = store.run.value;
   const zone = store.prefs.value.zone;
   const restarted = store.firstRun.value !== null && runId.value !== store.firstRun.value;
   return html`<div class="banners" aria-live="polite">
     ${farewell.value !== null ? html`<p class="banner bad">The host said goodbye: ${farewell.value}. What you see is as of ${f.clock(store.heard.value, zone)}. This page connects again when the host is back.</p>`
-      : isLost() && html`<p class="banner bad">No connection with the host since ${f.clock(connection.value.since, zone)}; trying again. What you see is as of ${f.clock(store.heard.value, zone)}.</p>`}
-    ${!isLost() && run?.feed === 'stale' && html`<p class="banner warn">The market feed is silent. The host is well, but prices are old. <a href="#/feed">Feed health</a></p>`}
-    ${!isLost() && run?.feed === 'down' && html`<p class="banner bad" role="alert">The market feed is down. Strategies get no market data. <a href="#/feed">Feed health</a></p>`}
+      : isLost() && html`<p class="banner bad">No connection with the host since ${f.clock(connection.value.since, zone)}; ${connection.value.again === null ? 'trying again' : `trying again in ${Math.max(0, Math.ceil((connection.value.again - store.now.value) / 1000))} s`}. What you see is as of ${f.clock(store.heard.value, zone)}.</p>`}
+    ${!isLost() && run?.feed === 'stale' && html`<p class="banner warn">The market feed is silent${feedSince()}${staleNames()}. The host is well, but prices there are old and nothing fills. <a href="#/feed">Feed health</a></p>`}
+    ${!isLost() && run?.feed === 'down' && html`<p class="banner bad" role="alert">The market feed is down${feedSince()}. Strategies get no market data. <a href="#/feed">Feed health</a></p>`}
     ${run?.state === 'ended' && html`<p class="banner info">This run has ended. The results are final.</p>`}
     ${restarted && html`<p class="banner info">The host was restarted${store.filesChanged.value ? ' in another version' : ''}: this is another run than before. <button onClick=${() => location.reload()}>Reload the view</button></p>`}</div>`;
 }

@@ -4,8 +4,8 @@
 import { signal } from '../vendor/ui.mjs';
 import { Sequence, backOff } from './topics.mjs';
 
-/** `open` | `connecting` | `lost`, and since when in ms. */
-export const connection = signal({ state: 'connecting', since: Date.now() });
+/** `open` | `connecting` | `lost`, since when, and when it is tried again, in ms. */
+export const connection = signal({ state: 'connecting', since: Date.now(), again: null });
 /** `unknown` | `in` | `out` (never logged in) | `expired` (keep the view). */
 export const session = signal('unknown');
 /** What the host said when it took leave, or null. */
@@ -56,6 +56,31 @@ function flush() {
   asked.clear();
 }
 
+/** What a page that nobody sees goes on with: its title and its notices. */
+const ALWAYS = ['run', 'strategies', 'events'];
+const isWanted = (topic) => !resting || ALWAYS.includes(topic);
+/** How long a page is hidden before it asks for less. */
+const REST_MS = 10_000;
+let resting = false;
+let restTimer = null;
+
+/** Asks for less while nobody looks, and for all of it again when somebody does. */
+function rest(hidden) {
+  if (resting === hidden) return;
+  resting = hidden;
+  for (const [topic, { sequence }] of topics) {
+    if (ALWAYS.includes(topic)) continue;
+    sequence.reset();
+    ask(topic, hidden ? 'unsub' : 'sub');
+  }
+}
+
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(restTimer);
+  if (document.hidden) restTimer = setTimeout(() => rest(true), REST_MS);
+  else rest(false);
+});
+
 /** Asks for a topic (`sub`, which brings a snapshot) or for its end (`unsub`). */
 function ask(topic, t) {
   asked.set(topic, t);
@@ -85,12 +110,12 @@ function receive(message) {
   if (message.t === 'hello') {
     attempt = 0;
     farewell.value = null;
-    connection.value = { state: 'open', since: Date.now() };
+    connection.value = { state: 'open', since: Date.now(), again: null };
     // A host that has just begun does not know its run yet; the topic `run` will.
     if (message.run) runId.value = message.run;
     for (const { sequence } of topics.values()) sequence.reset();
     asked.clear();
-    for (const topic of topics.keys()) ask(topic, 'sub');
+    for (const topic of topics.keys()) if (isWanted(topic)) ask(topic, 'sub');
   } else if (message.t === 'snap' || message.t === 'upd') {
     const entry = topics.get(message.topic);
     const verdict = entry?.sequence.take(message);
@@ -108,11 +133,13 @@ function receive(message) {
 
 function lost() {
   socket = null;
-  if (connection.value.state !== 'lost') connection.value = { state: 'lost', since: Date.now() };
+  if (connection.value.state !== 'lost') connection.value = { state: 'lost', since: Date.now(), again: null };
   // A refused upgrade does not say why; a request does.
   api('/me').catch(() => {});
   if (session.value !== 'in') return;
-  timer = setTimeout(connect, backOff(attempt));
+  const wait = backOff(attempt);
+  connection.value = { ...connection.value, again: Date.now() + wait };
+  timer = setTimeout(connect, wait);
   attempt += 1;
 }
 

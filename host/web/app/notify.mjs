@@ -11,6 +11,17 @@ const LOUD = (event) => event.kind === 'fault' || (event.level === 'error' && ev
 function show(title, body) {
   // The tag replaces an older notice of the same kind instead of piling up.
   new Notification(`Sandpaper: ${title}`, { body: String(body ?? '').slice(0, 200), tag: title });
+  if (prefs.value.sound) beep();
+}
+
+/** A short tone, made here: nothing is loaded for it. */
+function beep() {
+  const audio = new AudioContext();
+  const tone = new OscillatorNode(audio, { frequency: 660 });
+  tone.connect(new GainNode(audio, { gain: 0.1 })).connect(audio.destination);
+  tone.onended = () => audio.close();
+  tone.start();
+  tone.stop(audio.currentTime + 0.15);
 }
 
 /** Turns notices on, when the browser's user agrees, or off. */

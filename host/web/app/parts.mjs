@@ -4,14 +4,15 @@ import { html, useEffect, useRef, useState } from '../vendor/ui.mjs';
 import * as f from './format.mjs';
 import { connection } from './net.mjs';
 import { csv, sorted } from './sort.mjs';
-import { run } from './store.mjs';
+import { prefs, run, setPref } from './store.mjs';
 
 const STATUS = {
   running: ['●', 'good'], warming: ['◔', 'info'], paused: ['‖', 'warn'], halted: ['■', 'bad'],
   quarantined: ['✕', 'bad'], stopped: ['□', ''], ok: ['●', 'good'], trading: ['●', 'good'],
   stale: ['▲', 'warn'], down: ['✕', 'bad'], error: ['✕', 'bad'], warn: ['▲', 'warn'], info: ['i', 'info'],
   ended: ['□', ''], allowed: ['✓', 'good'], unsigned: ['!', 'bad'], filled: ['✓', 'good'], rejected: ['✕', 'bad'],
-  restarting: ['◔', 'warn'], killed: ['■', 'bad'], unfinished: ['✕', 'warn'],
+  restarting: ['◔', 'warn'], killed: ['■', 'bad'], unfinished: ['✕', 'warn'], starting: ['◔', 'info'], pending: ['◔', 'info'],
+  working: ['◔', 'info'], 'partially-filled': ['◑', 'info'], canceled: ['□', ''], expired: ['□', ''], crashed: ['✕', 'bad'], recovered: ['↻', 'warn'],
 };
 
 /** A state as sign and word, never as color alone. */
@@ -20,8 +21,8 @@ export function Chip({ status, title }) {
   return html`<span class="chip ${kind}" title=${title ?? ''}><span aria-hidden="true">${sign}</span> ${status ?? 'unknown'}</span>`;
 }
 
-/** A number with the color of its sign. */
-export const Toned = ({ value, text }) => html`<span class=${f.tone(value)}>${text}</span>`;
+/** A number with the color of its sign, unless it reads as zero. */
+export const Toned = ({ value, text }) => html`<span class=${f.isShown(text) ? f.tone(value) : ''}>${text}</span>`;
 
 /** Rows that are not there yet. */
 export const Skeleton = ({ rows = 4 }) => html`<div class="skeleton" role="status" aria-label="Loading">
@@ -29,10 +30,13 @@ export const Skeleton = ({ rows = 4 }) => html`<div class="skeleton" role="statu
 
 export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
 
-/** A titled part of a page. */
-export function Panel({ title, tools, className = '', children }) {
-  return html`<section class="panel ${className}" aria-label=${title}>
-    <header><h2>${title}</h2><div class="tools">${tools}</div></header>${children}</section>`;
+/** A titled part of a page, which can be folded away; `name` where the title changes. */
+export function Panel({ title, tools, name = title, className = '', children }) {
+  const folded = prefs.value.folded.includes(name);
+  const fold = () => setPref('folded', folded ? prefs.value.folded.filter((at) => at !== name) : [...prefs.value.folded, name]);
+  return html`<section class="panel ${className} ${folded ? 'folded' : ''}" aria-label=${title}>
+    <header><div class="titled"><button class="fold" aria-expanded=${!folded} aria-label=${`${folded ? 'Show' : 'Hide'} ${title}`} onClick=${fold}>${folded ? '▸' : '▾'}</button><h2>${title}</h2></div>
+      ${!folded && html`<div class="tools">${tools}</div>`}</header>${!folded && children}</section>`;
 }
 
 /** Label and value pairs. */
@@ -52,7 +56,29 @@ export const Export = ({ name, rows }) => html`
   <button class="quiet" disabled=${!rows?.length} onClick=${() => save(`${name}.csv`, new Blob([csv(rows)], { type: 'text/csv' }))}>CSV</button>
   <button class="quiet" disabled=${!rows?.length} onClick=${() => save(`${name}.json`, new Blob([JSON.stringify(rows, null, 2)], { type: 'application/json' }))}>JSON</button>`;
 
-export const savePng = (name, canvas) => canvas.toBlob((blob) => blob && save(`${name}.png`, blob));
+/** Saves a chart with a line below it that says of which run and moment it is. */
+export function savePng(name, chart) {
+  const canvas = document.createElement('canvas');
+  const [scale, line] = [devicePixelRatio || 1, 22];
+  [canvas.width, canvas.height] = [chart.width, chart.height + line * scale];
+  const look = getComputedStyle(document.documentElement);
+  const paint = canvas.getContext('2d');
+  paint.fillStyle = look.getPropertyValue('--panel').trim();
+  paint.fillRect(0, 0, canvas.width, canvas.height);
+  paint.drawImage(chart, 0, 0);
+  paint.fillStyle = look.getPropertyValue('--muted').trim();
+  paint.font = `${11 * scale}px ${getComputedStyle(document.body).fontFamily}`;
+  const at = run.value?.now_ns ? f.fullTime(f.millis(run.value.now_ns)) : '';
+  paint.fillText(`${name} · run ${run.value?.run ?? f.UNKNOWN} · ${at} · paper`, 8 * scale, chart.height + 15 * scale);
+  canvas.toBlob((blob) => blob && save(`${name}.png`, blob));
+}
+
+/** A button that copies a text. */
+export function Copy({ text, label = 'Copy' }) {
+  const [done, setDone] = useState(false);
+  const copy = () => navigator.clipboard?.writeText(text).then(() => { setDone(true); setTimeout(() => setDone(false), 1500); }, () => {});
+  return html`<button class="quiet" onClick=${copy}>${done ? 'Copied' : label}</button>`;
+}
 
 /**
  * A table. Columns: `{key, label, value(row), show(row), text, title, minor}`; one with

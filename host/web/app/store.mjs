@@ -2,6 +2,7 @@
 
 import { effect, signal } from '../vendor/ui.mjs';
 import { api, connect, follow, runId, session } from './net.mjs';
+import { writeNumbersAs } from './format.mjs';
 import { append, listOf } from './topics.mjs';
 import { parse } from './route.mjs';
 
@@ -28,7 +29,7 @@ export const route = signal(parse(location.hash));
 /** Ticks once a second, for clocks and ages. */
 export const now = signal(Date.now());
 
-const DEFAULTS = { theme: 'auto', colors: 'green-red', zone: 'utc', density: 'cozy', notices: false, drawdown: 10, hidden: [] };
+const DEFAULTS = { theme: 'auto', colors: 'green-red', zone: 'utc', density: 'cozy', notices: false, sound: false, drawdown: 10, hidden: [], folded: [], numbers: 'en-US', motion: 'auto', looked: null };
 
 function stored() {
   try {
@@ -36,6 +37,12 @@ function stored() {
   } catch {
     return { ...DEFAULTS };
   }
+}
+
+/** Forgets which parts are folded and which strategies are charted. */
+export function resetLayout() {
+  setPref('folded', DEFAULTS.folded);
+  setPref('hidden', DEFAULTS.hidden);
 }
 
 /** The user's choices, kept in this browser. */
@@ -58,6 +65,8 @@ effect(() => {
   root.dataset.theme = prefs.value.theme;
   root.dataset.colors = prefs.value.colors;
   root.dataset.density = prefs.value.density;
+  root.dataset.motion = prefs.value.motion;
+  writeNumbersAs(prefs.value.numbers);
 });
 
 const note = (target, pick) => (data) => {

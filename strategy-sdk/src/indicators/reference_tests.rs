@@ -144,6 +144,38 @@ fn low_007_rsi_agrees_with_wilder() {
     });
 }
 
+/// How many random series: `PROPTEST_CASES` sets it, as for the host's properties.
+fn cases() -> u64 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(256)
+}
+
+#[test]
+fn a18_rsi_and_vwap_of_any_series_and_length_equal_their_definitions() {
+    for seed in 1..=cases() {
+        let mut random = Random(seed);
+        let period = 1 + random.below(30) as usize;
+        // Just too short for a value, just long enough, and longer.
+        let count = period + random.below(4) as usize + random.below(2) as usize * 40;
+        let (prices, quantities) = (prices(seed, count), quantities(seed, count));
+        let (mut rsi, mut vwap) = (Rsi::new(period), RollingVwap::new(period));
+        let what = format!("seed {seed}, period {period}, length {count}");
+        for n in 1..=count {
+            let got = rsi.update(prices[n - 1]);
+            assert_eq!(got.is_some(), n > period, "{what}: a first value at period + 1");
+            close(got, reference_rsi(&prices[..n], period), 1.0, &what);
+            let expect = reference_vwap(&prices[..n], &quantities[..n], period);
+            close(vwap.update(prices[n - 1], quantities[n - 1]), expect, last(&prices), &what);
+        }
+    }
+}
+
+#[test]
+fn a18_control_another_period_is_another_value() {
+    let prices: Vec<f64> = (0..40).map(|n| f64::from(n * n % 17)).collect();
+    assert_ne!(reference_rsi(&prices, 14), reference_rsi(&prices, 13));
+    assert_eq!(reference_rsi(&prices[..14], 14), None);
+}
+
 #[test]
 fn low_007_rsi_of_flat_series_is_50() {
     let mut rsi = Rsi::new(14);
@@ -231,16 +263,20 @@ fn low_007_atr_agrees_with_wilder() {
     });
 }
 
+fn reference_vwap(prices: &[f64], quantities: &[f64], period: usize) -> Option<f64> {
+    let start = prices.len().saturating_sub(period);
+    let volume: f64 = quantities[start..].iter().sum();
+    let pairs = prices[start..].iter().zip(&quantities[start..]);
+    let cost: f64 = pairs.map(|(price, quantity)| price * quantity).sum();
+    (volume > 0.0).then(|| cost / volume)
+}
+
 #[test]
 fn low_007_vwap_agrees_with_the_sums_of_the_window() {
     everywhere(|prices, quantities, period, what| {
         let mut vwap = RollingVwap::new(period);
         for n in 1..=prices.len() {
-            let start = n.saturating_sub(period);
-            let volume: f64 = quantities[start..n].iter().sum();
-            let pairs = prices[start..n].iter().zip(&quantities[start..n]);
-            let cost: f64 = pairs.map(|(price, quantity)| price * quantity).sum();
-            let expect = (volume > 0.0).then(|| cost / volume);
+            let expect = reference_vwap(&prices[..n], &quantities[..n], period);
             close(vwap.update(prices[n - 1], quantities[n - 1]), expect, last(prices), what);
         }
     });

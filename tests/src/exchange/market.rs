@@ -196,22 +196,26 @@ impl TrueBook {
         book
     }
 
-    /// Candles before the start; minutes without a trade are missing.
+    /// Candles before the start, which lead to the price that the market begins at;
+    /// minutes without a trade are missing.
     fn past(&mut self) {
         let first = self.config.start / MINUTE - HISTORY;
-        let mut price = self.pair.price;
-        for minute in first..self.config.start / MINUTE {
+        let mut close = self.pair.price;
+        for minute in (first..self.config.start / MINUTE).rev() {
             if self.random.chance(150) {
                 continue;
             }
-            let range = (price / 2_000).max(1);
-            let close = (price + self.random.between(-range, range)).max(1);
-            let volume = self.random.between(1, self.pair.qty);
-            let (low, high) = (price.min(close), price.max(close));
+            let range = (close / 2_000).max(1);
+            let open = (close + self.random.between(-range, range)).max(1);
+            let wick = (range / 4).max(1);
+            let low = (open.min(close) - self.random.between(0, wick)).max(1);
+            let high = open.max(close) + self.random.between(0, wick);
+            let trades = self.random.between(3, 300).unsigned_abs();
+            let volume = self.random.between(1, self.pair.qty) * 10;
             let turnover = i128::from(close) * i128::from(volume);
-            let row = Minute { open: price, high, low, close, volume, turnover, trades: 3 };
+            let row = Minute { open, high, low, close, volume, turnover, trades };
             self.minutes.insert(minute, row);
-            price = close;
+            close = open;
         }
     }
 

@@ -140,6 +140,8 @@ fn notices_come_when_they_are_asked_for() {
     browser.value("bad = false");
     browser.until("good news", &format!("!({down})"));
     show(&mut browser, "the settings", "#/settings");
+    browser
+        .until("the choices", "document.querySelector('input[name=notices]')?.labels.length > 0");
     browser.value("document.querySelector('input[name=notices]').click()");
     browser.until("the choice", "JSON.parse(localStorage.getItem('sandpaper')).notices === true");
     browser.value("bad = true");

@@ -85,7 +85,7 @@ fn crooked() -> Vec<String> {
     texts
 }
 
-fn corpus() -> Vec<String> {
+pub(super) fn corpus() -> Vec<String> {
     let attacks =
         BEFORE.iter().flat_map(|before| ATTACKS.iter().map(move |it| format!("{before}{it}")));
     attacks.chain(crooked()).collect()
@@ -133,7 +133,7 @@ const SPOIL: &str = r"(() => {
 })()";
 
 /// What stands on the page that no page of ours holds, in words.
-const INSERTED: &str = r"(() => {
+pub(super) const INSERTED: &str = r"(() => {
     const found = [];
     const foreign = 'script,img,iframe,object,embed,base,link,meta,style,video,audio,math,template,xmp,plaintext,marquee,textarea';
     for (const node of document.getElementById('app').querySelectorAll(foreign)) found.push(node.outerHTML.slice(0, 100));

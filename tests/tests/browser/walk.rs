@@ -65,7 +65,12 @@ const FAULTS: &str = r"(() => {
 
 /// Shows a page and waits until it has its data.
 pub(super) fn show(browser: &mut Browser, title: &str, hash: &str) {
-    browser.value(&format!("location.hash = {}", json!(hash)));
+    // The page hears of it before whoever listens later.
+    browser.value(&format!(
+        "new Promise((done) => {{ const before = location.href; addEventListener('hashchange', () => done(), {{ once: true }});
+            location.hash = {}; if (location.href === before) done(); }})",
+        json!(hash)
+    ));
     browser.value(FRAMES);
     let ready = "document.querySelector('main section, main .kpis, main .cards, main .empty') && !document.querySelector('main .skeleton')";
     browser.until(title, ready);

@@ -227,6 +227,31 @@ fn x_exc_every_limit_holds_from_the_configuration_and_from_the_lock_file() {
     }
 }
 
+/// All strategies share a thread: one that stays below the limit of every event must
+/// not take the whole of every second.
+#[test]
+fn x_exc_who_is_below_every_limit_of_an_event_does_not_hold_up_a_second() {
+    let usual = Config::load(&Sources::default()).expect("built in");
+    let given = given(&usual, &LimitOverride::default());
+    let turns = u32::try_from(given.limits.fuel.event * 9 / 50).expect("small");
+    let handle = format!("{} i32.const 1", burn(turns));
+    let runtime = Runtime::new(given.options).expect("an engine");
+    let bytes = Parts { handle: &handle, ..SOUND }.build();
+    let approved = Approved::unsigned(Candidate::from_bytes(bytes, "x.wasm"), Wasi::Refused);
+    let module = Module::load(&runtime, &approved, &given.caps).expect("loaded");
+    let mut guest = module.instantiate(given.limits).expect("a guest");
+    let mut effects = Effects::new(given.limits.effects);
+    let mut step = |ts: u64| {
+        effects.begin(1, 16);
+        guest.handle(&[Header::timer(1_000).0, ts], 1, &mut effects)
+    };
+    let ended = (0..400).find_map(|event| step(event).err().map(|fault| (event, fault)));
+    let (event, fault) = ended.expect("it does not go on for ever");
+    assert!(fault.detail.contains("in a second of market time"), "{fault}");
+    // Half a billion of 4.5 million each.
+    assert_eq!(event, 111);
+}
+
 /// Fuel of a second counts anew in the next one, and news of orders counts too.
 #[test]
 fn x_exc_fuel_per_second_follows_the_markets_time() {

@@ -123,7 +123,14 @@ impl Market {
                 // Levels on a coarse grid, so that changes meet levels that stand.
                 let grid = (fair / 1_000).max(1);
                 let away = grid * self.random.between(1, 12);
-                let price = (fair / grid * grid) + if side == 0 { -away } else { away };
+                let mut price = (fair / grid * grid) + if side == 0 { -away } else { away };
+                // Most changes are of levels that stand.
+                let own = if side == 0 { Side::Buy } else { Side::Sell };
+                let stand = self.levels[symbol.index()].iter().filter(|level| level.0 == own);
+                let stand: Vec<i64> = stand.map(|level| level.1).collect();
+                if !snapshot && !stand.is_empty() && self.random.chance(600) {
+                    price = stand[self.random.below(stand.len() as u64) as usize];
+                }
                 if levels.iter().all(|(p, _): &(Price, Qty)| p.0 != price) {
                     let gone = !snapshot && self.random.chance(300);
                     let qty = if gone { 0 } else { self.depth(symbol) };

@@ -17,12 +17,13 @@ use std::process::{Command, Stdio};
 
 use sandpaper_tests::repository;
 
-use trader::Session;
+pub use trader::Session;
 
 /// Orders of one session; each has its own costs, limits and instruments.
 const ORDERS_EACH: u64 = 500;
 
-fn number(name: &str, default: u64) -> u64 {
+/// A number of the environment, or this one.
+pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
@@ -113,6 +114,15 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "front-of-the-queue",
         "cost-share",
         "old-trades",
+        "twice-told",
+        "cancels-at-once",
+        "overtaking",
+        "good-for-ever",
+        "prints-are-forgotten",
+        "bracket-of-the-limit",
+        "shrink-to-nothing",
+        "drawdown-from-the-start",
+        "limits-wait-for-the-call",
     ];
     let sessions: Vec<Session> = (1..=40).map(|seed| Session::run(seed, 150)).collect();
     let stream: String = sessions.iter().map(|session| session.stream.as_str()).collect();

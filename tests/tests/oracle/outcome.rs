@@ -49,6 +49,8 @@ pub fn tell(news: &[Output], instruments: &InstrumentTable, out: &mut String) ->
                     fill.cause.name(),
                 )
             }
+            LaneOutput::Asked { .. } => Ok(()),
+            LaneOutput::Halted { .. } => writeln!(out, "halted"),
             LaneOutput::Reject { order, reason, .. } => {
                 writeln!(out, "reject {} {}", order.0, reason.name())
             }
@@ -63,9 +65,15 @@ pub fn tell(news: &[Output], instruments: &InstrumentTable, out: &mut String) ->
                     price(instrument, *stop),
                 )
             }
-            LaneOutput::Canceled { order, symbol, leaves }
-            | LaneOutput::Expired { order, symbol, leaves } => {
+            LaneOutput::Canceled { order, symbol, leaves } => {
                 writeln!(out, "cancel {} {}", order.0, quantity(instruments.at(*symbol), *leaves))
+            }
+            LaneOutput::Expired { order, symbol, leaves } => {
+                writeln!(out, "expire {} {}", order.0, quantity(instruments.at(*symbol), *leaves))
+            }
+            LaneOutput::Sent { what, order, arrives, .. } => {
+                let order = order.map_or(0, |order| order.0);
+                writeln!(out, "sent {} {order} {}", what.name(), arrives.0)
             }
             LaneOutput::Charge(charge) => {
                 let (symbol, kind) = (charge.symbol.0, charge.kind.name());

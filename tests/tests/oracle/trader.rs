@@ -4,12 +4,13 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
+use sandpaper::app::export::{Ledger, Sheet as _};
 use sandpaper::domain::{Action, Money, Rate, TimeInForce, Ts};
 use sandpaper::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
-use sandpaper::execution::Model;
+use sandpaper::execution::{Delay, Model};
 use sandpaper::input::InputBlock;
 use sandpaper::portfolio::AccountConfig;
-use sandpaper::risk::ShortBase;
+use sandpaper::risk::{OnHalt, RiskConfig, ShortBase};
 use sandpaper::strategy::{
     Channel, Descriptor, Effects, Fault, HistoryRef, Intent, OrderKind, OrderRequest, OrderUpdate,
     Size, StartInfo, Strategy, Subscription, Usage,
@@ -56,9 +57,14 @@ pub struct Session {
 impl Session {
     /// Runs a session of about so many orders.
     pub fn run(seed: u64, orders: u64) -> Self {
+        Self::run_into(seed, orders, &mut std::io::sink())
+    }
+
+    /// The same, and writes its ledger as hledger reads it.
+    pub fn run_into(seed: u64, orders: u64, journal: &mut dyn std::io::Write) -> Self {
         let mut random = Random::new(seed, "session");
         let table = instruments(&mut random);
-        let config = config(&mut random);
+        let config = config(&mut random, seed);
         let mut stream = header(&config);
         table.iter().for_each(|(_, instrument)| stream.push_str(&describe(instrument)));
         let shared = Arc::new(Mutex::new(Shared::default()));
@@ -66,7 +72,12 @@ impl Session {
         let mut market = Market::new(seed, table.clone());
         let mut block = InputBlock::new(&table, 1);
         let (mut outcome, mut fills) = (String::new(), 0);
-        while shared.lock().expect("one thread").orders < orders {
+        let mut ledger = Ledger;
+        ledger.open(&engine, &[0], journal).expect("written");
+        // A strategy that was halted asks no more; what is closed then is seen too.
+        let mut after = 0;
+        while shared.lock().expect("one thread").orders < orders && after < 6 {
+            after += u32::from(!engine.is_running());
             block.reset(engine.next_seq());
             let events = random.between(1, 30);
             let lines: Vec<_> = (0..events).map(|_| market.event(&mut block)).collect();
@@ -89,11 +100,15 @@ impl Session {
             }
             assert_eq!(asked.next(), None, "every order has its event");
             let news: Vec<_> = engine.drain().collect();
+            for one in &news {
+                ledger.news(&engine, one, journal).expect("written");
+            }
             fills += outcome::tell(&news, &table, &mut outcome);
             outcome::state(&engine, &table, &mut outcome);
             stream.push_str("state\n");
         }
         stream.push_str("end\n");
+        ledger.close(&engine, &[0], journal).expect("written");
         engine.check().expect("the account adds up");
         let orders = shared.lock().expect("one thread").orders;
         Self { seed, stream, outcome, orders, fills }
@@ -108,8 +123,9 @@ impl Session {
     }
 }
 
-fn config(random: &mut Random) -> EngineConfig {
-    let mut config = EngineConfig { batch: 7, candles: Vec::new(), ..EngineConfig::default() };
+fn config(random: &mut Random, seed: u64) -> EngineConfig {
+    let mut config =
+        EngineConfig { seed, batch: 7, candles: Vec::new(), ..EngineConfig::default() };
     let execution = &mut config.execution;
     execution.model = if random.chance(800) { Model::Book } else { Model::Instant };
     execution.fee = Rate(random.pick(&[0, 1_000_000, 2_600_000, 333_333]));
@@ -120,19 +136,62 @@ fn config(random: &mut Random) -> EngineConfig {
     execution.short_base = random.pick(&[ShortBase::Starting, ShortBase::Equity]);
     config.terms.short_open = Rate(random.pick(&[0, 200_000]));
     config.terms.short_rollover = Rate(random.pick(&[0, 200_000, 333_333]));
+    if config.execution.model == Model::Book && random.chance(600) {
+        (config.latency.order, config.latency.cancel) = (delay(random), delay(random));
+    }
     if random.chance(200) {
         config.risk.max_order = Some(Money::parse("400").expect("a decimal"));
         config.risk.max_position = Some(Money::parse("700.5").expect("a decimal"));
+        config.risk.max_exposure =
+            random.chance(500).then(|| Money::parse("900.25").expect("a decimal"));
+    }
+    if random.chance(350) {
+        limits(random, &mut config.risk);
     }
     config
+}
+
+/// Limits that act by themselves.
+fn limits(random: &mut Random, risk: &mut RiskConfig) {
+    risk.on_halt = random.pick(&[OnHalt::Hold, OnHalt::Flatten]);
+    let some = |random: &mut Random, chance| random.chance(chance);
+    risk.max_drawdown = some(random, 400).then(|| Rate(random.between(20_000_000, 500_000_000)));
+    risk.max_daily_loss =
+        some(random, 400).then(|| Money(i128::from(random.between(1, 40_000_000_000))));
+    risk.maintenance_margin =
+        some(random, 500).then(|| Rate(random.between(200_000_000, 1_000_000_000)));
+    risk.liquidation_fee = Rate(random.pick(&[0, 5_000_001]));
+    risk.max_orders_per_minute = some(random, 300).then(|| random.between(5, 80) as u32);
+}
+
+/// None, a constant one, or one that is drawn: up to some of the market's events.
+fn delay(random: &mut Random) -> Delay {
+    let ns = random.between(1, 6_000_000_000);
+    match random.below(4) {
+        0 => Delay::Fixed(0),
+        1 => Delay::Uniform(ns / 2, ns / 2 + random.between(0, 9_000_000_000)),
+        _ => Delay::Fixed(ns),
+    }
+}
+
+/// The least of a latency and how many there are, as the oracle reads it.
+fn spread(delay: &Delay) -> String {
+    match delay {
+        Delay::Fixed(ns) => format!("{ns}:1"),
+        Delay::Uniform(low, high) => format!("{low}:{}", high - low + 1),
+        Delay::Recorded(_) => unreachable!("none is recorded here"),
+    }
 }
 
 fn header(config: &EngineConfig) -> String {
     let execution = &config.execution;
     let limit = |limit: Option<Money>| limit.map_or("none".into(), |l| l.to_string());
+    let rate = |rate: Option<Rate>| rate.map_or("none".into(), |r| r.to_string());
     format!(
         "session model={} taker={} maker={} slippage={} extra={} max_age={} leverage={} base={} short_open={} \
-         short_roll={} max_order={} max_position={} capital={CAPITAL}\n",
+         short_roll={} max_order={} max_position={} max_exposure={} drawdown={} \
+         daily={} margin={} liquidation_fee={} per_minute={} on_halt={} seed={} lane=trader order={} \
+         cancel={} capital={CAPITAL}\n",
         if execution.model == Model::Book { "book" } else { "instant" },
         execution.fee,
         execution.maker,
@@ -145,6 +204,16 @@ fn header(config: &EngineConfig) -> String {
         config.terms.short_rollover,
         limit(config.risk.max_order),
         limit(config.risk.max_position),
+        limit(config.risk.max_exposure),
+        rate(config.risk.max_drawdown),
+        limit(config.risk.max_daily_loss),
+        rate(config.risk.maintenance_margin),
+        config.risk.liquidation_fee,
+        config.risk.max_orders_per_minute.map_or("none".into(), |most| most.to_string()),
+        if config.risk.on_halt == OnHalt::Hold { "hold" } else { "flatten" },
+        config.seed,
+        spread(&config.latency.order),
+        spread(&config.latency.cancel),
     )
 }
 
@@ -178,16 +247,28 @@ fn engine(
 }
 
 impl Trader {
-    /// Asks for something at `ts`; true when it did.
-    fn ask(&mut self, ts: i64, effects: &mut Effects) -> bool {
+    /// Asks for some things at `ts` in one call, and says where the call begins and ends.
+    fn call(&mut self, ts: i64, count: u64, effects: &mut Effects) {
+        let begin = self.shared.lock().expect("one thread").asked.len();
+        (0..count).for_each(|_| self.ask(ts, effects));
+        let behind = effects.intents.iter().filter_map(|intent| match intent {
+            Intent::Submit { order, .. } => Some(order + 1),
+            _ => None,
+        });
+        let behind = behind.max().unwrap_or(0);
+        let mut shared = self.shared.lock().expect("one thread");
+        shared.asked.insert(begin, (ts, format!("given {behind}\n")));
+        shared.asked.push((ts, "called\n".into()));
+    }
+
+    fn ask(&mut self, ts: i64, effects: &mut Effects) {
         let line = match self.random.below(100) {
             0..=7 => self.change(effects),
-            _ => self.order(effects),
+            _ => self.order(ts, effects),
         };
         let mut shared = self.shared.lock().expect("one thread");
         shared.orders += 1;
         shared.asked.push((ts, line));
-        true
     }
 
     /// A cancel or a change of one of the newest orders, open or not.
@@ -232,7 +313,7 @@ impl Trader {
         (units + self.random.between(-units / 50, units / 50)) as f64 / 10_000.0
     }
 
-    fn order(&mut self, effects: &mut Effects) -> String {
+    fn order(&mut self, ts: i64, effects: &mut Effects) -> String {
         let symbol = self.random.below(2) as usize;
         let held = self.position[symbol];
         let fitting = match held {
@@ -263,7 +344,7 @@ impl Trader {
                 TimeInForce::Ioc,
                 TimeInForce::Fok,
             ]),
-            good_till_ns: None,
+            good_till_ns: self.date(ts),
             post_only: false,
             reduce_only: self.random.chance(50),
             stop_loss: None,
@@ -291,6 +372,19 @@ impl Trader {
         let number = effects.submit(request).expect("there is room");
         self.last = number;
         format!("order {number} {line}")
+    }
+
+    /// Mostly none; sometimes one that is over, or soon.
+    fn date(&mut self, ts: i64) -> Option<u64> {
+        if !self.random.chance(150) {
+            return None;
+        }
+        let ahead = match self.random.below(8) {
+            0 => self.random.between(-3, 0),
+            1..=5 => self.random.between(1, 40_000_000_000),
+            _ => self.random.between(1, 40) * 3_600 * Ts::SECOND,
+        };
+        Some((ts + ahead) as u64)
     }
 
     fn kind(&mut self, symbol: usize) -> OrderKind {
@@ -337,6 +431,7 @@ fn words(request: &OrderRequest) -> String {
     for level in [request.stop_loss, request.take_profit] {
         let _ = write!(line, " {}", level.map_or("-".into(), |l| format!("{l}")));
     }
+    let _ = write!(line, " {}", request.good_till_ns.map_or("-".into(), |ns| ns.to_string()));
     line + "\n"
 }
 
@@ -361,11 +456,12 @@ impl Strategy for Trader {
             let length = Header(rest[0]).words().expect("a known event");
             let (event, tail) = rest.split_at(length);
             rest = tail;
-            let mut asked = false;
-            while self.random.chance(600) && effects.intents.len() < 3 {
-                asked = self.ask(event[1] as i64, effects);
+            let mut count = 0;
+            while self.random.chance(600) && count < 3 {
+                count += 1;
             }
-            if asked {
+            if count > 0 {
+                self.call(event[1] as i64, count, effects);
                 return Ok(consumed);
             }
         }
@@ -381,7 +477,7 @@ impl Strategy for Trader {
         self.position[usize::from(update.symbol)] = update.position;
         self.last = self.last.max(update.order);
         if self.random.chance(100) {
-            self.ask(update.ts_ns as i64, effects);
+            self.call(update.ts_ns as i64, 1, effects);
         }
         Ok(())
     }

@@ -65,6 +65,14 @@ fn whatever_is_changed_breaks_the_chain() {
         let text = fs::read_to_string(&place.file).unwrap();
         assert!(text.lines().last().unwrap().contains("chain-broken"), "{what}");
     }
+    // What is no text at all is no reason to stop either.
+    let mut bytes = good.clone().into_bytes();
+    bytes[200] = 0xff;
+    fs::write(&place.file, &bytes).unwrap();
+    assert_eq!(verify(&place.file).unwrap().expect_err("no text").what, "it is no text");
+    drop(Audit::open(place.clone()).unwrap());
+    let after = fs::read(&place.file).unwrap();
+    assert!(after.starts_with(&bytes) && String::from_utf8_lossy(&after).contains("chain-broken"));
     // The control: what is whole is held for whole.
     fs::write(&place.file, &good).unwrap();
     assert_eq!(verify(&place.file).unwrap().unwrap().lines, 4);

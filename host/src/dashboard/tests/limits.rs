@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
 use super::*;
+use crate::dashboard::audit::Place;
 
 /// How long the server bears with `stream` while `dribble` is sent to it, a byte a
 /// second, and what it says before it closes.
@@ -70,6 +71,26 @@ async fn a_slow_head_a_slow_body_and_silence_are_closed_in_time_and_others_are_s
     stream.write_all(rest.as_bytes()).await.unwrap();
     let (_, said) = patience(stream, b"").await;
     assert_eq!(status(&said), 200, "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_of_an_answer_is_closed_in_time() {
+    let app = app();
+    // Far more than fits the way: every answer is a page, and none is read.
+    let mut stream = connect(&app, 4 * 1024);
+    let began = Instant::now();
+    let asked = request("GET", "/vendor/lwc.mjs", "", "");
+    stream.write_all(&asked).await.expect("a request");
+    // The control: whoever reads gets all of it.
+    let whole = answer(&app, &request("GET", "/vendor/lwc.mjs", "", "")).await;
+    assert!(whole.len() > 100_000, "{}", whole.len());
+    // Nothing can be written any more once the other end has given up.
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    while stream.write_all(b"x").await.is_ok() {
+        tick.tick().await;
+        assert!(began.elapsed() < Duration::from_secs(30), "it is held for ever");
+    }
+    assert!(began.elapsed() > Duration::from_secs(9), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,4 +177,81 @@ async fn med_010_the_request_past_the_limit_is_told_when_to_come_again() {
         assert_eq!(status(&answer(&other, &ask).await), 200);
     }
     assert_eq!(status(&answer(&other, &ask).await), 429);
+}
+
+/// The cookie that an answer sets.
+fn cookie(answer: &str) -> &str {
+    let line = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+    line.unwrap_or_else(|| panic!("no cookie: {answer}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_two_programs_on_one_machine_do_not_meet() {
+    let body = format!("{{\"key\":\"{KEY}\"}}");
+    let log_in = |more: &str| {
+        let more = format!("Content-Type: application/json\r\n{more}");
+        let request = String::from_utf8(request("POST", "/api/v1/session", &more, &body)).unwrap();
+        request.replace(&format!("Authorization: Bearer {KEY}\r\n"), "").into_bytes()
+    };
+    let own = app();
+    let plain = answer(&own, &log_in("")).await;
+    assert!(cookie(&plain).starts_with("sid-7878="), "{plain}");
+    assert!(!cookie(&plain).contains("Secure"), "a browser would not send it: {plain}");
+    // Who says that there is TLS before us must be one of ours.
+    let said = log_in("X-Forwarded-Proto: https\r\n");
+    assert!(cookie(&answer(&own, &said).await).starts_with("sid-7878="));
+    let proxied =
+        app_with(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
+    let secure = answer(&proxied, &said).await;
+    assert!(cookie(&secure).starts_with("__Host-sid="), "{secure}");
+    assert!(cookie(&secure).ends_with("; Secure"), "{secure}");
+    // Each is good where it was set, and nowhere else.
+    for (app, pair, more, expected) in [
+        (&own, cookie(&plain), "", 200),
+        (&proxied, cookie(&secure), "X-Forwarded-Proto: https\r\n", 200),
+        (&proxied, cookie(&secure), "", 401),
+        (&own, cookie(&secure), "", 401),
+    ] {
+        let pair = pair.split(';').next().unwrap();
+        let request = format!(
+            "GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}Cookie: {pair}\r\n\r\n"
+        );
+        assert_eq!(status(&answer(app, request.as_bytes()).await), expected, "{request}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_cannot_fill_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place { file: folder.path().join("audit.jsonl"), rotate: 1 << 20, keep: 3 };
+    let with = app();
+    let audit = Audit::open(place.clone()).unwrap();
+    let app =
+        Arc::new(App::new(Arc::clone(&with.hub), with.settings.clone(), audit, with.url.clone()));
+    let viewer = |path: &str| {
+        let json = "Content-Type: application/json\r\n";
+        let request = String::from_utf8(request("POST", path, json, "{\"reason\":\"x\"}")).unwrap();
+        request.replace(KEY, VIEWER).into_bytes()
+    };
+    for _ in 0..150 {
+        assert_eq!(status(&answer(&app, &viewer("/api/v1/ws-ticket")).await), 200);
+        assert_eq!(status(&answer(&app, &viewer("/api/v1/run/kill")).await), 403);
+    }
+    let lines = std::fs::read_to_string(&place.file).unwrap().lines().count();
+    assert!((20..=24).contains(&lines), "{lines} of 300");
+    // What an administrator does is always written down.
+    for _ in 0..30 {
+        let kill = request(
+            "POST",
+            "/api/v1/run/kill",
+            "Content-Type: application/json\r\n",
+            "{\"reason\":\"x\"}",
+        );
+        assert_eq!(status(&answer(&app, &kill).await), 409, "no run is on here");
+    }
+    let text = std::fs::read_to_string(&place.file).unwrap();
+    assert!(
+        text.lines().filter(|line| line.contains("\"action\":\"kill\"")).count() >= 30,
+        "{text}"
+    );
 }

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::dashboard::hub::LaneHistory;
-use crate::dashboard::model::{Event, Fill, Indicator, Order, Parameter, Symbol, Trade};
+use crate::dashboard::model::{
+    Event, Fill, Grant, Indicator, Level, Order, Parameter, Symbol, Trade,
+};
 use crate::dashboard::routes::routes;
 
 /// What has made pages run or show something.
@@ -94,6 +96,9 @@ fn publish(app: &App, text: &str) {
     lane.parameters = vec![Parameter { name: text.into(), value: text.into() }];
     lane.statistics.insert(text.into(), Some(text.into()));
     lane.orders_open = vec![order.clone()];
+    lane.sandbox.last_fault = Some(text.into());
+    lane.sandbox.imports = vec![text.into()];
+    lane.sandbox.grant = Some(Grant { note: text.into(), ..Grant::default() });
     state.market = vec![symbol];
     state.books = vec![super::super::model::Book {
         symbol: text.into(),
@@ -112,6 +117,12 @@ fn publish(app: &App, text: &str) {
     past.logs.push(event.clone());
     past.fills.push(fill.clone());
     past.trades.push(trade(text));
+    past.levels.push(Level {
+        ts_ns: text.into(),
+        symbol: text.into(),
+        stop: Some(text.into()),
+        target: Some(text.into()),
+    });
     let mut history = app.hub.history();
     history.events.push(Event { fill: Some(fill), ..event });
     history.lanes = vec![past];
@@ -213,11 +224,7 @@ async fn low_006_text_of_a_strategy_is_told_as_text_by_every_route() {
     let app = app();
     let body = |answer: String| answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
     let page = body(answer(&app, &request("GET", "/", "", "")).await);
-    let tells = [
-        "/api/v1/strategies/{name}/equity",
-        "/api/v1/strategies/{name}/sandbox",
-        "/api/v1/runs/{name}",
-    ];
+    let tells = ["/api/v1/strategies/{name}/equity", "/api/v1/runs/{name}"];
     let mut tried = 0;
     for text in corpus() {
         publish(&app, &text);

@@ -17,17 +17,18 @@ use super::support::{account, fills, free, instruments, market};
 /// Counts trades, buys at the first, and fails when it is told to. Its state is its
 /// count.
 #[derive(Clone)]
-struct Counter {
-    count: u64,
-    calls: u64,
-    started: bool,
+pub(super) struct Counter {
+    pub(super) count: u64,
+    pub(super) calls: u64,
+    pub(super) started: bool,
     /// seconds of events at which it fails
-    fails_at: Vec<u64>,
-    kind: FaultKind,
-    save: Option<FaultKind>,
-    load: Option<FaultKind>,
-    fails_to_start_again: bool,
-    channel: Option<Channel>,
+    pub(super) fails_at: Vec<u64>,
+    pub(super) kind: FaultKind,
+    pub(super) save: Option<FaultKind>,
+    pub(super) load: Option<FaultKind>,
+    pub(super) fails_to_start: Option<FaultKind>,
+    pub(super) fails_to_start_again: bool,
+    pub(super) channel: Option<Channel>,
 }
 
 impl Default for Counter {
@@ -40,6 +41,7 @@ impl Default for Counter {
             kind: FaultKind::Trap,
             save: None,
             load: None,
+            fails_to_start: None,
             fails_to_start_again: false,
             channel: None,
         }
@@ -60,6 +62,9 @@ impl Strategy for Counter {
     fn start(&mut self, info: &StartInfo, _: HistoryRef, _: &mut Effects) -> Result<(), Fault> {
         assert!(!self.started, "an instance is started once");
         self.started = true;
+        if let Some(kind) = self.fails_to_start {
+            return Err(Fault::new(kind, "as told"));
+        }
         if self.fails_to_start_again && info.ts_ns > 0 {
             return Err(Fault::new(FaultKind::Trap, "not again"));
         }
@@ -119,7 +124,11 @@ impl Strategy for Counter {
     }
 }
 
-fn engine(config: &EngineConfig, strategies: Vec<Counter>) -> Engine {
+pub(super) fn engine(config: &EngineConfig, strategies: Vec<Counter>) -> Engine {
+    builder(config, strategies).start(Ts(0))
+}
+
+pub(super) fn builder(config: &EngineConfig, strategies: Vec<Counter>) -> EngineBuilder {
     let mut builder = EngineBuilder::new(config.clone(), instruments()).expect("instruments");
     for (number, mut strategy) in strategies.into_iter().enumerate() {
         let descriptor = strategy.describe().expect("described");
@@ -134,11 +143,11 @@ fn engine(config: &EngineConfig, strategies: Vec<Counter>) -> Engine {
             })
             .expect("a lane");
     }
-    builder.start(Ts(0))
+    builder
 }
 
 /// Trades at these seconds.
-fn at(engine: &Engine, seconds: std::ops::RangeInclusive<i64>) -> InputBlock {
+pub(super) fn at(engine: &Engine, seconds: std::ops::RangeInclusive<i64>) -> InputBlock {
     let mut block = InputBlock::new(&instruments(), engine.next_seq());
     for second in seconds {
         let ts = Ts(second * Ts::SECOND);
@@ -152,7 +161,7 @@ fn at(engine: &Engine, seconds: std::ops::RangeInclusive<i64>) -> InputBlock {
     block
 }
 
-fn replacement(strategy: Counter) -> Replacement {
+pub(super) fn replacement(strategy: Counter) -> Replacement {
     let descriptor = strategy.clone().describe().expect("described");
     Replacement {
         strategy: Box::new(strategy),
@@ -238,7 +247,7 @@ fn a_swap_that_fails_leaves_the_old_one_running() {
     assert_eq!(count(&engine, 1), 6.0);
 }
 
-fn policy(restarts: u32, flatten: bool) -> FaultPolicy {
+pub(super) fn policy(restarts: u32, flatten: bool) -> FaultPolicy {
     FaultPolicy { restarts, backoff_ns: 2 * Ts::SECOND, save_every_ns: Ts::SECOND, flatten }
 }
 
@@ -308,6 +317,28 @@ fn a_fault_closes_positions_where_it_is_told_to() {
 }
 
 #[test]
+fn crit_001_what_is_revoked_is_closed_where_faults_are() {
+    let open = |flatten: bool| {
+        let config = EngineConfig { on_fault: policy(0, flatten), ..free() };
+        let mut engine = engine(&config, vec![Counter::default()]);
+        let block = at(&engine, 1..=5);
+        engine.step(&block).expect("stepped");
+        assert_eq!(engine.reports()[0].positions.len(), 1, "it has bought");
+        let (action, reason) = (CommandAction::Revoke, "denied".to_owned());
+        let command = Command { lane: Some(0), action, reason };
+        engine.command(Ts(5 * Ts::SECOND), &command).expect("taken");
+        let block = at(&engine, 6..=9);
+        engine.step(&block).expect("stepped");
+        let report = engine.reports().remove(0);
+        assert!(matches!(&report.state, LaneState::Quarantined(f) if f.kind == FaultKind::Revoked));
+        report.positions.len()
+    };
+    assert_eq!(open(true), 0);
+    // The control: where faults leave positions alone, so does this.
+    assert_eq!(open(false), 1);
+}
+
+#[test]
 fn an_operators_word_holds_over_a_restart() {
     let command = |action| Command { lane: Some(0), action, reason: "test".into() };
     let run = |actions: &[CommandAction]| {
@@ -329,28 +360,4 @@ fn an_operators_word_holds_over_a_restart() {
     assert!(matches!(run(&[CommandAction::Kill]), LaneState::Halted(_)));
     assert_eq!(run(&[CommandAction::Pause]), LaneState::Paused);
     assert_eq!(run(&[CommandAction::Pause, CommandAction::Resume]), LaneState::Running);
-}
-
-/// What the machine's clock decided comes again at its place, whatever the batches.
-#[test]
-fn x_exc_a_verdict_of_the_wall_clock_is_repeated_where_it_fell() {
-    let run = |batch: usize, slow: bool, foretold: &[crate::engine::Verdict]| {
-        let config = EngineConfig { batch, on_fault: policy(1, false), ..free() };
-        let kind = if slow { FaultKind::Deadline } else { FaultKind::Trap };
-        let fails_at = if slow { vec![4, 9] } else { Vec::new() };
-        let mut engine = engine(&config, vec![Counter { fails_at, kind, ..Counter::default() }]);
-        foretold.iter().for_each(|verdict| engine.foretell(0, *verdict));
-        let block = at(&engine, 1..=12);
-        engine.step(&block).expect("stepped");
-        engine.finish().expect("finished");
-        (engine.verdicts(0).to_vec(), engine.reports()[0].chain.clone())
-    };
-    let (verdicts, chain) = run(256, true, &[]);
-    assert_eq!(verdicts.len(), 2, "{verdicts:?}");
-    for batch in [1, 3, 256] {
-        let (again, same) = run(batch, false, &verdicts);
-        assert_eq!((again, same), (verdicts.clone(), chain.clone()), "batch {batch}");
-    }
-    // The control: who is not told does not find it.
-    assert_ne!(run(256, false, &[]).1, chain);
 }

@@ -90,6 +90,7 @@ fn stops_and_brackets_wait_for_the_next_trade() {
     let expected = [
         "1 Taker 100 for 100 at 1s",
         "2 open 50",
+        "2 open 50",
         "2 Taker 50 for 40 at 501s",
         "3 Taker 50 for 40 at 501s",
     ];
@@ -183,7 +184,7 @@ fn a_good_till_date_ends_an_order_that_waits_and_is_told_apart_from_a_cancel() {
             vec!["1 unsupported"],
         ),
     ];
-    let quiet = || Step::Print(Side::Buy, 10_000, 1);
+    let quiet = || Step::Print(Side::Buy, 9_995, 1);
     for (name, order, expected) in cases {
         let steps = [Book(BIDS, ASKS), quiet(), Step::Print(Side::Sell, 9_980, 100)];
         let (strategy, news) = listening(asks(vec![submit(order)]));

@@ -36,7 +36,7 @@ fn an_order_meets_the_book_that_stands_when_it_arrives() {
     };
     let ask = || Levels(&[], &[(10_000, 0), (10_010, 150)]);
     let steps =
-        || [Book(BIDS, ASKS), Print(Side::Buy, 10_000, 1), ask(), Print(Side::Buy, 10_010, 1)];
+        || [Book(BIDS, ASKS), Print(Side::Buy, 9_995, 1), ask(), Print(Side::Buy, 10_005, 1)];
     // At 1 s the best ask is 1.00 at 100.00, from 3 s on 1.50 at 100.10.
     let cases: Vec<(&str, Vec<Intent>, i64, Vec<&str>)> = vec![
         (
@@ -107,7 +107,7 @@ fn a_cancel_and_a_change_can_lose_the_race_and_say_so() {
     let cancel = || vec![Intent::Cancel { order: 1 }];
     let amend = vec![Intent::Amend { order: 1, size: None, price: Some(99.0) }];
     let steps = |sold| {
-        let quiet = || Print(Side::Buy, 10_000, 1);
+        let quiet = || Print(Side::Buy, 9_995, 1);
         [Book(BIDS, ASKS), quiet(), Print(Side::Sell, 9_980, sold), quiet(), quiet()]
     };
     // The order is sent at 1 s and arrives at 2 s; what follows is sent at 2 s; the
@@ -158,8 +158,8 @@ fn a_cancel_and_a_change_can_lose_the_race_and_say_so() {
     // first. Between two events the cancel is in time.
     let between = [
         Book(BIDS, ASKS),
-        Print(Side::Buy, 10_000, 1),
-        Print(Side::Buy, 10_000, 1),
+        Print(Side::Buy, 9_995, 1),
+        Print(Side::Buy, 9_995, 1),
         Print(Side::Sell, 9_980, 100),
     ];
     let strategy = asks(vec![submit(limit(1.0, 99.9)), cancel()]);
@@ -179,9 +179,9 @@ fn nothing_overtakes_what_was_sent_before_it() {
     let (strategy, news) = listening(asked);
     let steps = [
         Book(BIDS, ASKS),
-        Print(Side::Buy, 10_000, 1),
-        Print(Side::Buy, 10_000, 1),
-        Print(Side::Buy, 10_000, 1),
+        Print(Side::Buy, 9_995, 1),
+        Print(Side::Buy, 9_995, 1),
+        Print(Side::Buy, 9_995, 1),
     ];
     let (_, outputs) = run_with(&late(2_500, 10), strategy, "1000", &market_of(&steps));
     let expected = [
@@ -200,7 +200,7 @@ fn nothing_overtakes_what_was_sent_before_it() {
 #[test]
 fn what_is_on_its_way_ends_with_the_strategy() {
     let asked = || asks(vec![submit(limit(1.0, 99.0)), vec![Intent::Cancel { order: 1 }]]);
-    let steps = [Book(BIDS, ASKS), Print(Side::Buy, 10_000, 1), Print(Side::Buy, 10_000, 1)];
+    let steps = [Book(BIDS, ASKS), Print(Side::Buy, 9_995, 1), Print(Side::Buy, 9_995, 1)];
     let (before, after) = (market_of(&steps[..2]), {
         let mut block = crate::input::InputBlock::new(&instruments(), 4);
         let ts = Ts(9 * Ts::SECOND);
@@ -268,9 +268,9 @@ fn a_slower_build_of_the_same_strategy_trades_later() {
     config.latency.ns_per_fuel = Rate::parse("0.5").unwrap();
     let steps = [
         Book(BIDS, ASKS),
-        Print(Side::Buy, 10_000, 1),
+        Print(Side::Buy, 9_995, 1),
         Levels(&[], &[(10_000, 0)]),
-        Print(Side::Buy, 10_000, 1),
+        Print(Side::Buy, 9_995, 1),
     ];
     // The book event that is told to it takes one call, like each print.
     let cases = [

@@ -68,7 +68,7 @@ fn add_18_what_an_order_took_is_gone_until_the_market_shows_it_again() {
             "a stop",
             stop,
             Print(Side::Buy, 10_000, 9),
-            vec!["2 open 100", "2 Taker 100 for 100.1 at 3s"],
+            vec!["2 open 100", "2 open 100", "2 Taker 100 for 100.1 at 3s"],
         ),
         // 2.00 at 100.10 and 10.00 at 100.50 are 200.2 + 1005, more than there is.
         (
@@ -80,7 +80,7 @@ fn add_18_what_an_order_took_is_gone_until_the_market_shows_it_again() {
     ];
     for (name, order, step, then) in cases {
         let asked = asks(vec![submit(buys(1.0)), submit(order)]);
-        let steps = [Book(BIDS, ASKS), step, Print(Side::Buy, 10_000, 1)];
+        let steps = [Book(BIDS, ASKS), step, Print(Side::Buy, 9_995, 1)];
         let (_, outputs) = run(asked, "9000", &market_of(&steps));
         let expected: Vec<_> = [first].into_iter().chain(then).collect();
         assert_eq!(story(&outputs), expected, "{name}");
@@ -116,7 +116,7 @@ fn add_18_a_bracket_and_a_flatten_get_only_what_is_left() {
     long.stop_loss = Some(99.9);
     let sell = market(Action::Sell, Size::Base(1.0));
     let asked = || asks(vec![submit(long.clone()), submit(sell.clone())]);
-    let steps = [Book(&[(9_995, 100), (9_980, 300)], ASKS), Print(Side::Buy, 10_000, 1)];
+    let steps = [Book(&[(9_995, 100), (9_980, 300)], ASKS), Print(Side::Buy, 9_995, 1)];
     let block = market_of(&steps);
     let mut before = vec!["1 Taker 200 for 200.1 at 1s", "2 Taker 100 for 99.95 at 2s"];
     let mut flattened = engine(&free(), vec![(asked(), "1000")]);
@@ -132,7 +132,7 @@ fn add_18_a_bracket_and_a_flatten_get_only_what_is_left() {
     let mut long = buys(3.0);
     long.stop_loss = Some(99.8);
     let low: Step = Levels(&[(9_995, 0), (9_980, 250), (9_970, 900)], &[]);
-    let steps = [Book(&[(9_995, 300)], ASKS), low, Print(Side::Buy, 10_000, 1)];
+    let steps = [Book(&[(9_995, 300)], ASKS), low, Print(Side::Buy, 9_995, 1)];
     let asked = asks(vec![submit(long), submit(sell)]);
     let (_, outputs) = run(asked, "1000", &market_of(&steps));
     // The bracket looks before the strategy: all 3.00 close there and then, 2.50

@@ -1,10 +1,12 @@
 //! The engine driven by scripted strategies over hand-made and random markets.
 
 mod accounting;
+mod accounts;
 mod candles;
 mod commands;
 mod faults;
 mod freshness;
+mod honest;
 mod latency;
 mod limits;
 mod liquidity;
@@ -15,3 +17,5 @@ mod rules;
 mod startup;
 mod steps;
 mod support;
+mod total;
+mod verdicts;

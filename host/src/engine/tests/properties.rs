@@ -11,14 +11,14 @@ use crate::strategy::{Channel, Intent, OrderKind, Size};
 
 /// An input of a random market.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Trade { symbol: u16, price: i64, qty: i64, sell: bool, gap_ms: i64 },
     Book { symbol: u16, snapshot: bool, bids: Vec<(i64, i64)>, asks: Vec<(i64, i64)>, gap_ms: i64 },
     Status { symbol: u16, status: u8 },
     Clock { gap_ms: i64 },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let levels = |low: i64, high: i64| prop::collection::vec((low..high, 0_i64..300), 0..4);
     prop_oneof![
         32 => (0_u16..2, 9_000_i64..11_000, 1_i64..500, any::<bool>(), 0_i64..4_000).prop_map(
@@ -32,15 +32,25 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn block(steps: &[Step]) -> InputBlock {
-    let mut block = InputBlock::new(&instruments(), 1);
-    let mut now = 1_700_000_000 * Ts::SECOND;
-    let pairs =
-        |levels: &[(i64, i64)]| levels.iter().map(|&(p, q)| (Price(p), Qty(q))).collect::<Vec<_>>();
-    for step in steps {
-        match step {
-            Step::Trade { symbol, price, qty, sell, gap_ms } => {
-                now += gap_ms * 1_000_000;
+impl Step {
+    /// Of which symbol it is, if of one.
+    pub(super) fn symbol(&self) -> Option<usize> {
+        match self {
+            Self::Trade { symbol, .. }
+            | Self::Book { symbol, .. }
+            | Self::Status { symbol, .. } => Some(usize::from(*symbol)),
+            Self::Clock { .. } => None,
+        }
+    }
+
+    /// Appends it to a block, and moves the time to it.
+    pub(super) fn push(&self, block: &mut InputBlock, now: &mut i64) {
+        let pairs = |levels: &[(i64, i64)]| {
+            levels.iter().map(|&(p, q)| (Price(p), Qty(q))).collect::<Vec<_>>()
+        };
+        match self {
+            Self::Trade { symbol, price, qty, sell, gap_ms } => {
+                *now += gap_ms * 1_000_000;
                 let side = if *sell { Side::Sell } else { Side::Buy };
                 let trade = Trade {
                     symbol: SymbolId(*symbol),
@@ -49,29 +59,38 @@ fn block(steps: &[Step]) -> InputBlock {
                     qty: Qty(*qty),
                     id: 0,
                 };
-                block.push_trade(Ts(now), Ts(now - 700_000_000), &trade);
+                block.push_trade(Ts(*now), Ts(*now - 700_000_000), &trade);
             }
-            Step::Book { symbol, snapshot, bids, asks, gap_ms } => {
-                now += gap_ms * 1_000_000;
-                let (bids, asks) = (pairs(bids), pairs(asks));
-                block.push_book(Ts(now), Ts(now), SymbolId(*symbol), *snapshot, &bids, &asks);
+            Self::Book { symbol, snapshot, bids, asks, gap_ms } => {
+                *now += gap_ms * 1_000_000;
+                let (ts, bids, asks) = (Ts(*now), pairs(bids), pairs(asks));
+                block.push_book(ts, ts, SymbolId(*symbol), *snapshot, &bids, &asks);
             }
-            Step::Status { symbol, status } => {
+            Self::Status { symbol, status } => {
                 let status = TradingStatus::from_u8(*status).unwrap();
-                block.push_status(Ts(now), SymbolId(*symbol), status);
+                block.push_status(Ts(*now), SymbolId(*symbol), status);
             }
-            Step::Clock { gap_ms } => {
-                now += gap_ms * 1_000_000;
-                block.push_timer(Ts(now));
+            Self::Clock { gap_ms } => {
+                *now += gap_ms * 1_000_000;
+                block.push_timer(Ts(*now));
             }
         }
     }
+}
+
+/// When random markets begin.
+pub(super) const BEGIN: i64 = 1_700_000_000 * Ts::SECOND;
+
+pub(super) fn block(steps: &[Step]) -> InputBlock {
+    let mut block = InputBlock::new(&instruments(), 1);
+    let mut now = BEGIN;
+    steps.iter().for_each(|step| step.push(&mut block, &mut now));
     block
 }
 
 /// A strategy that hashes what it sees into orders of every kind, valid and not,
 /// and answers some of the news with further orders.
-fn gambler(seed: u64) -> Scripted {
+pub(super) fn gambler(seed: u64) -> Scripted {
     let mut state = seed | 1;
     let mut answer = seed ^ 0x9e37_79b9_7f4a_7c15;
     let channels = [
@@ -118,7 +137,7 @@ fn gambler(seed: u64) -> Scripted {
     strategy
 }
 
-fn random_order(state: u64) -> crate::strategy::OrderRequest {
+pub(super) fn random_order(state: u64) -> crate::strategy::OrderRequest {
     let pick = |shift: u32, n: u64| (state >> shift) % n;
     let action = [Action::Buy, Action::Sell, Action::Short, Action::Cover][pick(5, 4) as usize];
     let size = match pick(9, 6) {
@@ -145,7 +164,7 @@ fn random_order(state: u64) -> crate::strategy::OrderRequest {
 }
 
 /// Nothing on its way; constant latencies; drawn ones, and fuel as time.
-fn latency() -> impl Strategy<Value = LatencyConfig> {
+pub(super) fn latency() -> impl Strategy<Value = LatencyConfig> {
     let delay = || {
         prop_oneof![
             (0_i64..6_000).prop_map(|ms| Delay::Fixed(ms * 1_000_000)),
@@ -164,11 +183,11 @@ fn latency() -> impl Strategy<Value = LatencyConfig> {
 }
 
 /// How many settings [`config_of`] knows.
-const SETTINGS: u8 = 3;
+pub(super) const SETTINGS: u8 = 3;
 
 /// 0 is the default; the others have charges, fees by tier and limits that act by
 /// themselves: on losses, or on the margin.
-fn config_of(setting: u8) -> EngineConfig {
+pub(super) fn config_of(setting: u8) -> EngineConfig {
     let mut config = EngineConfig::default();
     if setting == 0 {
         return config;
@@ -188,7 +207,11 @@ fn config_of(setting: u8) -> EngineConfig {
     config
 }
 
-fn run_lanes(config: &EngineConfig, seeds: &[u64], block: &InputBlock) -> Vec<LaneReport> {
+pub(super) fn run_lanes(
+    config: &EngineConfig,
+    seeds: &[u64],
+    block: &InputBlock,
+) -> Vec<LaneReport> {
     // Latencies are drawn by name, so a strategy keeps its name in every crowd.
     let lane = |(place, &seed): (usize, &u64)| {
         let twins = seeds[..place].iter().filter(|other| **other == seed).count();
@@ -241,30 +264,6 @@ proptest! {
             let many = outcome(&run_lanes(&config(batch), &[seed], &block)[0]);
             prop_assert_eq!(&many, &one, "batch {}", batch);
         }
-    }
-
-    #[test]
-    fn no_order_sequence_at_constant_prices_raises_equity(
-        seed in any::<u64>(),
-        with_book in any::<bool>(),
-        events in 2_i64..150,
-        latency in latency(),
-    ) {
-        let mut block = InputBlock::new(&instruments(), 1);
-        let (bids, asks) = ([(Price(9_990), Qty(300))], [(Price(10_010), Qty(300))]);
-        for ts in (1..events).map(|second| Ts(second * Ts::SECOND)) {
-            for symbol in [SymbolId(0), SymbolId(1)] {
-                if with_book {
-                    block.push_book(ts, ts, symbol, true, &bids, &asks);
-                } else {
-                    let (side, price, qty) = (Side::Buy, Price(10_000), Qty(100));
-                    block.push_trade(ts, ts, &Trade { symbol, side, price, qty, id: 0 });
-                }
-            }
-        }
-        let config = EngineConfig { latency, ..free() };
-        let report = &run_lanes(&config, &[seed], &block)[0];
-        prop_assert!(report.equity <= report.start_equity, "{:?}", report.equity);
     }
 
     #[test]
@@ -388,7 +387,9 @@ fn the_random_markets_reach_the_limits() {
     for setting in (1..SETTINGS).cycle().take(300) {
         let random = (prop::collection::vec(step(), 20..200), any::<u64>());
         let (steps, seed) = random.new_tree(&mut runner).expect("a market").current();
-        let mut engine = engine(&config_of(setting), vec![(gambler(seed), "1000")]);
+        let mut config = config_of(setting);
+        config.risk.max_orders_per_minute = None;
+        let mut engine = engine(&config, vec![(gambler(seed), "1000")]);
         engine.step(&block(&steps)).expect("no invariant breaks");
         for output in engine.drain() {
             match output.body {
@@ -402,7 +403,7 @@ fn the_random_markets_reach_the_limits() {
         }
     }
     assert!(
-        halts > 10 && liquidations > 0 && charges > 50,
+        halts > 10 && liquidations > 5 && charges > 50,
         "{halts} halts, {liquidations} liquidations, {charges} charges"
     );
 }

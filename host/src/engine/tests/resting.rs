@@ -3,7 +3,9 @@
 use super::steps::Step::{Book, Levels, Print};
 use super::steps::*;
 use super::support::*;
-use crate::domain::{Action, OrderStatus, Price, Qty, Side, SymbolId, TimeInForce, Ts};
+use crate::domain::{
+    Action, OrderStatus, Price, Qty, RejectReason, Side, SymbolId, TimeInForce, Ts,
+};
 use crate::input::{InputBlock, Trade};
 use crate::risk::ShortBase;
 use crate::strategy::{Intent, OrderKind, OrderRequest, Size};
@@ -108,13 +110,13 @@ fn add_04_a_limit_order_rests_until_the_market_reaches_it_and_fills_at_its_limit
             waits(Action::Buy, 2.0, OrderKind::Stop(100.10)),
             vec![Book(BIDS, ASKS), Book(BIDS, &[(10_010, 50), (10_020, 50)])],
             // 0.50 at 100.10 and 0.50 at 100.20; the rest ends.
-            vec!["1 open 200", "1 Taker 100 for 100.15 at 2s", "1 ends 100"],
+            vec!["1 open 200", "1 open 200", "1 Taker 100 for 100.15 at 2s", "1 ends 100"],
         ),
         (
             "a stop-limit takes within its limit and waits",
             waits(Action::Buy, 2.0, OrderKind::StopLimit(100.10, 100.10)),
             vec![Book(BIDS, ASKS), Book(BIDS, &[(10_010, 50), (10_020, 50)])],
-            vec!["1 open 200", "1 Taker 50 for 50.05 at 2s"],
+            vec!["1 open 200", "1 open 200", "1 Taker 50 for 50.05 at 2s"],
         ),
     ];
     for (name, order, steps, expected) in cases {
@@ -194,6 +196,47 @@ fn orders_are_canceled_and_changed_on_request() {
 }
 
 #[test]
+fn a_refused_change_and_a_woken_stop_are_told_to_the_strategy() {
+    let asked = vec![
+        submit(market(Action::Buy, Size::Base(1.0))),
+        submit(waits(Action::Sell, 1.0, OrderKind::StopLimit(99.0, 98.0))),
+        submit(market(Action::Sell, Size::Base(0.4))),
+        vec![Intent::Amend { order: 2, size: Some(0.9), price: None }],
+    ];
+    let low: &[(i64, i64)] = &[(9_900, 10)];
+    let quotes = [BIDS, BIDS, BIDS, BIDS, low];
+    let (strategy, news) = listening(asks(asked));
+    let (_, outputs) = run(strategy, "1000", &market_of(&quotes.map(|bids| Book(bids, ASKS))));
+    let expected = [
+        "1 Taker 100 for 100 at 1s",
+        "2 open 100",
+        "3 Taker 40 for 39.96 at 3s",
+        "2 open 60",
+        "2 insufficient-position",
+        "2 open 60",
+        "2 open 60",
+        "2 Taker 10 for 9.9 at 5s",
+    ];
+    assert_eq!(story(&outputs), expected);
+    let told: Vec<_> = {
+        let news = news.lock().unwrap();
+        let of = news.iter().filter(|u| u.order == 2);
+        of.map(|u| (u.status, u.reject, u.leaves)).collect()
+    };
+    let accepted = OrderStatus::Accepted;
+    let expected = [
+        (accepted, None, 1.0),
+        // It shrinks with the position.
+        (accepted, None, 0.6),
+        (accepted, Some(RejectReason::InsufficientPosition), 0.6),
+        // Woken.
+        (accepted, None, 0.6),
+        (OrderStatus::PartiallyFilled, None, 0.5),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn what_reduces_ends_with_the_position() {
     let asked = vec![
         submit(market(Action::Buy, Size::Base(1.0))),
@@ -207,6 +250,7 @@ fn what_reduces_ends_with_the_position() {
     let expected = [
         "1 Taker 100 for 100 at 1s",
         "2 open 100",
+        "3 open 100",
         "3 open 100",
         "3 Taker 100 for 99 at 4s",
         "2 ends 100",

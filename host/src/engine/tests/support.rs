@@ -257,8 +257,9 @@ pub(super) fn run_with(
 ) -> (LaneReport, Vec<Output>) {
     let mut engine = engine(config, vec![(strategy, capital)]);
     engine.step(block).expect("invariants hold");
-    engine.finish().expect("the account adds up");
+    // Before the end, which cancels what waits.
     let outputs = engine.drain().collect();
+    engine.finish().expect("the account adds up");
     (engine.reports().remove(0), outputs)
 }
 

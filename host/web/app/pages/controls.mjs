@@ -6,8 +6,8 @@ import { Confirm } from '../parts.mjs';
 import * as store from '../store.mjs';
 
 const ACTIONS = {
-  pause: ['Pause', 'Not called any more, no orders until it is resumed. Positions stay, with their stops and targets.'],
-  resume: ['Resume', 'Called again from the next event on.'],
+  pause: ['Pause', 'New orders are refused until it is resumed. It is still called and may cancel; orders that wait, stops and targets still fill. Flatten ends those.'],
+  resume: ['Resume', 'New orders are taken again from the next event on.'],
   flatten: ['Flatten', 'Every order is canceled and every position is closed at the market.'],
   kill: ['Kill', 'Stopped for the rest of this run: every order is canceled, positions are closed or kept as risk.on_halt says. This cannot be undone.'],
 };

@@ -8,17 +8,20 @@ import { matches } from '../sort.mjs';
 import * as store from '../store.mjs';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'];
-const KINDS = ['fill', 'order', 'reject', 'log', 'fault', 'feed', 'operator', 'status'];
+const KINDS = ['fill', 'order', 'reject', 'log', 'fault', 'feed', 'operator', 'charge', 'status'];
 const SHOWN_MOST = 300;
 
 const buys = (fill) => fill.side === 'buy' || fill.action === 'buy' || fill.action === 'cover';
+
+/** True when it was not the strategy's own order that filled: a stop, a target, a person. */
+const unusual = (fill) => fill.cause && fill.cause !== 'strategy' && fill.cause !== fill.reason;
 
 /** What a fill did and why, in one line. */
 function FillText({ fill }) {
   const bought = buys(fill);
   return html`<span class=${bought ? 'buy' : 'sell'}>${bought ? '▲' : '▼'} ${fill.action ?? fill.side}</span> ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
     fill.fee && html`<span class="muted"> · fee ${f.money(fill.fee)}</span>`}${fill.reason && html` · “${fill.reason}”`}${
-    fill.cause && fill.cause !== fill.reason && html`<span class="muted"> · ${fill.cause}</span>`}`;
+    unusual(fill) && html`<span class="muted"> · ${fill.cause}</span>`}`;
 }
 
 /** The newest fill, with its reason: why did it trade? */
@@ -26,7 +29,7 @@ export function LastFill({ fill, named = false }) {
   if (!fill) return null;
   return html`<p class="last"><b>Last trade</b> ${f.clock(f.millis(fill.ts_ns), store.prefs.value.zone)} ${named && html`<a href=${address('strategy', fill.strategy)}>${fill.strategy}</a> `}<span class=${
     buys(fill) ? 'buy' : 'sell'}>${buys(fill) ? '▲' : '▼'} ${fill.action ?? fill.side}</span> ${f.quantity(fill.quantity)} ${fill.symbol} at ${f.price(fill.price)}${
-    fill.reason ? html` because “${fill.reason}”` : html`<span class="muted"> (no reason given)</span>`}${fill.cause && fill.cause !== fill.reason && html`<span class="muted"> · ${fill.cause}</span>`}</p>`;
+    fill.reason ? html` because “${fill.reason}”` : html`<span class="muted"> (no reason given)</span>`}${unusual(fill) && html`<span class="muted"> · ${fill.cause}</span>`}</p>`;
 }
 
 /** Events as a list that a screen reader follows. */

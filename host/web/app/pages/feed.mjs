@@ -6,9 +6,15 @@ import { Chip, Empty, Export, Facts, Panel, Skeleton, Table } from '../parts.mjs
 import * as store from '../store.mjs';
 import { listOf } from '../topics.mjs';
 
-const SAYS = { ok: 'Market data arrives as it should.', stale: 'The connection stands, but nothing has arrived for too long. Prices are old.', down: 'There is no market data.' };
+const SAYS = { ok: 'Market data arrives as it should.', down: 'There is no connection and no market data; nothing fills.' };
+
+/** What the state means, with how much of the market it is about. */
+function says({ state }, symbols) {
+  if (state !== 'stale') return SAYS[state] ?? '';
+  const old = symbols.filter(({ status }) => status === 'stale').length;
+  return `The connection stands, but ${old === symbols.length ? 'no symbol has' : `${old} of ${f.counted(symbols.length, 'symbol')} ${old === 1 ? 'has' : 'have'} no`} prices that can be trusted; nothing fills there.`;
+}
 const counted = (key, label, title) => ({ key, label, title, value: (s) => s[key], show: (s) => html`<span class=${s[key] > 0 && key !== 'messages' ? 'loss' : ''}>${f.count(s[key])}</span>` });
-/** The age may come in ms (`_age_ms`) or in seconds. */
 const age = (s) => s.last_message_age_ms ?? null;
 const since = (channel) => (s) => s.ages_ms?.[channel] ?? null;
 const ago = (value) => (s) => (value(s) === null ? f.UNKNOWN : `${f.duration(value(s) / 1000)} ago`);
@@ -18,6 +24,13 @@ const COLUMNS = [
   { key: 'age', label: 'Last message', value: age, show: ago(age) },
   { key: 'book', label: 'Last book', value: since('book'), show: ago(since('book')) }, { key: 'trade', label: 'Last trade', value: since('trade'), show: ago(since('trade')) },
   counted('messages', 'Messages'), counted('gaps', 'Gaps', 'Messages that were missed'), counted('checksum_failures', 'Checksum failures', 'The book was not as the exchange says'),
+];
+
+const ofMarket = (key) => (s) => store.market.value?.find((row) => row.symbol === s.symbol)?.[key] ?? null;
+const PRICES = [
+  { key: 'last', label: 'Last', value: ofMarket('last'), show: (s) => f.price(ofMarket('last')(s)) },
+  { key: 'bid', label: 'Bid', value: ofMarket('bid'), show: (s) => f.price(ofMarket('bid')(s)) },
+  { key: 'ask', label: 'Ask', value: ofMarket('ask'), show: (s) => f.price(ofMarket('ask')(s)) },
 ];
 
 /** The run as a strip, with its outages. */
@@ -32,6 +45,9 @@ function Strip({ outages }) {
   })}</div><div class="row spread muted"><small>${f.moment(from, store.prefs.value.zone)}</small><small>${f.moment(to, store.prefs.value.zone)}</small></div>`;
 }
 
+/** What a connection knows is not known of a market that is made in the program. */
+const MADE = ['symbol', 'status'];
+
 export function Feed() {
   const feed = store.feed.value;
   if (feed === null) return html`<h1>Feed health</h1><${Skeleton} rows=${6} />`;
@@ -39,13 +55,14 @@ export function Feed() {
   const outages = listOf(feed, 'outages');
   const symbols = listOf(feed, 'symbols');
   return html`<h1>Feed health</h1>
-    <section class="panel head"><p class="verdict"><${Chip} status=${feed.state} /> ${SAYS[feed.state] ?? ''}</p>
-      <${Facts} pairs=${[['Source', feed.kind], ['Since', f.moment(f.millis(feed.since_ns), zone)], ['Events', `${f.count(store.run.value?.events_per_s)} /s`], ['Reconnects', f.count(feed.reconnects)], ['Unreadable messages', f.count(feed.parse_errors)], ['Outages', f.count(outages.length)],
-        ...(feed.venue ? [['Venue', feed.venue, feed.url], ['Connection', feed.connected ? 'open' : 'closed'], ['Attempts to connect', f.count(feed.attempts)], ['Frames', f.count(feed.frames)],
+    <section class="panel head"><p class="verdict"><${Chip} status=${feed.state} /> ${says(feed, symbols)}</p>
+      <${Facts} pairs=${[['Source', feed.kind], ['Since', f.moment(f.millis(feed.since_ns), zone)], ['Events', `${f.count(store.run.value?.events_per_s)} /s`], ['Outages', f.count(outages.length)],
+        ...(feed.venue ? [['Connections lost', f.count(feed.reconnects)], ['Unreadable', f.count(feed.parse_errors), 'Frames that could not be read'], ['Venue', feed.venue, feed.url], ['Connection', feed.connected ? 'open' : 'closed'], ['Attempts to connect', f.count(feed.attempts)], ['Frames', f.count(feed.frames)],
           ['Trades missed', f.count(feed.trades_missed)], ['Asked for anew', f.count(feed.resubscriptions), 'Channels of a symbol after a doubt'], ['Clock skew', feed.skew_ms === null || feed.skew_ms === undefined ? null : `${f.ratio(feed.skew_ms, 0)} ms`, 'Our clock minus the venue’s at the latest event: a delay and the difference of two clocks']] : [])]} />
+      ${!feed.venue && html`<p class="meta">This market is made or replayed in the program itself: no connection can be lost, and nothing can be missed.</p>`}
       ${feed.last_loss && html`<p class="meta">The last connection ended: ${feed.last_loss}</p>`}
       ${feed.last_refusal && html`<p class="meta">The last frame that was refused: ${feed.last_refusal} (${Object.entries(feed.errors ?? {}).map(([kind, n]) => `${kind} ${f.count(n)}`).join(', ')})</p>`}</section>
-    <${Panel} title="Symbols" className="span" tools=${html`<${Export} name="feed" rows=${symbols} />`}>${symbols.length === 0 ? html`<${Empty}>No symbol yet.<//>` : html`<${Table} name="Symbols" columns=${COLUMNS} rows=${symbols} keyOf=${(s) => s.symbol} />`}<//>
+    <${Panel} title="Symbols" className="span" tools=${html`<${Export} name="feed" rows=${symbols} />`}>${symbols.length === 0 ? html`<${Empty}>No symbol yet.<//>` : html`<${Table} name="Symbols" columns=${feed.venue ? COLUMNS : [...COLUMNS.filter(({ key }) => MADE.includes(key)), ...PRICES]} rows=${symbols} keyOf=${(s) => s.symbol} />`}<//>
     <${Panel} title="Outages" className="span" tools=${html`<${Export} name="outages" rows=${outages} />`}><${Strip} outages=${outages} />
       ${outages.length === 0 ? html`<${Empty}>None in this run.<//>` : html`<${Table} name="Outages" rows=${outages.toReversed()} columns=${[
         { key: 'from', label: 'From', show: (o) => f.moment(f.millis(o.from_ns), zone) }, { key: 'to', label: 'Until', show: (o) => (o.to_ns ? f.moment(f.millis(o.to_ns), zone) : 'now') },

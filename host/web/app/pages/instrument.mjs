@@ -37,11 +37,16 @@ export function SymbolPicker({ symbols, symbol, interval, choose }) {
       ${lengths.map((seconds) => html`<option key=${seconds} value=${String(seconds)}>${lengthOf(seconds)}</option>`)}</select>`;
 }
 
-/** Times when no data came, in seconds, for one symbol. */
-function outages(symbol) {
+/** Times when no data came, in seconds, for one symbol, or for all of them. */
+export function outages(symbol = null) {
+  const now = f.millis(store.run.value?.now_ns) ?? 0;
   return listOf(store.feed.value, 'outages').filter((at) => at.symbol === null || at.symbol === undefined || at.symbol === symbol)
-    .map(({ from_ns: from, to_ns: to }) => [f.millis(from) / 1000, to === null ? Infinity : f.millis(to) / 1000]);
+    .map(({ from_ns: from, to_ns: to }) => [f.millis(from) / 1000, (f.millis(to) ?? now) / 1000]);
 }
+
+/** What a stop or a target of a symbol was, as it changed. */
+const changesOf = (levels, symbol, kind) => levels.filter((level) => level.symbol === symbol)
+  .map((level) => ({ time: f.millis(level.ts_ns) / 1000, value: f.number(level[kind]) }));
 
 /** Fills as markers: those of one side in one candle are one marker with their number. */
 function gathered(fills, interval) {
@@ -51,14 +56,14 @@ function gathered(fills, interval) {
     const time = Math.floor(f.millis(fill.ts_ns) / 1000 / interval) * interval;
     const mark = marks.get(`${time}/${side}`) ?? { time, side, count: 0, text: '' };
     mark.count += 1;
-    mark.text = mark.count > 1 ? `×${mark.count}` : fills.length <= 8 ? `${f.quantity(fill.quantity)} @ ${f.price(fill.price)}` : '';
+    mark.text = mark.count > 1 ? `×${mark.count}` : fills.length <= 8 ? `${f.quantity(Number(fill.quantity).toPrecision(4))} @ ${f.price(fill.price)}` : '';
     marks.set(`${time}/${side}`, mark);
   }
   return [...marks.values()];
 }
 
 /** Candles of a symbol, with a strategy's fills and lines. */
-export function Candles({ symbol, interval, fills = [], lines = [], focus = null }) {
+export function Candles({ symbol, interval, fills = [], lines = [], levels = [], focus = null, range = null, onRange = null }) {
   const [kept, setCandles] = useState(null);
   const source = sourceOf(symbol, interval);
   useEffect(() => {
@@ -79,7 +84,8 @@ export function Candles({ symbol, interval, fills = [], lines = [], focus = null
   const here = fills.filter((fill) => fill.symbol === symbol);
   const marks = gathered(here, interval);
   if (candles.length === 0) return html`<div><${Empty}>No candle of this symbol yet. They come with its trades, when a strategy asks for candles.<//></div>`;
-  return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} outages=${outages(symbol)} focus=${focus} interval=${interval}
+  return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} levels=${{ stop: changesOf(levels, symbol, 'stop'), target: changesOf(levels, symbol, 'target') }}
+    outages=${outages(symbol)} focus=${focus} interval=${interval} range=${range} onRange=${onRange}
     name=${`candles ${symbol}`} label=${`Candles of ${symbol}, last ${f.price(candles.at(-1)[4])}, ${here.length} fills`} />`;
 }
 
@@ -94,9 +100,9 @@ function levels(side) {
   });
 }
 
-function Side({ rows, most, kind }) {
-  return rows.map(({ price, size, sum }) => html`<tr key=${price} class=${kind}><td class=${kind}>${f.price(price)}</td>
-    <td>${f.quantity(Number(size).toPrecision(6))}</td><td class="sum">${f.quantity(Number(sum.toPrecision(6)))}<span class="bar" style=${{ width: `${(100 * sum) / most}%` }} aria-hidden="true" /></td></tr>`);
+function Side({ rows, most, kind, write, writePrice }) {
+  return rows.map(({ price, size, sum }) => html`<tr key=${price} class=${kind}><td class=${kind}>${writePrice(price)}</td>
+    <td>${write(size)}</td><td class="sum">${write(sum)}<span class="bar" style=${{ width: `${(100 * sum) / most}%` }} aria-hidden="true" /></td></tr>`);
 }
 
 /** The order book: asks above, bids below, sizes as bars. */
@@ -112,19 +118,45 @@ export function Book({ symbol }) {
   const most = Math.max(asks.at(-1)?.sum ?? 0, bids.at(-1)?.sum ?? 0);
   const [ask, bid] = [Number(asks[0]?.price), Number(bids[0]?.price)];
   const total = (asks.at(-1)?.sum ?? 0) + (bids.at(-1)?.sum ?? 0);
+  const write = f.aligned([most]);
+  const writePrice = f.alignedPrices([...asks, ...bids].map(({ price }) => price));
+  const checks = listOf(store.feed.value, 'symbols').find((row) => row.symbol === symbol)?.checksum_failures ?? null;
   return html`<${Panel} title="Order book" className="book" tools=${html`<${Chip} status=${book.status} />`}>
     <table><thead><tr><th scope="col">Price</th><th scope="col">Size</th><th scope="col">Sum</th></tr></thead><tbody>
-      ${Side({ rows: asks.toReversed(), most, kind: 'loss' })}
-      <tr class="spread"><td colspan="3">spread ${f.price((ask - bid).toPrecision(6))} · ${f.ratio(((ask - bid) / ((ask + bid) / 2)) * 1e4, 1)} bp · bids ${f.percent((100 * (bids.at(-1)?.sum ?? 0)) / total, 0)}</td></tr>
-      ${Side({ rows: bids, most, kind: 'gain' })}</tbody></table><//>`;
+      ${Side({ rows: asks.toReversed(), most, kind: 'loss', write, writePrice })}
+      <tr class="spread"><td colspan="3">spread ${writePrice(ask - bid)} · ${f.ratio(((ask - bid) / ((ask + bid) / 2)) * 1e4, 1)} bp · bids ${f.percent((100 * (bids.at(-1)?.sum ?? 0)) / total, 0)}</td></tr>
+      ${Side({ rows: bids, most, kind: 'gain', write, writePrice })}</tbody></table>
+    <${Depth} asks=${asks} bids=${bids} symbol=${symbol} />
+    ${checks !== null && html`<p class="meta">Checksum failures <span class=${checks > 0 ? 'loss' : ''}>${f.count(checks)}</span></p>`}<//>`;
+}
+
+/** What could be traded down to each price, as areas that meet at the spread. */
+function Depth({ asks, bids, symbol }) {
+  if (asks.length === 0 || bids.length === 0) return null;
+  const [low, high] = [Number(bids.at(-1).price), Number(asks.at(-1).price)];
+  const most = Math.max(asks.at(-1).sum, bids.at(-1).sum) || 1;
+  const x = (price) => (((Number(price) - low) / (high - low || 1)) * 280).toFixed(1);
+  const y = (sum) => (70 - (sum / most) * 66).toFixed(1);
+  // Level by level: it steps, because there is nothing between two prices.
+  const outline = (side) => {
+    const points = [`${x(side[0].price)},70`];
+    side.forEach(({ price, sum }, index) => points.push(`${x(price)},${index > 0 ? y(side[index - 1].sum) : 70}`, `${x(price)},${y(sum)}`));
+    return [...points, `${x(side.at(-1).price)},70`].join(' ');
+  };
+  const label = `Depth of ${symbol}: ${f.quantity(bids.at(-1).sum.toPrecision(4))} bid down to ${f.price(low)}, ${f.quantity(asks.at(-1).sum.toPrecision(4))} asked up to ${f.price(high)}`;
+  return html`<svg class="depth" viewBox="0 0 280 72" preserveAspectRatio="none" role="img" aria-label=${label}>
+      <polygon class="gain" points=${outline(bids)} /><polygon class="loss" points=${outline(asks)} /></svg>
+    <div class="row spread muted"><small>${f.price(low)}</small><small>depth</small><small>${f.price(high)}</small></div>`;
 }
 
 /** Trades of the market, newest first. */
 export function Tape({ symbol }) {
   const { data, error } = useRequest(() => api(`/tape?symbol=${encodeURIComponent(symbol)}`), [symbol], 2000);
   const trades = listOf(data, 'trades').toSorted((a, b) => f.millis(b.ts_ns) - f.millis(a.ts_ns)).slice(0, 18);
+  const writePrice = f.alignedPrices(trades.map((trade) => trade.price));
+  const write = f.aligned(trades.map((trade) => trade.quantity));
   return html`<${Panel} title="Trades of the market" className="book">
     ${error ? html`<p class="problem">${error}</p>` : data === null ? html`<${Skeleton} />` : trades.length === 0 ? html`<${Empty}>No trade yet.<//>` : html`<table>
     <thead><tr><th scope="col">Time</th><th scope="col">Price</th><th scope="col">Size</th></tr></thead><tbody>${trades.map((trade, index) => html`
-      <tr key=${`${trade.ts_ns}/${index}`}><td>${f.clock(f.millis(trade.ts_ns), store.prefs.value.zone)}</td><td class=${trade.side === 'buy' ? 'buy' : 'sell'}>${trade.side === 'buy' ? '▲' : '▼'} ${f.price(trade.price)}</td><td>${f.quantity(trade.quantity)}</td></tr>`)}</tbody></table>`}<//>`;
+      <tr key=${`${trade.ts_ns}/${index}`}><td>${f.clock(f.millis(trade.ts_ns), store.prefs.value.zone)}</td><td class=${trade.side === 'buy' ? 'buy' : 'sell'}>${trade.side === 'buy' ? '▲' : '▼'} ${writePrice(trade.price)}</td><td>${write(trade.quantity)}</td></tr>`)}</tbody></table>`}<//>`;
 }

@@ -22,11 +22,12 @@ export function Market({ route }) {
   if (rows.length === 0) return html`<h1>Market</h1><${Empty}>The feed has not named an instrument yet.<//>`;
   const symbol = route.subject ?? rows[0].symbol;
   const interval = Number(route.query.interval ?? 60);
-  const choose = (change) => store.go(address('market', change.symbol ?? symbol, { interval: change.interval ?? interval }), change.symbol === undefined);
+  const { range } = route.query;
+  const choose = (change) => store.go(address('market', change.symbol ?? symbol, { interval: change.interval ?? interval, range: change.range }), change.symbol === undefined);
   return html`<h1>Market</h1>
     <div class="market"><div class="stack">
-      <${Panel} title=${symbol} tools=${html`<${SymbolPicker} symbols=${rows.map((s) => s.symbol)} symbol=${symbol} interval=${interval} choose=${choose} />`}>
-        <${Candles} symbol=${symbol} interval=${interval} /><//>
+      <${Panel} title=${symbol} name="Candles" tools=${html`<${SymbolPicker} symbols=${rows.map((s) => s.symbol)} symbol=${symbol} interval=${interval} choose=${choose} />`}>
+        <${Candles} symbol=${symbol} interval=${interval} range=${range} onRange=${(to) => choose({ range: to })} /><//>
       <${Panel} title="Instruments" tools=${html`<${Export} name="market" rows=${rows} />`}>
         <${Table} name="Instruments" columns=${COLUMNS} rows=${rows} keyOf=${(s) => s.symbol} open=${(s) => store.go(address('market', s.symbol, { interval }))} /><//></div>
       <div class="stack"><${Book} symbol=${symbol} /><${Tape} symbol=${symbol} /></div></div>`;

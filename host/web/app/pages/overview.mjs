@@ -9,14 +9,22 @@ import { address } from '../route.mjs';
 import { matches } from '../sort.mjs';
 import { appendPoints, listOf } from '../topics.mjs';
 import * as store from '../store.mjs';
+import { WINDOWS, within } from '../window.mjs';
 import { Controls } from './controls.mjs';
 import { EventList, LastFill } from './events.mjs';
+import { outages } from './instrument.mjs';
 
 const CHARTED_MOST = 12;
 
-/** The strategies by return, best first, without the benchmark. */
-function ranked() {
-  return (store.strategies.value ?? []).filter((row) => !row.benchmark)
+/** Curves that are asked for to rank by a part of the run: a socket has so many topics. */
+const RANKED_MOST = 50;
+/** Levels of what is only for those who look for a fault. */
+const QUIET = ['debug', 'trace'];
+const ALERT_MS = 3_600_000;
+
+/** Strategies by return, best first, without the benchmark. */
+function ranked(rows = store.strategies.value ?? []) {
+  return rows.filter((row) => !row.benchmark)
     .sort((a, b) => (b.return_pct ?? -Infinity) - (a.return_pct ?? -Infinity));
 }
 
@@ -29,6 +37,9 @@ function Strip() {
   const [best, worst] = [known[0], known.at(-1)];
   const hold = (store.strategies.value ?? []).find((row) => row.benchmark);
   const slowest = Math.max(0, ...order.map((row) => row.latency_p99_us ?? 0));
+  const sum = (key) => order.reduce((all, row) => all + (f.number(row[key]) ?? 0), 0);
+  const lag = store.feed.value?.skew_ms;
+  const latest = (store.events.value ?? []).filter((event) => event.kind === 'fault' && f.millis(event.ts_ns) > f.millis(run.now_ns) - ALERT_MS).length;
   if (!run) return html`<${Skeleton} rows=${1} />`;
   return html`<div class="kpis">
     ${(run.totals ?? []).slice(0, 2).map(({ currency, equity, start }) => {
@@ -38,9 +49,10 @@ function Strip() {
     <${Kpi} label="Ahead" value=${best?.name ?? f.UNKNOWN} detail=${!best ? 'known with the first prices' : html`<${Toned} value=${best.return_pct} text=${f.signedPercent(best.return_pct)} />${hold && ` · hold ${f.signedPercent(hold.return_pct)}`}`} />
     ${known.length > 1 && html`<${Kpi} label="Behind" value=${worst.name} detail=${html`<${Toned} value=${worst.return_pct} text=${f.signedPercent(worst.return_pct)} />`} />`}
     <${Kpi} label="Open positions" value=${f.count(run.open_positions)} detail=${order.length === 1 ? '1 strategy' : `${order.length} strategies`} />
-    <${Kpi} label="Market feed" value=${html`<${Chip} status=${run.feed} />`} detail=${`${f.count(run.events_per_s)} events/s`} />
+    <${Kpi} label="Closed trades" value=${f.count(sum('trades'))} detail=${`fees ${f.money(sum('fees'))}`} />
+    <${Kpi} label="Market feed" value=${html`<${Chip} status=${run.feed} />`} detail=${`${f.count(run.events_per_s)} events/s${lag === null || lag === undefined ? '' : ` · lag ${f.ratio(lag, 0)} ms`}`} />
     <${Kpi} label="Events" value=${f.count(run.events)} detail=${slowest > 0 ? `call p99 ≤ ${f.micros(slowest)}` : 'in this run'} />
-    <${Kpi} label="Faults" value=${f.count(run.traps)} kind=${run.traps > 0 ? 'loss' : ''} detail=${run.traps > 0 ? html`<a href="#/events?kind=fault">see them</a>` : 'none so far'} /></div>`;
+    <${Kpi} label="Faults" value=${f.count(run.traps)} kind=${run.traps > 0 ? 'loss' : ''} detail=${run.traps > 0 ? html`<a href="#/events?kind=fault">${f.count(latest)} in the last hour</a>` : 'none so far'} /></div>`;
 }
 
 function columns(charted, toggle, ranks) {
@@ -102,11 +114,14 @@ export const POSITION_COLUMNS = [
 
 export function Overview({ route }) {
   const [filter, setFilter] = useState(route.query.q ?? '');
-  const { abs, log } = route.query;
-  const choose = (change) => store.go(address('overview', null, { q: filter, abs, log, ...change }), true);
-  const all = store.strategies.value;
+  const { abs, log, range } = route.query;
+  const [, , length] = WINDOWS.find(([key]) => key === route.query.window) ?? WINDOWS[0];
+  const choose = (change) => store.go(address('overview', null, { q: filter, abs, log, range, window: route.query.window, ...change }), true);
+  const whole = store.strategies.value;
+  const ranking = useCurves(length === null ? [] : (whole ?? []).slice(0, RANKED_MOST).map(({ name }) => name));
+  const all = whole === null || length === null ? whole : within(whole, ranking, length, f.millis(store.run.value?.now_ns) ?? 0);
   if (all === null) return html`<h1 class="hidden">Overview</h1><${Skeleton} rows=${8} />`;
-  const order = ranked();
+  const order = ranked(all);
   const ranks = new Map(order.map((row, index) => [row.name, index + 1]));
   const names = all.filter((row) => !row.benchmark).map(({ name }) => name);
   const hidden = store.prefs.value.hidden;
@@ -118,20 +133,23 @@ export function Overview({ route }) {
   return html`<h1 class="hidden">Overview</h1><${Strip} />
     <${LastFill} fill=${(store.events.value ?? []).findLast((event) => event.fill)?.fill} named=${true} />
     <${Panel} title="Leaderboard" className="span" tools=${html`
+      <label class="inline">Over<select name="window" value=${route.query.window ?? 'run'} title="Return, PnL, drawdown and rank over this time, the same for all" onChange=${(e) => choose({ window: e.target.value === 'run' ? null : e.target.value })}>
+        ${WINDOWS.map(([key, label]) => html`<option key=${key} value=${key}>${label}</option>`)}</select></label>
       <input type="search" name="filter" data-filter placeholder="Filter ( / )" aria-label="Filter strategies" value=${filter} onInput=${(e) => { setFilter(e.target.value); choose({ q: e.target.value }); }} />
       ${store.me.value?.role === 'admin' && store.commandsForAll.value && html`<${Controls} subject="all strategies" path="/run" />`}
       <${Export} name="leaderboard" rows=${all} />`}>
       ${names.length === 0 ? html`<${Empty}>No strategy runs. Drop a .wasm file into <code>strategies/</code>, run <code>sandpaper allow strategies/NAME.wasm</code>, and start the host again.<//>`
     : html`<${Table} name="Leaderboard" columns=${columns(charted, toggle, ranks)} rows=${shown} pinned=${hold} keyOf=${(r) => r.name}
         first=${{ key: 'return_pct', direction: 'descending' }} open=${(row) => !row.benchmark && store.go(address('strategy', row.name))} />`}<//>
-    ${charted.length > 0 && html`<${Curves} charted=${charted} names=${names} order=${order} hold=${hold.map(({ name }) => name)} rebased=${abs !== '1'} logarithmic=${log === '1'} choose=${choose} />`}
-    <div class="two"><${Panel} title="Open positions" tools=${html`<${Export} name="positions" rows=${positions} />`}>
+    ${length !== null && html`<p class="note">Return, PnL, drawdown and rank are of the last ${WINDOWS.find(([key]) => key === route.query.window)[1]}, or of the time that all of them ran; the other figures are of the whole run.</p>`}
+    ${charted.length > 0 && html`<${Curves} charted=${charted} names=${names} order=${order} hold=${hold.map(({ name }) => name)} rebased=${abs !== '1'} logarithmic=${log === '1'} range=${range} choose=${choose} />`}
+    <div class="two wide-left"><${Panel} title="Open positions" tools=${html`<${Export} name="positions" rows=${positions} />`}>
       ${positions.length === 0 ? html`<${Empty}>No strategy holds anything now.<//>`
     : html`<${Table} name="Open positions" columns=${[{ key: 'strategy', label: 'Strategy', text: true, value: (p) => p.strategy }, ...POSITION_COLUMNS]} rows=${positions} keyOf=${(p) => `${p.strategy}/${p.symbol}`} open=${(p) => store.go(address('strategy', p.strategy))} />`}<//>
-    <${Panel} title="What happened" tools=${html`<a href="#/events">All events</a>`}><${EventList} events=${(store.events.value ?? []).slice(-25).reverse()} loading=${store.events.value === null} /><//></div>`;
+    <${Panel} title="What happened" tools=${html`<a href="#/events">All events</a>`}><${EventList} events=${(store.events.value ?? []).filter(({ level }) => !QUIET.includes(level)).slice(-25).reverse()} loading=${store.events.value === null} /><//></div>`;
 }
 
-function Curves({ charted, names, order, hold, rebased, logarithmic, choose }) {
+function Curves({ charted, names, order, hold, rebased, logarithmic, range, choose }) {
   const points = upToNow(useCurves([...charted, ...hold]));
   const curves = [
     ...charted.map((name) => ({ name, index: names.indexOf(name), points: points[name] ?? [] })),
@@ -143,6 +161,7 @@ function Curves({ charted, names, order, hold, rebased, logarithmic, choose }) {
       <button class="quiet" aria-pressed=${rebased} title="Every curve starts at 100" onClick=${() => choose({ abs: rebased ? '1' : null })}>Start = 100</button>
       <button class="quiet" aria-pressed=${logarithmic} title="Equal distances are equal ratios" onClick=${() => choose({ log: logarithmic ? null : '1' })}>Log</button>`}>
       ${curves.every((curve) => curve.points.length === 0) ? html`<${Empty}>The curves begin with the first prices.<//>`
-    : html`<${EquityChart} curves=${curves} rebased=${rebased} logarithmic=${logarithmic} label=${`Equity and drawdown. ${summary}`} />`}<//>`;
+    : html`<${EquityChart} curves=${curves} rebased=${rebased} logarithmic=${logarithmic} label=${`Equity and drawdown. ${summary}`}
+      outages=${outages()} range=${range} onRange=${(to) => choose({ range: to })} />`}<//>`;
 }
 

@@ -1,12 +1,16 @@
 // This run, and those before it, side by side.
 
-import { html, useState } from '../../vendor/ui.mjs';
+import { html } from '../../vendor/ui.mjs';
 import { EquityChart } from '../charts.mjs';
 import * as f from '../format.mjs';
 import { api } from '../net.mjs';
-import { Chip, Empty, Export, Facts, Panel, Problem, Skeleton, Table, useRequest } from '../parts.mjs';
+import { Chip, Copy, Empty, Export, Facts, Panel, Problem, Skeleton, Table, useRequest } from '../parts.mjs';
+import { address } from '../route.mjs';
 import * as store from '../store.mjs';
 import { listOf } from '../topics.mjs';
+
+/** Runs that are compared at most. */
+const COMPARED_MOST = 6;
 
 /** What the list shows of a run, where it is known; the comparison shows all. */
 const COLUMNS = ['mode', 'state', 'seed', 'started_ns', 'ended_ns', 'events', 'symbols', 'strategies', 'best', 'worst', 'traps', 'version', 'config_sha256'];
@@ -17,10 +21,21 @@ function plain(key, value) {
   if (key.endsWith('_ns')) return f.moment(f.millis(value), store.prefs.value.zone);
   if (key.endsWith('_pct')) return f.percent(value);
   if (key.endsWith('sha256')) return f.shortHash(value);
+  if (key.endsWith('earlier')) return value.length === 0 ? 'none' : value.map((hash) => f.shortHash(hash)).join(', ');
   if (Array.isArray(value)) return value.map((item) => (typeof item === 'object' ? item.name : item)).join(', ');
   if (typeof value === 'object') return JSON.stringify(value);
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'number' ? f.count(value) : String(value);
+}
+
+/** The command that replays a run from its record and compares every decision. */
+const proof = (folder, { run }) => `sandpaper verify ${folder}/${run}`;
+
+/** Where this host keeps the records of its runs; null when it keeps none. */
+function useFolder() {
+  const { data } = useRequest(() => api('/config'), []);
+  const setting = (name) => listOf(data, 'settings').find(({ key }) => key === name)?.value.replace(/^"|"$/g, '') ?? null;
+  return setting('record.enabled') === 'true' ? setting('record.dir') : null;
 }
 
 /** A run with a field for each figure of each of its strategies. */
@@ -48,25 +63,29 @@ function Compare({ runs: chosen }) {
     })}</tbody></table></div><p class="note">Rows that differ stand out.</p><//>`;
 }
 
-export function Runs() {
+export function Runs({ route }) {
   const { data, error } = useRequest(() => api('/runs'), [], 10_000);
-  const [chosen, setChosen] = useState([]);
+  // In the address, so that a comparison can be kept and sent.
+  const chosen = (route.query.compare ?? '').split(',').filter((id) => id !== '').slice(0, COMPARED_MOST);
+  const setChosen = (ids) => store.go(address('runs', null, { compare: ids.join(',') }), true);
   const run = store.run.value;
+  const folder = useFolder();
   const { zone } = store.prefs.value;
   const rows = listOf(data, 'runs');
   const keys = COLUMNS.filter((key) => rows.some((row) => row[key] !== undefined));
-  const toggle = (id) => setChosen((at) => (at.includes(id) ? at.filter((other) => other !== id) : [...at, id].slice(-6)));
+  const toggle = (id) => setChosen(chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id].slice(-COMPARED_MOST));
   const columns = [
     { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" name="compare" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
     { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <small class="muted">this run</small>` : ''}` },
-    ...keys.map((key) => ({ key, text: rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => plain(key, row[key]) })),
+    ...keys.map((key) => ({ key, text: ['mode', 'state', 'version'].includes(key) || rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => (key === 'state' ? html`<${Chip} status=${row.state} />` : plain(key, row[key])) })),
   ];
   return html`<h1>Runs</h1>
     ${run && html`<${Panel} title="This run" className="span"><${Facts} pairs=${[
       ['Run', run.run], ['State', html`<${Chip} status=${run.state} />`], ['Source', run.mode], ['Started', f.moment(f.millis(run.started_ns), zone)], ['Clock of the engine', f.moment(f.millis(run.now_ns), zone)],
       ['Events', f.count(run.events)], ['Seed', run.seed], ['Symbols', (run.symbols ?? []).join(', ')], ['Version', run.version], ['Contract', run.wit], ['Configuration', f.shortHash(run.config_sha256), run.config_sha256],
-    ]} /><//>`}
+    ]} />${folder && html`<p class="meta">To prove it and to play it again: <code>${proof(folder, run)}</code> <${Copy} text=${proof(folder, run)} /></p>`}<//>`}
     <${Panel} title="All runs" className="span" tools=${html`<${Export} name="runs" rows=${rows} />`}><${Problem} text=${error} />
       ${data === null && !error ? html`<${Skeleton} />` : rows.length === 0 ? html`<${Empty}>No stored run yet. Each run leaves one behind when it ends.<//>` : html`<${Table} name="Runs" columns=${columns} rows=${rows} keyOf=${(row) => row.run} />`}<//>
-    ${chosen.length > 1 && html`<${Compare} runs=${rows.filter((row) => chosen.includes(row.run))} /><${Curves} runs=${rows.filter((row) => chosen.includes(row.run))} />`}`;
+    ${chosen.length === 1 && html`<p class="note">Choose another run to compare it with.</p>`}
+    ${chosen.length > 1 && data !== null && html`<${Compare} runs=${rows.filter((row) => chosen.includes(row.run))} /><${Curves} runs=${rows.filter((row) => chosen.includes(row.run))} />`}`;
 }

@@ -4,29 +4,30 @@ import { html, useEffect, useState } from '../../vendor/ui.mjs';
 import { EquityChart } from '../charts.mjs';
 import * as f from '../format.mjs';
 import { api, follow } from '../net.mjs';
-import { Chip, Empty, Facts, Panel, Problem, Skeleton, Toned, useRequest } from '../parts.mjs';
+import { Chip, Copy, Empty, Facts, Panel, Problem, Skeleton, Toned, useRequest } from '../parts.mjs';
 import { address } from '../route.mjs';
 import * as store from '../store.mjs';
 import { appendPoints, listOf } from '../topics.mjs';
 import { Controls } from './controls.mjs';
 import { LastFill } from './events.mjs';
-import { Book, Candles, SymbolPicker } from './instrument.mjs';
+import { Book, Candles, SymbolPicker, outages } from './instrument.mjs';
 import { TABS } from './tabs.mjs';
 
 function Head({ row, detail }) {
-  const copy = () => navigator.clipboard?.writeText(row.sha256).catch(() => {});
+  const run = store.run.value;
+  const ran = run ? (f.millis(run.now_ns) - f.millis(run.started_ns)) / 1000 : null;
   return html`<section class="panel head" aria-label="Strategy"><div class="row spread">
-      <h1>${row.name} <small class="muted">${row.version ?? ''}</small></h1>
-      <div class="row"><${Chip} status=${row.status} title=${row.status_detail} /><${Chip} status=${row.trust ?? 'unknown'} title="Whether its hash is in strategies.lock" /></div>
+      <div class="row"><h1>${row.name} <small class="muted">${row.version ?? ''}</small></h1>
+        <${Chip} status=${row.status} title=${row.status_detail} /><${Chip} status=${row.trust ?? 'unknown'} title="Whether its hash is in strategies.lock" /></div>
       <${Controls} subject=${row.name} path=${`/strategies/${encodeURIComponent(row.name)}`} status=${row.status} /></div>
     ${row.status_detail && html`<p class="problem">${row.status_detail}</p>`}
     <${Facts} pairs=${[
       ['Return', html`<${Toned} value=${row.return_pct} text=${f.signedPercent(row.return_pct)} />`],
       ['Equity', f.money(row.equity, row.currency)], ['PnL', html`<${Toned} value=${row.pnl} text=${f.signedMoney(row.pnl)} />`],
-      ['Cash', f.money(row.cash)], ['Max drawdown', f.percent(row.max_drawdown_pct)], ['Trades', f.count(row.trades)],
-      ['Win rate', f.percent(row.win_rate_pct, 0)], ['Fees', f.money(row.fees)], ['Rejected', f.count(row.rejected)],
+      ['Capital', f.money(row.start_equity)], ['Cash', f.money(row.cash)], ['Max drawdown', f.percent(row.max_drawdown_pct)], ['Trades', f.count(row.trades)],
+      ['Win rate', f.percent(row.win_rate_pct, 0)], ['Fees', f.money(row.fees)], ['Rejected', f.count(row.rejected)], ['Running for', f.duration(ran)],
     ]} />
-    <div class="row meta"><span>sha256 <code title=${row.sha256 ?? ''}>${f.shortHash(row.sha256, 16)}</code> ${row.sha256 && html`<button class="quiet" onClick=${copy}>Copy</button>`}</span>
+    <div class="row meta"><span>sha256 <code title=${row.sha256 ?? ''}>${f.shortHash(row.sha256, 16)}</code> ${row.sha256 && html`<${Copy} text=${row.sha256} />`}</span>
       <span>contract <code>${row.wit ?? f.UNKNOWN}</code></span>
       ${(detail?.parameters ?? []).map(({ name, value }) => html`<span key=${name}>${name} <code>${String(value)}</code></span>`)}
       ${(detail?.indicators ?? []).map(({ name, value }) => html`<span key=${name} class="muted">${name} <code>${f.ratio(value, 4)}</code></span>`)}</div></section>`;
@@ -36,7 +37,7 @@ function Curve({ name }) {
   const [points, setPoints] = useState([]);
   useEffect(() => follow(`equity:${name}`, (data, isSnapshot) => setPoints((at) => appendPoints(isSnapshot ? [] : at, listOf(data, 'points'), 4000))), [name]);
   return html`<${Panel} title="Equity and drawdown">${points.length === 0 ? html`<${Empty}>The curve begins with the first prices.<//>`
-    : html`<${EquityChart} curves=${[{ name, index: 0, points }]} rebased=${false} label=${`Equity and drawdown of ${name}`} />`}<//>`;
+    : html`<${EquityChart} curves=${[{ name, index: 0, points }]} rebased=${false} label=${`Equity and drawdown of ${name}`} outages=${outages()} />`}<//>`;
 }
 
 function useFills(name) {
@@ -71,6 +72,7 @@ function Shown({ row, route }) {
   const path = `/strategies/${encodeURIComponent(name)}`;
   const { data: detail, error } = useRequest(() => api(path), [name], 3000);
   const fills = useFills(name);
+  const { data: levels } = useRequest(() => api(`${path}/levels?limit=1000`), [name], 3000);
   const [focus, setFocus] = useState(null);
   const symbols = detail?.symbols?.length ? detail.symbols : store.run.value?.symbols ?? [];
   const symbol = symbols.includes(route.query.symbol) ? route.query.symbol : row.positions?.[0]?.symbol ?? fills.at(-1)?.symbol ?? symbols[0];
@@ -84,8 +86,8 @@ function Shown({ row, route }) {
   ].filter((line) => line && f.number(line[1]) !== null).map(([kind, price, title]) => ({ kind, price: Number(price), title }));
   return html`<${Head} row=${row} detail=${detail} /><${Problem} text=${error} /><${LastFill} fill=${fills.at(-1)} />
     <div class="market">
-      <${Panel} title=${`${symbol ?? 'Market'} with fills`} tools=${html`<${SymbolPicker} symbols=${symbols} symbol=${symbol} interval=${interval} choose=${choose} />`}>
-        <${Candles} symbol=${symbol} interval=${interval} fills=${fills} lines=${lines} focus=${focus} /><//>
+      <${Panel} title=${`${symbol ?? 'Market'} with fills`} name="Candles" tools=${html`<${SymbolPicker} symbols=${symbols} symbol=${symbol} interval=${interval} choose=${choose} />`}>
+        <${Candles} symbol=${symbol} interval=${interval} fills=${fills} lines=${lines} levels=${listOf(levels, 'levels')} focus=${focus} range=${route.query.range} onRange=${(range) => choose({ range })} /><//>
       <${Book} symbol=${symbol} /></div>
     <section class="panel" aria-label="Details"><div class="tabs" role="tablist">${TABS.map(({ key, label }) => html`
         <button key=${key} role="tab" id="tab-${key}" aria-selected=${tab.key === key} aria-controls="tab-panel" onClick=${() => choose({ tab: key })}>${label}</button>`)}</div>

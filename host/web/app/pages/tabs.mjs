@@ -3,7 +3,8 @@
 import { html } from '../../vendor/ui.mjs';
 import * as f from '../format.mjs';
 import { api } from '../net.mjs';
-import { Chip, Empty, Export, Facts, Problem, Skeleton, Table, Toned, useRequest } from '../parts.mjs';
+import { Chip, Copy, Empty, Export, Facts, Problem, Skeleton, Table, Toned, useRequest } from '../parts.mjs';
+import * as stats from '../stats.mjs';
 import * as store from '../store.mjs';
 import { listOf } from '../topics.mjs';
 import { EventList } from './events.mjs';
@@ -24,7 +25,8 @@ const TRADES = [
 ];
 const ORDERS = [
   time('ts_ns', 'Time'), shown('order', 'Order', (v) => String(v)), text('symbol', 'Symbol'), text('action', 'Action'), text('kind', 'Kind'),
-  shown('quantity', 'Quantity', f.quantity), shown('filled', 'Filled', f.quantity), shown('price', 'Price', f.price),
+  { key: 'quantity', label: 'Quantity', value: (o) => o.quantity, show: (o) => (o.quantity === null && o.size ? o.size : f.quantity(o.quantity)) },
+  shown('filled', 'Filled', f.quantity), shown('price', 'Price', f.price),
   { key: 'status', label: 'Status', text: true, value: (o) => o.status, show: (o) => html`<${Chip} status=${o.status} />` }, text('reason', 'Reason'), text('detail', 'Why'),
 ];
 const FILLS = [
@@ -35,7 +37,7 @@ const FILLS = [
 /** A tab that asks for a list every few seconds. */
 function listed(name, what, columns, empty, sort) {
   return ({ path, show }) => {
-    const { data, error } = useRequest(() => api(`${path}/${what}`), [path], 3000);
+    const { data, error } = useRequest(() => api(`${path}/${what}${what === 'orders' ? '' : '?limit=1000'}`), [path], 3000);
     if (data === null) return error ? html`<${Problem} text=${error} />` : html`<${Skeleton} />`;
     const rows = listOf(data, what);
     return html`<${Problem} text=${error} /><div class="row end"><${Export} name=${name} rows=${rows} /></div>
@@ -55,7 +57,38 @@ function Positions({ row }) {
     ${held.length === 0 ? html`<${Empty}>It holds nothing now.<//>` : html`<${Table} name="Positions" columns=${POSITION_COLUMNS} rows=${held} keyOf=${(p) => p.symbol} />`}`;
 }
 
-function Statistics({ detail }) {
+/** A row of the comparison by side: label, key, and how it is written. */
+const BY_SIDE = [
+  ['Trades', 'trades', f.count], ['Wins', 'wins', f.count], ['Losses', 'losses', f.count], ['Win rate', 'win_rate_pct', (v) => f.percent(v, 0)],
+  ['Net', 'net', f.signedMoney], ['Mean', 'mean', f.signedMoney], ['Mean win', 'mean_win', f.signedMoney], ['Mean loss', 'mean_loss', f.signedMoney],
+  ['Best', 'best', f.signedMoney], ['Worst', 'worst', f.signedMoney], ['Profit factor', 'profit_factor', f.ratio], ['Fees', 'fees', f.money], ['Held, mean', 'held_s', f.duration],
+];
+
+/** Bars around a line: up for gains, down for losses. */
+function Bars({ bars, label }) {
+  const most = Math.max(...bars.map(({ value }) => Math.abs(value)), 0) || 1;
+  const both = bars.some(({ value }) => value < 0);
+  return html`<div class="bars ${both ? 'both' : ''}" role="img" aria-label=${label}>${bars.map(({ name, value, tone, title }) => html`
+    <div key=${name} title=${title}><span class="up">${value > 0 && html`<i class=${tone} style=${{ height: `${(100 * value) / most}%` }} />`}</span>
+      ${both && html`<span class="down">${value < 0 && html`<i class=${tone} style=${{ height: `${(-100 * value) / most}%` }} />`}</span>`}<small>${name}</small></div>`)}</div>`;
+}
+
+function Closed({ path }) {
+  const { data } = useRequest(() => api(`${path}/trades?limit=1000`), [path], 5000);
+  const trades = listOf(data, 'trades').map((trade) => ({ ...trade, exit_ms: f.millis(trade.exit_ns) }));
+  if (trades.length === 0) return null;
+  const sides = [['All', trades], ['Long', trades.filter(({ side }) => side === 'long')], ['Short', trades.filter(({ side }) => side === 'short')]].map(([name, list]) => [name, stats.figures(list)]);
+  const gains = (rows, name) => rows.map((row) => ({ name: String(row[name]), value: row.net, tone: f.tone(row.net), title: `${row[name]}: ${f.signedMoney(row.net)}, ${f.counted(row.trades, 'trade')}` }));
+  const returns = stats.histogram(trades).map(({ from, to, trades: count }) => ({ name: f.ratio(from, 2), value: count, tone: to <= 0 ? 'loss' : 'gain', title: `${f.percent(from)} to ${f.percent(to)}: ${f.counted(count, 'trade')}` }));
+  return html`<div class="figures"><section><h3>Closed trades by side</h3><div class="scroll"><table><thead><tr><th scope="col" class="text">Figure</th>${sides.map(([name]) => html`<th key=${name} scope="col">${name}</th>`)}</tr></thead>
+      <tbody>${BY_SIDE.map(([label, key, write]) => html`<tr key=${key}><th scope="row" class="text c-name">${label}</th>${sides.map(([name, of]) => html`<td key=${name} data-label=${name}>${write(of[key])}</td>`)}</tr>`)}</tbody></table></div></section>
+      <div><section><h3>Return of a trade, %</h3><${Bars} bars=${returns} label="How many trades had which return" /></section>
+      <section><h3>Gain by hour of the exit, UTC</h3><${Bars} bars=${gains(stats.byHour(trades), 'hour')} label="What was gained by the hour of the day" /></section>
+      <section><h3>Gain by day of the week, UTC</h3><${Bars} bars=${gains(stats.byWeekday(trades), 'day')} label="What was gained by the day of the week" /></section></div></div>
+    <p class="note">Of the newest ${f.counted(trades.length, 'closed trade')}.</p>`;
+}
+
+function Statistics({ detail, path }) {
   const entries = Object.entries(detail?.statistics ?? {});
   if (detail === null) return html`<${Skeleton} />`;
   if (entries.length === 0) return html`<${Empty}>No statistics yet: they begin with the first closed trade.<//>`;
@@ -64,11 +97,11 @@ function Statistics({ detail }) {
     if (f.number(value) === null || typeof value === 'boolean') return String(value);
     return /%|_pct$/.test(label) ? f.percent(value) : Number.isInteger(Number(value)) ? f.count(value) : f.ratio(value, 4);
   };
-  return html`<${Facts} pairs=${entries.map(([label, value]) => [f.words(label), write(label, value)])} />`;
+  return html`<${Facts} pairs=${entries.map(([label, value]) => [f.words(label), write(label, value)])} /><${Closed} path=${path} />`;
 }
 
 function Logs({ path }) {
-  const { data, error } = useRequest(() => api(`${path}/logs`), [path], 2000);
+  const { data, error } = useRequest(() => api(`${path}/logs?limit=1000`), [path], 2000);
   const logs = listOf(data, 'logs').toSorted((a, b) => b.seq - a.seq);
   return html`<${Problem} text=${error} /><div class="row end"><${Export} name="logs" rows=${logs} /></div><${EventList} events=${logs.slice(0, 300)} loading=${data === null && error === null} />`;
 }
@@ -79,7 +112,16 @@ function Meter({ used, limit, text }) {
   return html`<span>${text}${share !== null && html` <meter min="0" max="100" high="80" value=${share} title=${f.percent(share, 1)} />`}</span>`;
 }
 
-function Sandbox({ path }) {
+/** What the lock file says of it: when it was allowed, until when, and why. */
+function Trust({ grant, sha256, unsigned }) {
+  const day = (text) => (text ? f.fullTime(Date.parse(text), store.prefs.value.zone) : null);
+  return html`<h3>Trust</h3>${unsigned ? html`<p class="problem">The lock file was bypassed for this run: nobody has allowed these bytes.</p>` : html`<${Facts} pairs=${[
+      ['Allowed', day(grant?.allowed_at)], ['Until', grant ? day(grant.expires) ?? 'it is denied' : null], ['Because', grant?.note || null], ['Its file then', grant?.file],
+      ['Checked against', grant?.world], ['WASI', grant ? (grant.wasi ? 'deterministic' : 'refused') : null], ['Limits of its own', grant?.limits ?? (grant ? 'none' : null)],
+    ]} />`}<p class="meta">sha256 <code>${sha256 ?? f.UNKNOWN}</code> ${sha256 && html`<${Copy} text=${sha256} />`}</p>`;
+}
+
+function Sandbox({ path, row }) {
   const { data, error } = useRequest(() => api(`${path}/sandbox`), [path], 2000);
   if (data === null) return error ? html`<${Problem} text=${error} />` : html`<${Skeleton} />`;
   const { fuel, latency_us: latency } = data;
@@ -89,11 +131,13 @@ function Sandbox({ path }) {
       ['Fuel per event, p50 and p99', `${f.count(fuel?.per_event_p50)} and ${f.count(fuel?.per_event_p99)}`],
       ['Memory', html`<${Meter} used=${data.memory_bytes} limit=${data.memory_limit} text=${`${f.bytes(data.memory_bytes)} of ${f.bytes(data.memory_limit)}`} />`],
       ['Memory, most', f.bytes(data.memory_peak_bytes)], ['Calls', f.count(data.calls), `${f.count(data.event_calls)} with events, ${f.count(data.order_calls)} with news of orders`], ['Call p50', f.micros(latency?.p50)], ['Call p99', f.micros(latency?.p99)], ['Call, longest', f.micros(latency?.max)],
-      ['Traps', html`<span class=${data.traps > 0 ? 'loss' : ''}>${f.count(data.traps)}</span>`], ['Host calls', hostCalls], ['Log lines', `${f.count(data.log_lines)}, ${f.bytes(data.log_bytes)}`], ['Log lines dropped', f.count(data.logs_dropped)], ['Orders dropped', f.count(data.dropped_orders)],
-      ['Module size', f.bytes(data.size)],
+      ['Traps', html`<span class=${data.traps > 0 ? 'loss' : ''}>${f.count(data.traps)}</span>`], ['Host calls', hostCalls], ['Log lines', `${f.count(data.log_lines)} (${f.bytes(data.log_bytes)})`], ['Log lines dropped', f.count(data.logs_dropped)], ['Orders dropped', f.count(data.dropped_orders)],
+      ['Started again', f.count(data.restarts)], ['Module size', f.bytes(data.size)], ['Checked and compiled in', data.compile_ms === null || data.compile_ms === undefined ? null : f.duration(data.compile_ms / 1000)],
     ]} />
-    <p class="meta">sha256 <code>${data.sha256 ?? f.UNKNOWN}</code></p>
-    <p class="meta">Imports: ${listOf(data, 'imports').length === 0 ? 'none known' : listOf(data, 'imports').map((name) => html`<code key=${name}>${name}</code> `)}</p>
+    ${data.last_fault && html`<p class="problem">Last fault: ${data.last_fault}</p>`}
+    <p class="meta">Orders refused: ${Object.keys(data.refused ?? {}).length === 0 ? 'none' : Object.entries(data.refused).map(([rule, n]) => html`<span key=${rule}><code>${rule}</code> ${f.count(n)} </span>`)}</p>
+    <${Trust} grant=${data.grant} sha256=${data.sha256} unsigned=${row.trust === 'unsigned'} />
+    <p class="meta">Imports: ${listOf(data, 'imports').length === 0 ? 'nothing' : listOf(data, 'imports').map((name) => html`<code key=${name}>${name}</code> `)}</p>
     <p class="note">A strategy can reach what is listed here and nothing else: no file, no socket, no clock.</p>`;
 }
 

@@ -1,0 +1,112 @@
+//! Wrong keys and codes.
+//!
+//! 1. They are counted by address, and over all addresses together.
+//! 2. Who has sent too many is held for a while: nothing that comes from there in the
+//!    meantime is compared with anything, so that an answer tells a guesser nothing,
+//!    and a right key is refused like a wrong one. Sessions are not touched by it.
+//! 3. An address that has not failed is never held, however many others fail: its key
+//!    is compared at once, and its first failure counts with all the others.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::guard::{Rates, network};
+
+/// Addresses that are held at once; past it the first of them is let go.
+const HELD_MAX: usize = 10_000;
+/// So many times what one address may, all of them together may.
+const ALL: u32 = 4;
+/// Under this all addresses together are counted.
+const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Counts wrong credentials and holds those who send too many.
+#[derive(Debug)]
+pub struct Guesses {
+    one: Rates,
+    all: Rates,
+    held: Mutex<BTreeMap<IpAddr, Instant>>,
+}
+
+impl Guesses {
+    /// So many a minute for each address, and four times as many for all together.
+    #[must_use]
+    pub fn new(per_minute: u32) -> Self {
+        let every = |count: u32| Duration::from_secs(60) / count.max(1);
+        let together = per_minute.saturating_mul(ALL);
+        Self {
+            one: Rates::new(per_minute, every(per_minute)),
+            all: Rates::new(together, every(together)),
+            held: Mutex::default(),
+        }
+    }
+
+    /// How long nothing that this address shows is looked at.
+    pub fn held(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *held.get(&network(address))?;
+        if until <= now {
+            held.remove(&network(address));
+            return None;
+        }
+        Some(until.saturating_duration_since(now))
+    }
+
+    /// Counts a wrong one.
+    ///
+    /// # Errors
+    /// When it was one too many: how long this address is held.
+    pub fn wrong(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        let (one, all) = (self.one.take(address), self.all.take(EVERYBODY));
+        let Some(wait) = one.err().max(all.err()) else { return Ok(()) };
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() >= HELD_MAX {
+            held.retain(|_, until| *until > now);
+            if held.len() >= HELD_MAX {
+                held.pop_first();
+            }
+        }
+        held.insert(network(address), now + wait);
+        Err(wait)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a moment to count from")]
+mod tests {
+    use super::*;
+
+    fn address(number: u32) -> IpAddr {
+        IpAddr::from(number.to_be_bytes())
+    }
+
+    #[test]
+    fn med_010_all_addresses_together_have_a_limit_and_who_never_failed_is_never_held() {
+        let (guesses, now) = (Guesses::new(5), Instant::now());
+        let mut taken = 0;
+        for stranger in 0..30 {
+            for _ in 0..4 {
+                taken += u32::from(guesses.wrong(address(stranger), now).is_ok());
+            }
+        }
+        assert!((20..=22).contains(&taken), "four times five a minute: {taken}");
+        assert_eq!(guesses.held(address(99), now), None, "nothing came from there");
+        assert!(guesses.wrong(address(99), now).is_err(), "its first failure is one of them");
+        assert!(guesses.held(address(99), now).is_some());
+    }
+
+    #[test]
+    fn med_010_who_is_held_is_let_go_again_and_its_network_is_held_with_it() {
+        let (guesses, now) = (Guesses::new(2), Instant::now());
+        let six = |text: &str| text.parse::<IpAddr>().unwrap();
+        let [one, other, far] = ["2001:db8::1", "2001:db8::2", "2001:db8:1::1"].map(six);
+        assert!(guesses.wrong(one, now).is_ok() && guesses.wrong(one, now).is_ok());
+        assert_eq!(guesses.held(one, now), None, "not too many yet");
+        let wait = guesses.wrong(one, now).expect_err("the third");
+        assert_eq!(guesses.held(one, now), Some(wait));
+        assert!(guesses.held(other, now).is_some(), "whoever has one of them has all");
+        assert_eq!(guesses.held(far, now), None);
+        assert_eq!(guesses.held(one, now + wait), None);
+    }
+}
