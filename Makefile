@@ -67,6 +67,10 @@ prove: setup setup-tests ## The accounting properties, the oracle and hledger at
 	SANDPAPER_ORACLE_ORDERS=$(or $(ORDERS),1000000) SANDPAPER_LEDGERS=$(or $(LEDGERS),1000) \
 		$(CARGO) test $(PROFILE) -p sandpaper-tests --test main -- oracle:: ledger::hledger --nocapture
 
+.PHONY: mutants
+mutants: setup ## Change execution, portfolio and risk in one place at a time: does a test see it? (ARGS="--shard 0/40")
+	@scripts/mutants $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check format, lints and, where it is installed, dependencies
 	$(CARGO) fmt --all --check

@@ -78,7 +78,7 @@ fn run() -> Option<(Folder, Value, String)> {
     let folder = Folder::new();
     folder.write("strategies/mm.wasm", std::fs::read(module).expect("readable"));
     folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
-    let mut arguments = vec!["run", "--duration", "10m", "--json", "--no-dashboard"];
+    let mut arguments = vec!["run", "--duration", "3m", "--json", "--no-dashboard"];
     for setting in ["feed.sim.speed=0", "feed.sim.volatility=2"] {
         arguments.extend(["--set", setting]);
     }

@@ -12,7 +12,7 @@ fn run(settings: &[&str]) -> Option<(Folder, Value, String)> {
         folder.write(&file, module);
         folder.run(&["allow", &file, "--yes"]).expect(0);
     }
-    let mut arguments = vec!["run", "--duration", "10m", "--json", "--no-dashboard"];
+    let mut arguments = vec!["run", "--duration", "2m", "--json", "--no-dashboard"];
     let lively = ["feed.sim.speed=0", "feed.sim.volatility=2"];
     for setting in lively.iter().chain(settings) {
         arguments.extend(["--set", setting]);

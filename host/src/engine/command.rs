@@ -81,8 +81,11 @@ impl Lane {
         let reason = clean_text(&command.reason, REASON_BYTES_MAX);
         let record = Record::new(RecordKind::Command, place.seq, place.phase);
         self.chain.absorb(&record.byte(command.action as u8).text(&reason));
-        let body =
-            LaneOutput::Command { seq: place.seq, action: command.action, reason: reason.clone() };
+        let body = LaneOutput::Command {
+            seq: batch.block.first_seq(),
+            action: command.action,
+            reason: reason.clone(),
+        };
         batch.outputs.push(Output { lane: self.number, ts: place.ts, body });
         self.effects.begin(self.next_order, self.limits.intents_per_event);
         match command.action {

@@ -94,7 +94,8 @@ impl Engine {
         let mut from = 0;
         while from < block.len() {
             let to = rules::batch_end(block, from, self.batch);
-            let to = self.total.batch_end(block.first_seq(), from, to);
+            let first = self.timeline.market_number(block.first_seq());
+            let to = self.total.batch_end(first, from, to);
             self.step_batch(block, from, to)?;
             self.take_rules(block, to - 1);
             from = to;
@@ -176,6 +177,7 @@ impl Engine {
         }
         self.total.look(&mut self.lanes, &mut batch, moment)?;
         self.market_mut()?.commit(&block);
+        self.timeline.set_aside();
         self.next_seq = block.next_seq();
         self.events += 1;
         Ok(())

@@ -75,7 +75,7 @@ impl Lane {
         let record = Record::new(RecordKind::Swap, place.seq, place.phase);
         self.chain.absorb(&record.text(&to).byte(u8::from(refused.is_none())));
         let body = LaneOutput::Swapped {
-            seq: place.seq,
+            seq: batch.block.first_seq(),
             from,
             to,
             version: self.version.to_string(),

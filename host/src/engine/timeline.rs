@@ -76,6 +76,8 @@ pub struct Timeline {
     deadline: i64,
     closing: Vec<(u32, Candle)>,
     scratch: Vec<u64>,
+    /// inputs so far that were commands and swaps
+    aside: u64,
 }
 
 impl Timeline {
@@ -103,6 +105,7 @@ impl Timeline {
             deadline: i64::MAX,
             closing: Vec::new(),
             scratch: Vec::new(),
+            aside: 0,
         };
         timeline.deadline = timeline.next_timer(classes);
         timeline
@@ -136,6 +139,18 @@ impl Timeline {
             .map_or(self.before[symbol.index()], |m| m.top)
     }
 
+    /// The number of an input among those of the market: commands and swaps are for
+    /// single lanes, and must not move the others.
+    #[must_use]
+    pub fn market_number(&self, seq: u64) -> u64 {
+        seq.saturating_sub(self.aside)
+    }
+
+    /// The batch was a command or a swap.
+    pub fn set_aside(&mut self) {
+        self.aside += 1;
+    }
+
     /// Replaces the batch by events `from` to `to` of the block: moves the
     /// market forward and fills the classes' streams.
     pub fn build(
@@ -167,7 +182,7 @@ impl Timeline {
         classes: &mut [Class],
     ) {
         let at = At {
-            seq: block.first_seq() + index as u64,
+            seq: self.market_number(block.first_seq()) + index as u64,
             index: index as u32,
             ts: block.ts(index).0.max(self.now),
         };

@@ -145,8 +145,12 @@ fn config(random: &mut Random, seed: u64) -> EngineConfig {
         config.risk.max_exposure =
             random.chance(500).then(|| Money::parse("900.25").expect("a decimal"));
     }
-    if random.chance(350) {
+    if random.chance(450) {
         limits(random, &mut config.risk);
+        // So that an order breaches a limit by its costs, between two of one call.
+        if random.chance(500) {
+            config.execution.fee = Rate(15_000_000);
+        }
     }
     config
 }
@@ -155,7 +159,7 @@ fn config(random: &mut Random, seed: u64) -> EngineConfig {
 fn limits(random: &mut Random, risk: &mut RiskConfig) {
     risk.on_halt = random.pick(&[OnHalt::Hold, OnHalt::Flatten]);
     let some = |random: &mut Random, chance| random.chance(chance);
-    risk.max_drawdown = some(random, 400).then(|| Rate(random.between(20_000_000, 500_000_000)));
+    risk.max_drawdown = some(random, 600).then(|| Rate(random.between(3_000_000, 150_000_000)));
     risk.max_daily_loss =
         some(random, 400).then(|| Money(i128::from(random.between(1, 40_000_000_000))));
     risk.maintenance_margin =

@@ -14,6 +14,7 @@ use crate::domain::{
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneOutput, LaneSpec, Output};
 use crate::execution::{Delay, LatencyConfig};
 use crate::input::{InputBlock, Trade};
+use crate::risk::Watch;
 use crate::strategy::{Channel, OrderKind, OrderRequest, Size, Strategy as _};
 
 /// Steps an engine by single inputs, and shows the engine and the news after each.
@@ -247,6 +248,40 @@ proptest! {
             [(of(0), cash(0)), (of(1), cash(1))]
         };
         prop_assert_eq!(outcomes(0), outcomes(order));
+    }
+
+    #[test]
+    fn behind_a_breach_the_strategy_fills_nothing_not_even_in_the_same_call(
+        steps in prop::collection::vec(step(), 20..150),
+        seed in any::<u64>(),
+        latency in latency(),
+    ) {
+        let config = EngineConfig { latency, ..config_of(1) };
+        let mut engine = one_lane(&config, seed);
+        // The same account again, looked at after each single fill.
+        let (mut account, mut watch) = (engine.lanes[0].account.clone(), Watch::default());
+        let (mut breached, mut now) = (false, BEGIN);
+        for step in &steps {
+            let mut one = InputBlock::new(&instruments(), engine.next_seq());
+            step.push(&mut one, &mut now);
+            engine.step(&one).expect("no invariant breaks");
+            if let Some(symbol) = step.symbol() {
+                account.accrue(Ts(now)).expect("sound");
+                let symbol = SymbolId(symbol as u16);
+                account.mark(symbol, engine.market().top(symbol).mark2()).expect("sound");
+            }
+            let news: Vec<Output> = engine.drain().collect();
+            let looks = std::iter::once(None).chain(fills_of(&news).map(Some));
+            for fill in looks {
+                if let Some(fill) = fill {
+                    prop_assert!(!breached || fill.cause != Cause::Strategy, "{:?}", fill);
+                    account.apply(fill).expect("it fits");
+                }
+                let (equity, peak) = (account.equity().unwrap(), account.peak().unwrap());
+                breached |= watch.look(&config.risk, Ts(now), equity, peak).is_some();
+            }
+        }
+        prop_assert_eq!(account.equity(), engine.lanes[0].account.equity());
     }
 
     #[test]

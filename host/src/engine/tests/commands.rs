@@ -90,11 +90,23 @@ fn a_command_enters_the_chain() {
 
 #[test]
 fn a_command_for_one_lane_leaves_the_others() {
-    let mut engine = engine(&free(), vec![(buyer(), "1000"), (buyer(), "1000")]);
-    let kill = Command { lane: Some(1), action: CommandAction::Kill, reason: String::new() };
-    engine.command(Ts(1), &kill).unwrap();
-    engine.step(&trades(&[10_000])).unwrap();
-    let outputs: Vec<_> = engine.drain().collect();
-    assert_eq!(fills(&outputs).len(), 1);
-    assert_eq!(engine.reports()[0].state, LaneState::Running);
+    let run = |killed: bool| {
+        let mut engine = engine(&free(), vec![(buyer(), "1000"), (buyer(), "1000")]);
+        let kill = Command { lane: Some(1), action: CommandAction::Kill, reason: String::new() };
+        let mut first = trades(&[10_000]);
+        engine.step(&first).unwrap();
+        if killed {
+            engine.command(engine.now(), &kill).unwrap();
+        }
+        first.renumber(engine.next_seq());
+        engine.step(&first).unwrap();
+        engine
+    };
+    let (mut with, without) = (run(true), run(false));
+    let outputs: Vec<_> = with.drain().collect();
+    assert_eq!(fills(&outputs).len(), 3);
+    assert_eq!(with.reports()[0].state, LaneState::Running);
+    let heads = |engine: &Engine| engine.chains().map(|c| c.hex()).collect::<Vec<_>>();
+    assert_eq!(heads(&with)[0], heads(&without)[0], "not even its numbers are moved");
+    assert_ne!(heads(&with)[1], heads(&without)[1]);
 }

@@ -118,9 +118,34 @@ impl Session {
         snapshot: bool,
         out: &mut InputBlock,
     ) -> Result<(), FrameError> {
+        if snapshot {
+            self.counted_anew(rows);
+        }
         // Symbols whose first snapshot this is: it tells of the time before.
         let mut history = BTreeSet::new();
         self.each(rows, |session, row| session.trade(row, snapshot, &mut history, out))
+    }
+
+    /// The first snapshot of a subscription has the newest trades, and so at least the
+    /// newest that came before it; where all are older, the venue counts anew. Which
+    /// of them are new nobody can tell then, so all are history.
+    fn counted_anew(&mut self, rows: &[TradeData<'_>]) {
+        let mut newest: BTreeMap<SymbolId, u64> = BTreeMap::new();
+        for row in rows {
+            if let Ok(symbol) = self.find(&row.symbol) {
+                let id = newest.entry(symbol).or_default();
+                *id = row.trade_id.max(*id);
+            }
+        }
+        for (symbol, id) in newest {
+            let key = FeedKey { channel: Channel::Trade, symbol: Some(symbol) };
+            let is_first = self.subscriptions.as_ref().is_some_and(|s| s.awaits_data(key));
+            let Some(stream) = self.streams.get_mut(symbol.index()) else { continue };
+            if let Some(after) = stream.last_trade.filter(|last| is_first && id < *last) {
+                stream.last_trade = None;
+                self.notice(Notice::TradeIdsRestarted { symbol, after, id });
+            }
+        }
     }
 
     fn trade(
@@ -142,7 +167,7 @@ impl Session {
         if snapshot && stream.last_trade.is_none() {
             history.insert(symbol);
         }
-        let order = stream.place_trade(trade.id, ts_exchange, snapshot);
+        let order = stream.place_trade(trade.id, snapshot);
         if history.contains(&symbol) {
             self.counts.trades_history += 1;
             self.announce(symbol, out);

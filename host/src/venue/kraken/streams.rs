@@ -3,13 +3,13 @@
 use super::book::Book;
 use super::checksum::{Precision, Units};
 use super::instruments::{Pair, stricter};
-use crate::domain::{Instrument, Ts};
+use crate::domain::Instrument;
 use crate::input::{TradingStatus, UNITS_MAX};
 use crate::venue::Wanted;
 
 /// Ids this far below the last one mean that the venue counts anew, and not that
-/// a trade is repeated: snapshots reach back 50 trades. So does a smaller id with a
-/// later time. Without this a restart would silence the channel for good.
+/// a trade is repeated: snapshots reach back 50 trades. Without this a restart
+/// would silence the channel for good.
 const RESTART_DISTANCE: u64 = 100_000;
 
 /// What is known of a symbol.
@@ -27,8 +27,6 @@ pub(super) struct Stream {
     pub(super) trades_wanted: bool,
     pub(super) trades_ready: bool,
     pub(super) last_trade: Option<u64>,
-    /// the venue's latest time of a trade
-    last_trade_ts: Ts,
     pub(super) candle_minutes: Option<u32>,
     pub(super) warm: bool,
     announced: TradingStatus,
@@ -69,7 +67,6 @@ impl Stream {
             trades_wanted: false,
             trades_ready: false,
             last_trade: None,
-            last_trade_ts: Ts(i64::MIN),
             candle_minutes: None,
             warm: false,
             announced: TradingStatus::Trading,
@@ -124,9 +121,7 @@ impl Stream {
     }
 
     /// Places a trade's id behind those before it.
-    pub(super) fn place_trade(&mut self, id: u64, ts: Ts, snapshot: bool) -> TradeOrder {
-        let is_later = ts > self.last_trade_ts;
-        self.last_trade_ts = self.last_trade_ts.max(ts);
+    pub(super) fn place_trade(&mut self, id: u64, snapshot: bool) -> TradeOrder {
         let Some(after) = self.last_trade else {
             self.last_trade = Some(id);
             return TradeOrder::Next;
@@ -135,7 +130,7 @@ impl Stream {
             self.last_trade = Some(id);
             return if id - after == 1 { TradeOrder::Next } else { TradeOrder::Gap { after } };
         }
-        if is_later || (!snapshot && after - id > RESTART_DISTANCE) {
+        if !snapshot && after - id > RESTART_DISTANCE {
             self.last_trade = Some(id);
             return TradeOrder::Restarted { after };
         }

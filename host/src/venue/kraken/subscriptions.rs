@@ -164,6 +164,11 @@ impl Subscriptions {
         matches!(self.state(key), Some(State::Asked(_) | State::Granted(_) | State::Live(_)))
     }
 
+    /// True between a subscription and its first data.
+    pub(super) fn awaits_data(&self, key: FeedKey) -> bool {
+        matches!(self.state(key), Some(State::Asked(_) | State::Granted(_)))
+    }
+
     /// Notes data of a feed.
     pub(super) fn data(&mut self, key: FeedKey, now: Ts) {
         let stable = self.timing.stable_ns;
