@@ -81,12 +81,14 @@ lint: setup ## Check format, lints and, where it is installed, dependencies
 
 # How often `make crash` kills the program; it takes about half a second each.
 KILLS ?= 10000
+# How many runs it kills and takes up again, up to four times each.
+RESTARTS ?= 1000
 # How many images of a power cut it makes.
 IMAGES ?= 100000
 
 .PHONY: crash
 crash: host ## Kill a trading run KILLS times, fail every call, cut the power; prove every record
-	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) SANDPAPER_CRASH_IMAGES=$(IMAGES) SANDPAPER_CRASH_POINTS=1000000 \
+	SANDPAPER_BUILT=1 SANDPAPER_KILLS=$(KILLS) SANDPAPER_RESTARTS=$(RESTARTS) SANDPAPER_CRASH_IMAGES=$(IMAGES) SANDPAPER_CRASH_POINTS=1000000 \
 		$(CARGO) test $(PROFILE) -p sandpaper-tests --test main crash:: -- --nocapture --test-threads=1
 	SANDPAPER_FLIPS=1000000 $(CARGO) test $(PROFILE) -p sandpaper --lib b7_ -- --nocapture
 

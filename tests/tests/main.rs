@@ -23,6 +23,7 @@ mod outage;
 mod program;
 mod record;
 mod recording;
+mod restart;
 mod strikes;
 mod swap;
 mod third_venue;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use sandpaper::config::{Config, Sources};
-use sandpaper::journal::{Kind, Manifest, Record, Scanner, decode, encode};
+use sandpaper::journal::{
+    Decision, HEADER_LEN, Kind, Manifest, Outputs, Record, Scanner, decode, encode,
+};
 use sandpaper::recorder;
 use sandpaper_tests::{Finished, Folder, repository};
 use serde_json::Value;
@@ -129,8 +131,106 @@ fn b10_a_second_run_on_the_same_folder_is_refused() {
     first.kill().expect("killed");
     first.wait().expect("it ends");
     // The lock went with the process.
-    let arguments = [&["run", "--duration", "1s"], LIVELY].concat();
+    let arguments = [&["run", "--fresh", "--duration", "1s"], LIVELY].concat();
     folder.run(&arguments).expect(0);
+}
+
+/// Changes a record's records and makes its checks and its chain anew, as whoever can
+/// write the file could.
+fn forge(run: &std::path::Path, edit: impl FnOnce(&mut Vec<Record>)) {
+    let path = run.join("00000001.journal");
+    let bytes = fs::read(&path).expect("readable");
+    let mut records = Vec::new();
+    Scanner::default().segment(&bytes, true, |record| records.push(record)).expect("sound");
+    edit(&mut records);
+    let (mut forged, mut chain) = (bytes[..HEADER_LEN].to_vec(), [0; 16]);
+    for (seq, record) in (1..).zip(&mut records) {
+        record.seq = seq;
+        chain = record.write(1, chain, &mut forged);
+    }
+    fs::write(path, forged).expect("written");
+}
+
+/// A record of outputs that holds fills, and where it stands.
+fn outputs(records: &[Record]) -> (usize, Outputs) {
+    let told = |record: &Record| {
+        let outputs: Outputs = decode(&record.payload).ok()?;
+        let fill = |one: &(u16, _, Decision)| matches!(one.2, Decision::Fill { .. });
+        outputs.decisions.iter().any(fill).then_some(outputs)
+    };
+    let found = |(at, record): (usize, &Record)| {
+        (record.kind == Kind::Outputs).then(|| told(record)).flatten().map(|found| (at, found))
+    };
+    records.iter().enumerate().find_map(found).expect("fills")
+}
+
+#[test]
+fn decisions_that_nothing_brought_are_found_whoever_wrote_them() {
+    let Some(folder) = ready() else { return };
+    let arguments = [&["run", "--duration", "5m"], LIVELY].concat();
+    folder.run(&arguments).expect(0);
+    let run = run_of(&folder);
+    let segment = run.join("00000001.journal");
+    let whole = fs::read(&segment).expect("readable");
+    type Edit = fn(&mut Vec<Record>);
+    let forgeries: [(&str, Edit); 5] = [
+        ("nothing brought", |records| {
+            let (at, _) = outputs(records);
+            records.insert(at + 1, records[at].clone());
+        }),
+        ("nothing brought", |records| {
+            let (at, _) = outputs(records);
+            let last = Record { flags: Record::LAST, ..records[at].clone() };
+            let end = records.iter().position(|one| one.kind == Kind::Ended).expect("an end");
+            records.insert(end, last.clone());
+            records.insert(end, last);
+        }),
+        ("did not run", |records| {
+            let (at, mut told) = outputs(records);
+            told.decisions.extend(told.decisions.first().cloned().map(|one| (99, one.1, one.2)));
+            records[at].payload = encode(&told).expect("small");
+        }),
+        ("a replay fill", |records| {
+            let (at, mut told) = outputs(records);
+            told.decisions.retain(|one| !matches!(one.2, Decision::Fill { .. }));
+            records[at].payload = encode(&told).expect("small");
+        }),
+        ("a replay", |records| {
+            let (at, mut told) = outputs(records);
+            for (_, _, decision) in &mut told.decisions {
+                if let Decision::Fill { fill, .. } = decision {
+                    fill.amount.0 += 1;
+                }
+            }
+            records[at].payload = encode(&told).expect("small");
+        }),
+    ];
+    for (number, (what, edit)) in forgeries.into_iter().enumerate() {
+        fs::write(&segment, &whole).expect("written");
+        forge(&run, edit);
+        let verified = verify(&folder, &run, &[], 7);
+        let told = verified["findings"].to_string();
+        assert!(told.contains(what), "forgery {number}: {told}");
+    }
+    fs::write(&segment, &whole).expect("written");
+    forge(&run, |_| ());
+    assert_eq!(fs::read(&segment).expect("readable"), whole, "the control: the same checks");
+    verify(&folder, &run, &[], 0);
+}
+
+#[test]
+fn a_run_without_history_is_proved_too() {
+    let Some(folder) = ready() else { return };
+    let none = ["--set", "feed.sim.warm_up_candles=0", "--set", "feed.sim.speed=20"];
+    folder.run(&[&["run", "--duration", "20s"], &none[..]].concat()).expect(0);
+    verify(&folder, &run_of(&folder), &[], 0);
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_no_folder() {
+    let Some(folder) = ready() else { return };
+    folder.run(&["run", "--duration", "1s", "--symbols", "NO/SUCH"]).expect(6);
+    assert!(runs(&folder).is_empty());
 }
 
 #[test]

@@ -1,22 +1,22 @@
 //! A run on a market as it goes: the simulated one, or a venue's.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::Exit;
 use crate::config::{Config, FeedKind};
 use crate::domain::{InstrumentTable, Rate, Ts};
-use crate::engine::LaneReport;
+use crate::engine::{Engine, LaneReport};
 use crate::feed::sim::{SimConfig, SimSymbol, Simulator};
 use crate::input::InputBlock;
 
+use super::cut_run::{CutRun, Here, TakenUp};
 use super::operator::Requests;
 use super::replay::{Identity, identities};
-use super::session::{Flow, Session, Source, Watch};
+use super::session::{Build, Flow, Session, Source, Watch};
 use super::setup::Symbols;
 use super::strategies::{self, Loaded, Refused, Selected, Selection};
-use super::strikes::{Gate, Marks, Strikes};
+use super::strikes::{Gate, Strikes};
 use super::swap::SwapWatch;
 use super::trial::Trial;
 use super::trust::TrustWatch;
@@ -59,6 +59,7 @@ pub fn run(
     interrupt: &Interrupt,
     watchers: Vec<&mut dyn Watch>,
     requests: Requests,
+    cut: Option<CutRun>,
 ) -> Result<Ran, Failure> {
     let strikes = Strikes::open(config)?;
     if !strikes.kept() {
@@ -83,20 +84,13 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = setup::choose_symbols(config, &loaded, &config.run.default_symbols);
     let wanted = setup::union(config, &symbols);
+    let here = Here { config, selection, gate: &gate };
+    let party = Party { here, interrupt, watchers, requests, cut };
     let ran = runtime.block_on(async {
         match config.feed.kind {
             FeedKind::Sim => {
                 let source = SimulatedSource::open(config, &wanted)?;
-                follow(
-                    (config, &selection.files, marks),
-                    loaded,
-                    symbols,
-                    source,
-                    interrupt,
-                    watchers,
-                    requests,
-                )
-                .await
+                follow(party, loaded, symbols, source).await
             }
             FeedKind::Live(venue) => {
                 let plan = Plan {
@@ -105,18 +99,7 @@ pub fn run(
                     intervals: setup::candle_intervals(config, &loaded),
                 };
                 match VenueSource::open(venue, config, &plan, interrupt).await? {
-                    Some(source) => {
-                        follow(
-                            (config, &selection.files, marks),
-                            loaded,
-                            symbols,
-                            source,
-                            interrupt,
-                            watchers,
-                            requests,
-                        )
-                        .await
-                    }
+                    Some(source) => follow(party, loaded, symbols, source).await,
                     None => Ok(Ran::nothing(identities(&loaded))),
                 }
             }
@@ -135,48 +118,83 @@ fn mark_name() -> Result<String, Failure> {
     Ok(format!("{:016x}", u64::from_le_bytes(random)))
 }
 
-/// Starts the engine on a source and follows it to the end.
+/// Who takes part in a run beside its market and its strategies.
+struct Party<'a, 'w> {
+    here: Here<'a>,
+    interrupt: &'a Interrupt,
+    watchers: Vec<&'w mut dyn Watch>,
+    requests: Requests,
+    cut: Option<CutRun>,
+}
+
+/// Starts the engine on a source, or takes a run up that was cut short, and follows
+/// it to the end.
 async fn follow(
-    (config, files, marks): (&Config, &[PathBuf], Option<&Arc<Marks>>),
+    party: Party<'_, '_>,
     loaded: Vec<Loaded>,
     symbols: Symbols,
     mut source: impl Source,
-    interrupt: &Interrupt,
-    mut watchers: Vec<&mut dyn Watch>,
-    requests: Requests,
 ) -> Result<Ran, Failure> {
-    let intervals = setup::candle_intervals(config, &loaded);
-    let identities = identities(&loaded);
+    let Party { here, interrupt, mut watchers, requests, cut } = party;
+    let Here { config, selection, gate } = here;
+    let marks = gate.marks();
     for watcher in &mut watchers {
         watcher.modules(&loaded)?;
     }
     let (instruments, start) = (source.instruments().clone(), source.start());
-    let engine = setup::engine(config, "run", instruments.clone(), loaded, symbols, start)?;
+    let begun = match &cut {
+        Some(cut) => cut.take_up(&here, loaded, &instruments)?,
+        None => TakenUp {
+            identities: identities(&loaded),
+            intervals: setup::candle_intervals(config, &loaded),
+            engine: setup::engine(config, "run", instruments, loaded, symbols, start)?,
+            untold: Vec::new(),
+            changed: Vec::new(),
+            start,
+            inputs: 0,
+            over: false,
+        },
+    };
     let trust = TrustWatch::new(
         strategies::lock_source(config)?,
         strategies::read_lock(config)?,
-        &identities,
+        &begun.identities,
     );
-    let trust = trust.with_builds(SwapWatch::new(config, files, marks.cloned()));
-    // First of all: what the others do in a step is not a strategy's doing.
-    let mut rests = marks.cloned();
-    let mut all: Vec<&mut dyn Watch> = Vec::new();
-    all.extend(rests.as_mut().map(|rests| rests as &mut dyn Watch));
-    for watcher in watchers {
-        all.push(watcher);
-    }
-    let mut session =
-        Session::begin(engine, &identities, all)?.guarded(Box::new(trust)).commanded(requests);
+    let trust = trust.with_builds(SwapWatch::new(config, &selection.files, marks.cloned()));
+    let TakenUp { engine, identities, untold, changed, intervals, start, inputs, over } = begun;
+    let mut session = Session::begin(engine, &identities, watchers, untold)?
+        .guarded(Box::new(trust))
+        .commanded(requests);
     session.feed(&source)?;
-    let mut warm_up = InputBlock::new(&instruments, session.engine.next_seq());
-    source.warm_up(&intervals, &mut warm_up);
-    session.step(&warm_up)?;
+    if over {
+        tracing::warn!("the run had come to its end and was cut short there: it ends now");
+        return ran(session.end()?, &identities, start);
+    }
+    let mut block = InputBlock::new(source.instruments(), session.engine.next_seq());
+    source.warm_up(&intervals, &mut block);
+    if session.engine.events() > 0 {
+        let taken = inputs.saturating_sub(block.len() as u64);
+        block = InputBlock::new(source.instruments(), session.engine.next_seq());
+        source.go_on(taken, &mut block);
+    }
+    if !block.is_empty() {
+        session.step(&block)?;
+    }
+    let build = |module: Loaded| {
+        let parameters = setup::parameters(config, &module.name);
+        Build { module, parameters }
+    };
+    session.take_over(changed.into_iter().map(build).collect())?;
     session.follow(&mut source, interrupt).await?;
     let identities = session.identities().to_vec();
-    let engine = session.finish()?;
+    ran(session.finish()?, &identities, start)
+}
+
+fn ran(engine: Engine, identities: &[Identity], start: Ts) -> Result<Ran, Failure> {
     let span = Duration::from_nanos(u64::try_from(engine.now().since(start)).unwrap_or(0));
+    let (identities, refused) = (identities.to_vec(), Vec::new());
     let (reports, events) = (engine.reports(), engine.events());
-    Ok(Ran { identities, reports, refused: Vec::new(), events, span })
+    Ok(Ran { identities, reports, refused, events, span })
 }
 
 /// The simulated market at the pace of the wall clock.
@@ -184,6 +202,8 @@ pub(super) struct SimulatedSource {
     simulator: Simulator,
     warm_up_candles: u32,
     start: Ts,
+    /// market time when this process began
+    base: Ts,
     end: Option<Ts>,
     speed: Rate,
     began: Option<Instant>,
@@ -206,6 +226,7 @@ impl SimulatedSource {
             simulator,
             warm_up_candles: config.sim.warm_up_candles,
             start,
+            base: start,
             end,
             speed: config.sim.speed,
             began: None,
@@ -224,7 +245,7 @@ impl SimulatedSource {
         }
         let wall = i128::try_from(began.elapsed().as_nanos()).unwrap_or(i128::MAX);
         let market = wall.saturating_mul(i128::from(self.speed.0)) / i128::from(Rate::ONE.0);
-        Ts(self.start.0.saturating_add(i64::try_from(market).unwrap_or(i64::MAX)))
+        Ts(self.base.0.saturating_add(i64::try_from(market).unwrap_or(i64::MAX)))
     }
 }
 
@@ -239,6 +260,11 @@ impl Source for SimulatedSource {
 
     fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock) {
         *block = self.simulator.warm_up(intervals, self.warm_up_candles);
+    }
+
+    fn go_on(&mut self, taken: u64, block: &mut InputBlock) {
+        self.simulator.skip(taken, block);
+        self.base = self.simulator.next_ts();
     }
 
     async fn next(&mut self, block: &mut InputBlock) -> Result<Flow, Failure> {

@@ -39,7 +39,11 @@ impl Kept {
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
             return Ok(());
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        if !self.0.is_dir() {
+            DirBuilder::new().mode(0o700).create(&self.0)?;
+            // A record that is durable without its modules proves nothing.
+            self.0.parent().map_or(Ok(()), |run| File::open(run)?.sync_all())?;
+        }
         let temporary = self.0.join(format!("{sha256}.{}.tmp", std::process::id()));
         let mut options = OpenOptions::new();
         let mut file =

@@ -16,13 +16,14 @@ use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    SwapRecord, VerdictRecord, encode,
+    Restarted, SwapRecord, VerdictRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::Failure;
 use super::claims::lock_text;
+use super::cut_run::CutRun;
 use super::modules::Kept;
 use super::replay::Identity;
 use super::session::Watch;
@@ -38,6 +39,10 @@ pub struct RunRecord {
     path: PathBuf,
     config: Config,
     manifest: Manifest,
+    /// its first record is written
+    begun: bool,
+    /// the run was cut short before, with what was cut off its record
+    goes_on: Option<Option<String>>,
     lengths: Vec<u64>,
     /// verdicts of the wall clock that are in the record, by lane
     verdicts: Vec<usize>,
@@ -49,18 +54,28 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// Makes the folder of a new run below `record.dir`.
+    /// Goes on with the last run below `record.dir` where that was cut short, and
+    /// else, or when a `fresh` one is asked for, makes the folder of a new one.
     ///
     /// # Errors
-    /// A folder that cannot be written, or in which another program runs.
+    /// A folder that cannot be written, or in which another program runs; a run
+    /// that cannot be continued.
     #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
-    pub fn create(config: &Config, selection: &Selection, run: &str) -> Result<Self, Failure> {
+    pub fn open(
+        config: &Config,
+        selection: &Selection,
+        run: &str,
+        fresh: bool,
+    ) -> Result<(Self, Option<CutRun>), Failure> {
         let dir = Path::new(&config.record.dir);
         let lock = Lock::take(dir).map_err(|error| unwritable(dir, &error))?.ok_or_else(|| {
             let message = format!("another run keeps its record in {}/", dir.display());
             Failure::new(Exit::Runtime, message)
                 .hint("end it first, or choose another folder with --set record.dir=DIR")
         })?;
+        if !fresh && let Some(cut) = CutRun::find(config, dir)? {
+            return Ok((Self::resume(config, lock, &cut)?, Some(cut)));
+        }
         let path = dir.join(run);
         let mut id = [0; 16];
         id.copy_from_slice(&blake3::hash(run.as_bytes()).as_bytes()[..16]);
@@ -81,18 +96,56 @@ impl RunRecord {
             files: selection.files.iter().map(|file| file.display().to_string()).collect(),
             lock: String::new(),
         };
-        Ok(Self {
+        let record = Self {
             recorder,
             _lock: lock,
             path,
             config: config.clone(),
             manifest,
+            begun: false,
+            goes_on: None,
             lengths: Vec::new(),
             verdicts: Vec::new(),
-            stepping: false,
+            // The start brings news too.
+            stepping: true,
+            commanded: false,
+            synced: Instant::now(),
+        };
+        Ok((record, None))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
+    fn resume(config: &Config, lock: Lock, cut: &CutRun) -> Result<Self, Failure> {
+        let recorder = Folder::reopen(&cut.path, &cut.place)
+            .and_then(|folder| Recorder::resume(folder, &cut.place))
+            .map_err(|error| unwritable(&cut.path, &error))?;
+        let mut verdicts = vec![0; cut.manifest.strategies.len()];
+        for verdict in &cut.verdicts {
+            if let Some(count) = verdicts.get_mut(usize::from(verdict.lane)) {
+                *count += 1;
+            }
+        }
+        Ok(Self {
+            recorder,
+            _lock: lock,
+            path: cut.path.clone(),
+            config: config.clone(),
+            manifest: cut.manifest.clone(),
+            begun: true,
+            goes_on: Some(cut.torn.clone()),
+            lengths: cut.lengths.clone(),
+            verdicts,
+            // The last inputs may have brought what nobody was told of.
+            stepping: true,
             commanded: false,
             synced: Instant::now(),
         })
+    }
+
+    /// The run's name.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.manifest.run
     }
 
     /// The run's folder.
@@ -136,6 +189,17 @@ impl RunRecord {
     }
 }
 
+/// A run that ended before it began leaves nothing behind.
+impl Drop for RunRecord {
+    fn drop(&mut self) {
+        if !self.begun
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!("{} is empty and cannot be removed: {error}", self.path.display());
+        }
+    }
+}
+
 impl RunRecord {
     /// Keeps new verdicts of the wall clock; true when there were any.
     fn judged(&mut self, engine: &Engine) -> Result<bool, Failure> {
@@ -163,12 +227,18 @@ impl Watch for RunRecord {
     }
 
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
+        if let Some(cut) = self.goes_on.take() {
+            let (host, events) = (env!("CARGO_PKG_VERSION").into(), engine.events());
+            self.append(Kind::Restart, 0, engine.now().0, &Restarted { host, events, cut })?;
+            return self.sync();
+        }
         let mut manifest = self.manifest.clone();
         manifest.start = engine.now();
         manifest.instruments = engine.instruments().iter().map(|(_, i)| i.clone()).collect();
         let strategy =
             |(lane, identity): (u16, &Identity)| identity.record(engine.lane(lane).version);
         manifest.strategies = (0..).zip(identities).map(strategy).collect();
+        self.begun = true;
         self.append(Kind::Manifest, 0, engine.now().0, &manifest)?;
         self.sync()?;
         tracing::info!("the record is kept in {}", self.path.display());
@@ -202,12 +272,14 @@ impl Watch for RunRecord {
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
         let flags = if self.stepping { 0 } else { Record::LAST };
         self.stepping = false;
+        // A verdict comes before what it brought: a replay that finds the one has to
+        // know of the other.
+        let judged = self.judged(engine)?;
         let outputs =
             Outputs { decisions: decisions(news), chains: grown(engine, &mut self.lengths) };
         if outputs != Outputs::default() {
             self.append(Kind::Outputs, flags, engine.now().0, &outputs)?;
         }
-        let judged = self.judged(engine)?;
         let fills = judged || news.iter().any(|one| matches!(one.body, LaneOutput::Fill { .. }));
         let must = fills || std::mem::take(&mut self.commanded);
         if must || self.synced.elapsed() >= SYNC_EVERY {

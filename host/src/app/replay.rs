@@ -66,6 +66,18 @@ impl Identity {
     }
 }
 
+impl From<&StrategyRecord> for Identity {
+    fn from(record: &StrategyRecord) -> Self {
+        Self {
+            name: record.name.clone(),
+            sha256: record.sha256.clone(),
+            unsigned: record.unsigned,
+            limits: record.limits.clone(),
+            wasi: record.wasi,
+        }
+    }
+}
+
 /// What a replay gave.
 #[derive(Default)]
 pub struct Replayed {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::dashboard::runs::{RunCurve, RunDetail, RunRow, RunStrategy};
+use crate::domain::Ts;
 use crate::engine::{Engine, LaneOutput, Output};
 
 use super::Failure;
@@ -29,6 +30,8 @@ pub struct RunResults {
     /// of each strategy: the hash of what runs, and of what ran before it
     hashes: Vec<String>,
     earlier: Vec<Vec<String>>,
+    /// when the run began, where an earlier process began it
+    began: Option<Ts>,
     written: Option<Instant>,
 }
 
@@ -44,7 +47,14 @@ impl RunResults {
             version: env!("CARGO_PKG_VERSION").into(),
             ..RunRow::default()
         };
-        Self { folder, row, hashes: Vec::new(), earlier: Vec::new(), written: None }
+        let (hashes, earlier) = (Vec::new(), Vec::new());
+        Self { folder, row, hashes, earlier, began: None, written: None }
+    }
+
+    /// Of a run that an earlier process began at `began`.
+    #[must_use]
+    pub fn going_on(self, began: Option<Ts>) -> Self {
+        Self { began, ..self }
     }
 
     #[allow(clippy::disallowed_methods, reason = "how often it is written is of the wall")]
@@ -75,7 +85,7 @@ impl RunResults {
 
 impl Watch for RunResults {
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
-        self.row.started_ns = engine.now().0.to_string();
+        self.row.started_ns = self.began.unwrap_or(engine.now()).0.to_string();
         self.row.symbols = engine.instruments().iter().map(|(_, i)| i.symbol.clone()).collect();
         self.row.unsigned = identities.iter().any(|identity| identity.unsigned);
         self.hashes = identities.iter().map(|identity| identity.sha256.clone()).collect();

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Command, CommandAction, Engine, LaneOutput, Output, Replacement};
 use crate::feed::live::Health;
-use crate::input::InputBlock;
+use crate::input::{InputBlock, TradingStatus};
 use crate::journal::SwapRecord;
 use crate::strategy::Value;
 
@@ -51,6 +51,16 @@ pub trait Source {
     /// History before the first event: closed candles of these intervals, in
     /// seconds, where the source has them. Called once, before `next`.
     fn warm_up(&mut self, intervals: &[u32], block: &mut InputBlock);
+
+    /// Goes on behind `taken` events that an earlier process took, warm-up apart,
+    /// and appends to `block` what that means. A venue's market has moved on in
+    /// the meantime: every symbol is stale until its data has come anew.
+    fn go_on(&mut self, _taken: u64, block: &mut InputBlock) {
+        let symbols: Vec<_> = self.instruments().iter().map(|(symbol, _)| symbol).collect();
+        for symbol in symbols {
+            block.push_status(self.start(), symbol, TradingStatus::Stale);
+        }
+    }
 
     /// Waits for inputs and appends them to `block`, which comes empty and knows
     /// its first sequence number. It may return without any. Dropping the future
@@ -165,6 +175,13 @@ pub fn replacement(module: Loaded, from: String, parameters: Vec<(String, Value)
     }
 }
 
+/// True when the news tell that a new build runs.
+#[must_use]
+pub fn took_over(news: &[Output]) -> bool {
+    let done = |one: &Output| matches!(&one.body, LaneOutput::Swapped { refused: None, .. });
+    news.iter().any(done)
+}
+
 /// What a session turns to next.
 enum Turn {
     Command(Request),
@@ -196,7 +213,8 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A session that begins: the watchers learn who runs.
+    /// A session that begins: the watchers learn who runs, and what came of the
+    /// start, or what an earlier process did not live to tell.
     ///
     /// # Errors
     /// Those of the watchers.
@@ -204,6 +222,7 @@ impl<'a> Session<'a> {
         engine: Engine,
         identities: &[Identity],
         watchers: Vec<&'a mut dyn Watch>,
+        untold: Vec<Output>,
     ) -> Result<Self, Failure> {
         let mut session = Self {
             engine,
@@ -211,11 +230,13 @@ impl<'a> Session<'a> {
             watchers,
             warden: None,
             requests: None,
-            news: Vec::new(),
+            news: untold,
         };
         for watcher in &mut session.watchers {
             watcher.started(&session.engine, identities)?;
         }
+        session.news.extend(session.engine.drain());
+        session.tell()?;
         Ok(session)
     }
 
@@ -232,36 +253,44 @@ impl<'a> Session<'a> {
         &self.identities
     }
 
-    /// Exchanges what has a new build. The record has it first: both hashes, and the
-    /// bytes.
+    /// Exchanges what has a new build.
     fn exchange(&mut self) -> Result<(), Failure> {
         let builds = self.warden.as_mut().map(|warden| warden.builds()).unwrap_or_default();
-        for Build { module, parameters } in builds {
-            let lane = self.identities.iter().position(|known| known.name == module.name);
-            let Some(lane) = lane else { continue };
-            let from = self.identities[lane].sha256.clone();
-            let swap = SwapRecord {
-                lane: u16::try_from(lane).unwrap_or(u16::MAX),
-                ts: self.engine.now(),
-                from: from.clone(),
-                to: Identity::of(&module).record(&module.descriptor.version),
-            };
-            for watcher in &mut self.watchers {
-                watcher.swap(&swap, &module)?;
-            }
-            let (name, to) = (module.name.clone(), module.sha256.clone());
-            let identity = Identity::of(&module);
-            self.engine.swap(swap.ts, swap.lane, replacement(module, from, parameters))?;
-            self.publish()?;
-            let done =
-                |one: &Output| matches!(&one.body, LaneOutput::Swapped { refused: None, .. });
-            let done = self.news.iter().any(done);
-            if done {
-                self.identities[lane] = identity;
-            }
-            if let Some(warden) = &mut self.warden {
-                warden.exchanged(&name, &to, done);
-            }
+        builds.into_iter().try_for_each(|build| self.put_in(build))
+    }
+
+    /// Puts these modules in the place of those that run under their names.
+    ///
+    /// # Errors
+    /// A broken invariant, or a watcher that cannot go on.
+    pub fn take_over(&mut self, builds: Vec<Build>) -> Result<(), Failure> {
+        builds.into_iter().try_for_each(|build| self.put_in(build))
+    }
+
+    /// The record has it first: both hashes, and the bytes.
+    fn put_in(&mut self, Build { module, parameters }: Build) -> Result<(), Failure> {
+        let lane = self.identities.iter().position(|known| known.name == module.name);
+        let Some(lane) = lane else { return Ok(()) };
+        let from = self.identities[lane].sha256.clone();
+        let swap = SwapRecord {
+            lane: u16::try_from(lane).unwrap_or(u16::MAX),
+            ts: self.engine.now(),
+            from: from.clone(),
+            to: Identity::of(&module).record(&module.descriptor.version),
+        };
+        for watcher in &mut self.watchers {
+            watcher.swap(&swap, &module)?;
+        }
+        let (name, to) = (module.name.clone(), module.sha256.clone());
+        let identity = Identity::of(&module);
+        self.engine.swap(swap.ts, swap.lane, replacement(module, from, parameters))?;
+        self.publish()?;
+        let done = took_over(&self.news);
+        if done {
+            self.identities[lane] = identity;
+        }
+        if let Some(warden) = &mut self.warden {
+            warden.exchanged(&name, &to, done);
         }
         Ok(())
     }
@@ -400,6 +429,14 @@ impl<'a> Session<'a> {
     pub fn finish(mut self) -> Result<Engine, Failure> {
         self.engine.finish()?;
         self.publish()?;
+        self.end()
+    }
+
+    /// Ends a run whose strategies were stopped before, and gives back the engine.
+    ///
+    /// # Errors
+    /// A watcher that cannot go on.
+    pub fn end(mut self) -> Result<Engine, Failure> {
         for watcher in &mut self.watchers {
             watcher.finished(&self.engine)?;
         }
@@ -409,6 +446,10 @@ impl<'a> Session<'a> {
     fn publish(&mut self) -> Result<(), Failure> {
         self.news.clear();
         self.news.extend(self.engine.drain());
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<(), Failure> {
         for watcher in &mut self.watchers {
             watcher.stepped(&self.engine, &self.news)?;
         }

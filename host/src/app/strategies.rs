@@ -179,7 +179,11 @@ pub fn load(
     }))
 }
 
-fn admit(
+/// Compiles approved bytes, through `gate` where there is one.
+///
+/// # Errors
+/// What keeps it from running.
+pub(super) fn admit(
     config: &Config,
     runtimes: &mut Runtimes,
     gate: Option<&Gate>,

@@ -222,6 +222,9 @@ pub struct RunArgs {
     /// Write everything that the engine sees to this tape
     #[arg(long, value_name = "TAPE")]
     pub record: Option<PathBuf>,
+    /// Begin a new run, also where the last one was cut short
+    #[arg(long)]
+    pub fresh: bool,
     /// Keep no record, so that the run cannot be verified
     #[arg(long)]
     pub no_record: bool,

@@ -55,20 +55,29 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
-    let session = session_id()?;
-    let mut record = match config.record.enabled {
-        true => Some(RunRecord::create(config, &selection, &session)?),
-        false => None,
+    let mut run = session_id()?;
+    let (mut record, mut cut) = (None, None);
+    if config.record.enabled {
+        let (opened, goes_on) = RunRecord::open(config, &selection, &run, args.fresh)?;
+        opened.run().clone_into(&mut run);
+        (record, cut) = (Some(opened), goes_on);
+    }
+    // Each process counts its log records anew.
+    let session = match &cut {
+        Some(cut) => format!("{run}+{}", cut.restarts + 1),
+        None => run.clone(),
     };
-    let mut usage = config.record.enabled.then(|| UsageFile::new(config, &session));
-    let mut results =
-        record.as_ref().map(|record| RunResults::new(config, record.path().to_owned(), &session));
+    let mut usage = config.record.enabled.then(|| UsageFile::new(config, &run));
+    let mut results = record.as_ref().map(|record| {
+        RunResults::new(config, record.path().to_owned(), &run)
+            .going_on(cut.as_ref().map(|cut| cut.manifest.start))
+    });
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
     };
     let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
-    let mut dashboard = Dashboard::start(config, &session)?;
+    let mut dashboard = Dashboard::start(config, &run)?;
     let (line, requests) = operator::line();
     if let Some(dashboard) = &dashboard {
         dashboard.operated_by(line);
@@ -78,7 +87,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
             open_browser(&url);
         }
     }
-    let mut notifier = Notifier::open(config, &session)?;
+    let mut notifier = Notifier::open(config, &run)?;
     let mut watchers: Vec<&mut dyn Watch> = Vec::new();
     if let Some(record) = &mut record {
         watchers.push(record);
@@ -102,7 +111,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(dashboard) = &mut dashboard {
         watchers.push(dashboard);
     }
-    let ran = live::run(config, &selection, &interrupt, watchers, requests)?;
+    let ran = live::run(config, &selection, &interrupt, watchers, requests, cut)?;
     if context.output.json {
         let strategies =
             ran.identities.iter().zip(&ran.reports).map(|(i, r)| StrategyResult::of(i, r));

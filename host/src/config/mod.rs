@@ -218,6 +218,19 @@ impl Config {
         text
     }
 
+    /// The settings that decide what a run does, in canonical form: not where it is
+    /// shown, logged and kept, how long it goes, or where modules lie.
+    #[must_use]
+    pub fn decisive(&self) -> Vec<String> {
+        let decides = |path: &[String]| match path.first().map(String::as_str) {
+            Some("web" | "notify" | "log" | "record" | "strategies") => false,
+            Some("run") => !matches!(path[1].as_str(), "duration" | "status_every"),
+            _ => true,
+        };
+        let settings = self.effective.iter().filter(|(path, _)| decides(path));
+        settings.map(|(path, setting)| format!("{} = {}", dotted(path), setting.value)).collect()
+    }
+
     /// SHA-256 over all settings in canonical form, as hex. Layers, comments and
     /// notation do not change it.
     #[must_use]

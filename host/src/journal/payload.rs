@@ -206,6 +206,17 @@ pub struct Ended {
     pub chains: Vec<ChainHead>,
 }
 
+/// A run that goes on behind a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restarted {
+    /// the program's version that goes on
+    pub host: String,
+    /// inputs and commands taken before
+    pub events: u64,
+    /// what was cut off the record's end, which nobody had been told of
+    pub cut: Option<String>,
+}
+
 impl Inputs {
     /// A block's events, in records of bounded size.
     ///

@@ -37,11 +37,13 @@ pub enum Kind {
     /// nothing but the head, which says what is durable: written behind a sync, so
     /// that a bad record before it is known for damage
     Synced = 9,
+    /// the run goes on in another process, behind all that stands before
+    Restart = 11,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        const ALL: [Kind; 9] = [
+        const ALL: [Kind; 10] = [
             Kind::Manifest,
             Kind::Inputs,
             Kind::Outputs,
@@ -51,6 +53,7 @@ impl Kind {
             Kind::Swap,
             Kind::Verdict,
             Kind::Synced,
+            Kind::Restart,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == number)
     }

@@ -53,6 +53,12 @@ impl Scanner {
         self.run
     }
 
+    /// The chain's head after the last sound record.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
     /// Sequence number of the last sound record.
     #[must_use]
     pub fn seq(&self) -> u64 {

@@ -24,6 +24,23 @@ const SEGMENT_BYTES: u64 = 16 << 20;
 /// Bytes that are gathered before they are handed to the disk.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Where a journal ends that is to go on.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// whose it is
+    pub run: RunId,
+    /// number of the last segment that holds a record
+    pub segment: u64,
+    /// the sound bytes of that segment
+    pub bytes: Vec<u8>,
+    /// its last record is a seal
+    pub sealed: bool,
+    /// number of the last record
+    pub seq: u64,
+    /// the chain after it
+    pub chain: Chain,
+}
+
 /// Writes one run's journal.
 pub struct Recorder<S> {
     storage: S,
@@ -72,6 +89,35 @@ impl<S: Storage> Recorder<S> {
             recorder.announce()?;
             recorder.begin([0; 16])
         })?;
+        Ok(recorder)
+    }
+
+    /// Goes on with a journal that was read up to `place`; all of it is durable.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn resume(storage: S, place: &Place) -> io::Result<Self> {
+        let mut digest = blake3::Hasher::new();
+        digest.update(&place.bytes);
+        let mut recorder = Self {
+            storage,
+            run: place.run,
+            segment: place.segment,
+            size: place.bytes.len() as u64,
+            digest,
+            seq: place.seq,
+            chain: place.chain,
+            synced: place.seq,
+            told: place.seq,
+            last: (0, 0),
+            buffer: Vec::new(),
+            failed: false,
+            limit: SEGMENT_BYTES,
+        };
+        // The next segment's file is there already.
+        if place.sealed {
+            recorder.guarded(Self::begin_next)?;
+        }
         Ok(recorder)
     }
 
@@ -161,6 +207,11 @@ impl<S: Storage> Recorder<S> {
         self.announce()?;
         self.put(Kind::Sealed, 0, event_ns, wall_ns, Vec::new())?;
         self.write_through()?;
+        self.begin_next()
+    }
+
+    /// Begins the segment behind one that is sealed.
+    fn begin_next(&mut self) -> io::Result<()> {
         let mut before = [0; 16];
         before.copy_from_slice(&self.digest.finalize().as_bytes()[..16]);
         self.begin(before)

@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Place;
+
 /// What a recorder needs of a folder.
 pub trait Storage {
     /// Makes a new, empty file; one of that name must not exist.
@@ -52,6 +54,39 @@ impl Folder {
         fs::create_dir(path)?;
         sync_names(path)?;
         Ok(Self { path: path.to_owned(), open: BTreeMap::new() })
+    }
+
+    /// Opens a run's folder to go on with behind `place`: cuts off what lies behind it.
+    /// The file of the next segment, which was made before the last one was sealed, is
+    /// emptied where that seal stands, and else removed. Whatever happens on the way,
+    /// the folder can be read as before.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn reopen(path: &Path, place: &Place) -> io::Result<Self> {
+        let mut open = BTreeMap::new();
+        let next = segment_name(place.segment + 1);
+        if place.sealed {
+            let file = OpenOptions::new().append(true).open(path.join(&next))?;
+            file.set_len(0)?;
+            file.sync_all()?;
+            open.insert(next, file);
+        } else if let Err(error) = fs::remove_file(path.join(next))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let name = segment_name(place.segment);
+        let file = OpenOptions::new().append(true).open(path.join(&name))?;
+        let length = place.bytes.len() as u64;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
+        }
+        // What was read may have come from the page cache alone.
+        file.sync_all()?;
+        open.insert(name, file);
+        File::open(path)?.sync_all()?;
+        Ok(Self { path: path.to_owned(), open })
     }
 
     fn file(&mut self, name: &str) -> io::Result<&mut File> {

@@ -16,6 +16,7 @@ pub(super) struct Kept {
     pub(super) fills: Shown,
     pub(super) strategies: usize,
     pub(super) ended: bool,
+    pub(super) restarts: u64,
     ids: BTreeSet<(u16, u64)>,
 }
 
@@ -56,6 +57,7 @@ impl Kept {
         table: &InstrumentTable,
     ) -> Result<(), String> {
         self.ended |= record.kind == Kind::Ended;
+        self.restarts += u64::from(record.kind == Kind::Restart);
         if record.kind != Kind::Outputs {
             return Ok(());
         }

@@ -7,8 +7,9 @@
 //! | | what | test, and its control | CI | full |
 //! |---|---|---|---|---|
 //! | B1 | killed at any moment: nothing shown is lost, nothing is kept twice, and a replay agrees | `kills`, and on a live feed `live`; a record that lacks its last fill is noticed | 200 kills | 10,000 |
+//! | B1 | killed and taken up again: the same chain, fills and equity as without a kill | `restarts`; a run that begins anew is noticed | 8 runs | 1,000 |
 //! | B2 | killed at a system call | `syscalls`; the same control | 24 points | every point of every call |
-//! | B3 | killed while a run is taken up again | with the restart | | |
+//! | B3 | killed while a run is taken up, twice and three times | `restarts`; the same control | 5 points | the first 40 |
 //! | B4 | the power goes | `power`: images from the trace of a real run, and recorder: images of a disk in memory; both without syncs, which must lose | 3,000 + 5,000 | 100,000 |
 //! | B5 | operations fail once or for ever, or write less | recorder: every operation; `syscalls`: the real program; without a fault the run ends well | 4 errors × all operations; 16 points | every point |
 //! | B6 | cut at every byte, rubbish behind | journal; an acknowledged record is damage, not a torn tail | all | all |
@@ -22,8 +23,8 @@
 //! | B14 | ended by a signal: in order, within 5 s, all of it kept | `ends`; a kill leaves it cut | 4 | 4 |
 //! | B15 | ordinary log lines wait a second at most | `rotation`; fills do not wait | all | all |
 //!
-//! `SANDPAPER_KILLS`, `SANDPAPER_CRASH_POINTS` and `SANDPAPER_CRASH_IMAGES` set the
-//! sizes.
+//! `SANDPAPER_KILLS`, `SANDPAPER_RESTARTS`, `SANDPAPER_CRASH_POINTS` and
+//! `SANDPAPER_CRASH_IMAGES` set the sizes.
 #![allow(clippy::print_stdout, reason = "how much was tried is part of the result")]
 
 mod ends;
@@ -31,6 +32,7 @@ mod kept;
 mod kills;
 mod live;
 mod power;
+mod restarts;
 mod rotation;
 mod strace;
 mod syscalls;

@@ -89,10 +89,31 @@ impl Simulator {
             if out.len() - first >= ADVANCE_EVENTS_MAX {
                 return false;
             }
-            let symbol = (self.steps % self.markets.len() as u64) as usize;
-            self.markets[symbol].step(ts, out);
-            self.steps += 1;
+            self.step(ts, out);
         }
+    }
+
+    /// Goes on behind the first `events` events without giving them out. What is left
+    /// of a step in which they end goes to `rest`, which comes empty and numbered.
+    pub fn skip(&mut self, events: u64, rest: &mut InputBlock) {
+        let (mut block, mut left) = (InputBlock::new(&self.instruments, 1), events);
+        while left > 0 {
+            block.reset(1);
+            self.step(self.next_ts(), &mut block);
+            let step = block.len() as u64;
+            if step > left {
+                let first_seq = rest.first_seq();
+                block.copy_part(left as usize..block.len(), rest);
+                rest.renumber(first_seq);
+            }
+            left = left.saturating_sub(step);
+        }
+    }
+
+    fn step(&mut self, ts: Ts, out: &mut InputBlock) {
+        let symbol = (self.steps % self.markets.len() as u64) as usize;
+        self.markets[symbol].step(ts, out);
+        self.steps += 1;
     }
 
     /// Candles that closed before the start, `count` for each symbol and

@@ -186,6 +186,24 @@ fn invariant_2_a_symbol_does_not_depend_on_its_neighbors() {
 }
 
 #[test]
+fn high_004_what_is_skipped_and_what_follows_are_the_whole() {
+    let config = SimConfig::default();
+    let whole = run(&config, 3);
+    let until = at(&config, 3);
+    // Anywhere, also in the middle of a step.
+    for taken in (0..whole.len()).step_by(7).chain([whole.len() - 1, whole.len()]) {
+        let mut simulator = Simulator::new(config.clone()).expect("valid");
+        let mut rest = InputBlock::new(simulator.instruments(), 1 + taken as u64);
+        simulator.skip(taken as u64, &mut rest);
+        simulator.advance(until, &mut rest);
+        let mut again = InputBlock::default();
+        whole.copy_part(taken..whole.len(), &mut again);
+        assert_eq!(rest.first_seq(), again.first_seq());
+        assert_eq!(rest.exact_words(), again.exact_words(), "behind {taken} events");
+    }
+}
+
+#[test]
 fn one_call_is_bounded() {
     let config = SimConfig::default();
     let mut simulator = Simulator::new(config.clone()).expect("a valid configuration");
