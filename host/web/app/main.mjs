@@ -45,7 +45,7 @@ function TopBar() {
     <span class="muted wide run" title="Run ${run?.run ?? ''}">${run?.run ?? ''}</span>
     <span class="gap" />
     <${Bell} />
-    <a href="#/feed" class="plain" title="Feed health"><span class="wide">Feed </span><${Chip} status=${isLost() ? 'unknown' : run?.feed ?? 'unknown'} /></a>
+    <a href="#/feed" class="plain" title="Feed health"><span class="wide">Feed </span><${Chip} status=${isLost() ? 'unknown' : run?.feed || 'unknown'} /></a>
     <span class="chip ${link[1]}" title="Connection with the host"><span aria-hidden="true">${link[0]}</span><span class="wide"> ${link[2]}</span></span>
     <button class="quiet wide" title="Switch between UTC and local time" onClick=${() => store.setPref('zone', zone === 'utc' ? 'local' : 'utc')}>
       <time>${f.clock(run?.now_ns ? f.millis(run.now_ns) : store.now.value, zone)}</time> ${zone === 'utc' ? 'UTC' : 'local'}</button>

@@ -50,7 +50,7 @@ function Strip() {
     ${known.length > 1 && html`<${Kpi} label="Behind" value=${worst.name} detail=${html`<${Toned} value=${worst.return_pct} text=${f.signedPercent(worst.return_pct)} />`} />`}
     <${Kpi} label="Open positions" value=${f.count(run.open_positions)} detail=${order.length === 1 ? '1 strategy' : `${order.length} strategies`} />
     <${Kpi} label="Closed trades" value=${f.count(sum('trades'))} detail=${`fees ${f.money(sum('fees'))}`} />
-    <${Kpi} label="Market feed" value=${html`<${Chip} status=${run.feed} />`} detail=${`${f.count(run.events_per_s)} events/s${lag === null || lag === undefined ? '' : ` · lag ${f.ratio(lag, 0)} ms`}`} />
+    <${Kpi} label="Market feed" value=${html`<${Chip} status=${run.feed || 'unknown'} />`} detail=${`${f.count(run.events_per_s)} events/s${lag === null || lag === undefined ? '' : ` · lag ${f.ratio(lag, 0)} ms`}`} />
     <${Kpi} label="Events" value=${f.count(run.events)} detail=${slowest > 0 ? `call p99 ≤ ${f.micros(slowest)}` : 'in this run'} />
     <${Kpi} label="Faults" value=${f.count(run.traps)} kind=${run.traps > 0 ? 'loss' : ''} detail=${run.traps > 0 ? html`<a href="#/events?kind=fault">${f.count(latest)} in the last hour</a>` : 'none so far'} /></div>`;
 }
@@ -138,7 +138,8 @@ export function Overview({ route }) {
       <input type="search" name="filter" data-filter placeholder="Filter ( / )" aria-label="Filter strategies" value=${filter} onInput=${(e) => { setFilter(e.target.value); choose({ q: e.target.value }); }} />
       ${store.me.value?.role === 'admin' && store.commandsForAll.value && html`<${Controls} subject="all strategies" path="/run" />`}
       <${Export} name="leaderboard" rows=${all} />`}>
-      ${names.length === 0 ? html`<${Empty}>No strategy runs. Drop a .wasm file into <code>strategies/</code>, run <code>sandpaper allow strategies/NAME.wasm</code>, and start the host again.<//>`
+      ${names.length === 0 && store.run.value?.state === 'starting' ? html`<${Empty}>The run is starting: strategies are checked and compiled, and the market is asked for.<//>`
+    : names.length === 0 ? html`<${Empty}>No strategy runs. Drop a .wasm file into <code>strategies/</code>, run <code>sandpaper allow strategies/NAME.wasm</code>, and start the host again.<//>`
     : html`<${Table} name="Leaderboard" columns=${columns(charted, toggle, ranks)} rows=${shown} pinned=${hold} keyOf=${(r) => r.name}
         first=${{ key: 'return_pct', direction: 'descending' }} open=${(row) => !row.benchmark && store.go(address('strategy', row.name))} />`}<//>
     ${length !== null && html`<p class="note">Return, PnL, drawdown and rank are of the last ${WINDOWS.find(([key]) => key === route.query.window)[1]}, or of the time that all of them ran; the other figures are of the whole run.</p>`}

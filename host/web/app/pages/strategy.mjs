@@ -62,7 +62,7 @@ export function Strategy({ route }) {
 }
 
 function Chooser({ rows }) {
-  return html`<h1>Strategies</h1>${rows.length === 0 ? html`<${Empty}>No strategy runs.<//>` : html`<div class="cards">${rows.map((row) => html`
+  return html`<h1>Strategies</h1>${rows.length === 0 ? html`<${Empty}>${store.run.value?.state === 'starting' ? 'The run is starting: strategies are checked and compiled.' : 'No strategy runs.'}<//>` : html`<div class="cards">${rows.map((row) => html`
     <a class="panel card" key=${row.name} href=${address('strategy', row.name)}><b>${row.name}</b> <small class="muted">${row.version}</small><span><${Chip} status=${row.status} />${row.trust === 'unsigned' && html` <${Chip} status="unsigned" />`}</span>
       <strong><${Toned} value=${row.return_pct} text=${f.signedPercent(row.return_pct)} /></strong><small class="muted">${f.money(row.equity, row.currency)} · ${f.counted(row.trades, 'trade')} · drawdown ${f.percent(row.max_drawdown_pct)}</small></a>`)}</div>`}`;
 }
