@@ -319,8 +319,10 @@ impl Scenario {
         let mut most = RECOVERY_MAX + if silent { SILENCE_MAX } else { Duration::ZERO };
         // A new connection asks for everything at once. On the same one a feed
         // that has failed before waits for its back-off, which doubles.
-        if fault.place() == Place::Frame && resubscriptions > 0 {
-            most += Duration::from_secs(1 << resubscriptions.min(6));
+        // One that is granted in vain meanwhile has failed up to twice more.
+        let failures = resubscriptions + if fault == Fault::GrantedInVain { 2 } else { 0 };
+        if (fault.place() == Place::Frame || fault == Fault::GrantedInVain) && resubscriptions > 0 {
+            most += Duration::from_secs(1 << failures.min(6));
         }
         let took = self.until(most, Oracle::all_trading).await;
         let took = took.ok_or_else(|| format!("not recovered within {most:?}"))?;
