@@ -32,8 +32,8 @@ fn ready() -> Folder {
     folder
 }
 
-const LIVELY: [&str; 5] =
-    ["run", "--set", "feed.sim.speed=0", "--set", "feed.sim.trade_rate_hz=20"];
+const LIVELY: [&str; 6] =
+    ["run", "--fresh", "--set", "feed.sim.speed=0", "--set", "feed.sim.trade_rate_hz=20"];
 /// As long as the whole of it takes a second or so.
 const SHORT: [&str; 2] = ["--duration", "10s"];
 

@@ -147,8 +147,12 @@ fn session_id() -> Result<String, Failure> {
     let mut random = [0; 4];
     getrandom::fill(&mut random)
         .map_err(|error| Failure::new(Exit::Runtime, format!("no random numbers: {error}")))?;
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    Ok(format!("{now}-{:08x}", u32::from_le_bytes(random)))
+    let now = jiff::Timestamp::now();
+    // Names are in the order of their runs, also of those of one second: the newest is
+    // the one to go on with.
+    let millis = now.subsec_millisecond();
+    let random = u32::from_le_bytes(random) >> 12;
+    Ok(format!("{}-{millis:03x}{random:05x}", now.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 /// The command line as a shell would take it.

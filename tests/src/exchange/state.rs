@@ -77,6 +77,11 @@ impl State {
         }
     }
 
+    /// Subscriptions are granted from now on, and nothing comes of them.
+    pub fn grant_in_vain(&mut self) {
+        self.mood.grants_in_vain = true;
+    }
+
     /// The venue takes no smaller orders of a pair any more; in its units.
     pub fn set_minimum(&mut self, symbol: usize, qty_min: i64) {
         self.mood.minimums.insert(symbol, qty_min);

@@ -46,6 +46,8 @@ fn add_09_a_silent_feed_and_a_dead_one_are_told_apart_and_shaded_on_every_chart(
     assert_eq!(shaded(&mut browser, "the market", "#/m/BTC%2FUSD"), 0);
     assert_eq!(shaded(&mut browser, "the overview", "#/"), 0);
 
+    // Asked for anew, it would come back at once.
+    venue.exchange.state().grant_in_vain();
     venue.exchange.state().begin(Fault::SilentSymbol, 0);
     browser.until(
         "word of the silence",

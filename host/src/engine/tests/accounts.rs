@@ -2,14 +2,14 @@
 //! reserved, what is refused, fees of fills, strategies beside each other. The list of
 //! all of them stands in `portfolio::property_tests`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::properties::{BEGIN, Step, config_of, gambler, latency, random_order, run_lanes, step};
 use super::support::*;
 use crate::domain::{
-    Action, Cause, Liquidity, Money, OrderId, Price, Qty, Rate, Rounding, Side, SymbolId, Ts,
+    Action, Cause, Fill, Liquidity, Money, OrderId, Price, Qty, Rate, Rounding, Side, SymbolId, Ts,
 };
 use crate::engine::{Engine, EngineBuilder, EngineConfig, LaneOutput, LaneSpec, Output};
 use crate::execution::{Delay, LatencyConfig};
@@ -39,7 +39,7 @@ fn one_lane(config: &EngineConfig, seed: u64) -> Engine {
     engine(config, vec![(gambler(seed), "1000")])
 }
 
-fn fills_of(news: &[Output]) -> impl Iterator<Item = &crate::domain::Fill> {
+fn fills_of(news: &[Output]) -> impl Iterator<Item = &Fill> {
     news.iter().filter_map(|one| match &one.body {
         LaneOutput::Fill { fill, .. } => Some(fill),
         _ => None,
@@ -147,7 +147,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let mut engine = one_lane(&EngineConfig::default(), seed);
-        let (mut held, mut answered) = ([0_i64; 2], std::collections::BTreeSet::new());
+        let (mut held, mut answered) = ([0_i64; 2], BTreeSet::new());
         single_steps(&mut engine, &steps, |_, news| {
             for one in news {
                 match &one.body {
@@ -261,6 +261,9 @@ proptest! {
         // The same account again, looked at after each single fill.
         let (mut account, mut watch) = (engine.lanes[0].account.clone(), Watch::default());
         let (mut breached, mut now) = (false, BEGIN);
+        // What waits at the venue when the market moves fills before anybody looks at
+        // the account; what arrives with the move or behind it does not.
+        let mut waiting = BTreeSet::new();
         for step in &steps {
             let mut one = InputBlock::new(&instruments(), engine.next_seq());
             step.push(&mut one, &mut now);
@@ -271,7 +274,10 @@ proptest! {
                 account.mark(symbol, engine.market().top(symbol).mark2()).expect("sound");
             }
             let news: Vec<Output> = engine.drain().collect();
-            let looks = std::iter::once(None).chain(fills_of(&news).map(Some));
+            let fills: Vec<&Fill> = fills_of(&news).collect();
+            let first = fills.iter().take_while(|fill| waiting.contains(&fill.order)).count();
+            let behind = fills[first..].iter().map(|fill| Some(*fill));
+            let looks = fills[..first].iter().map(|fill| Some(*fill)).chain([None]).chain(behind);
             for fill in looks {
                 if let Some(fill) = fill {
                     prop_assert!(!breached || fill.cause != Cause::Strategy, "{:?}", fill);
@@ -280,6 +286,10 @@ proptest! {
                 let (equity, peak) = (account.equity().unwrap(), account.peak().unwrap());
                 breached |= watch.look(&config.risk, Ts(now), equity, peak).is_some();
             }
+            waiting.extend(news.iter().filter_map(|one| match &one.body {
+                LaneOutput::Accepted { order, .. } => Some(*order),
+                _ => None,
+            }));
         }
         prop_assert_eq!(account.equity(), engine.lanes[0].account.equity());
     }
