@@ -45,6 +45,9 @@ fn add_21_wrong_input_ends_in_its_exit_code_and_a_clear_message() {
         (&["run", "--symbols", "BTCUSD"], 6, "did you mean BTC/USD?"),
         (&["replay", "none.tape"], 6, "none.tape"),
         (&["replay", "bad.tape"], 6, "bad.tape"),
+        (&["verify", "nothere"], 2, "nothere is no folder of a run"),
+        (&["verify", "bad.tape"], 2, "bad.tape is no folder of a run"),
+        (&["export", "fills", "nothere"], 2, "nothere is no folder of a run"),
         (
             &["run", "--set", "strategy.mm.params.position_size_usd=-5", "--duration", "1s"],
             3,

@@ -415,13 +415,16 @@ fn b7_what_the_clock_stopped_at_the_start_is_proved() {
     let folder = Folder::new();
     let start = "f64 f64 i32 i32) (result i32)\n    i32.const 2048)";
     let slow = "f64 f64 i32 i32) (result i32) (local $i i32)
-        (local.set $i (i32.const 38000000))
+        (local.set $i (i32.const 390000000))
         (loop $more (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
         i32.const 2048)";
     folder.write("strategies/slow.wasm", guest(&[(start, slow)]));
     folder.run(&["allow", "strategies/slow.wasm", "--yes"]).expect(0);
+    // Ten deadlines long on a machine that takes a turn of the loop in a cycle, and
+    // fuel for all of it: only the clock can stop it.
     let run = ["run", "--duration", "5s", "--set", "sandbox.deadline=10ms", "--json"];
-    let ended = folder.run(&[&run[..], LIVELY].concat());
+    let fuel = ["--set", "sandbox.fuel_start=2000000000"];
+    let ended = folder.run(&[&run[..], &fuel, LIVELY].concat());
     assert!(ended.stdout.contains("deadline"), "{ended:?}");
     let run = run_of(&folder);
     let verified = verify(&folder, &run, &[], 0);

@@ -124,6 +124,10 @@ fn check(
 ) -> Result<Verified, Failure> {
     let damaged =
         |what: String| Failure::new(Exit::DataDamaged, format!("{}: {what}", folder.display()));
+    if !folder.is_dir() {
+        let what = "is no folder of a run: those lie in runs/, or where record.dir says";
+        return Err(Failure::new(Exit::Usage, format!("{} {what}", folder.display())));
+    }
     let paths = segments(folder).map_err(|error| damaged(error.to_string()))?;
     if paths.is_empty() {
         return Err(damaged("there is no record of a run".into()));
