@@ -18,6 +18,7 @@ use serde_json::Value;
 /// An exchange on a thread of its own, until it is dropped; its address.
 pub struct Venue {
     pub url: String,
+    pub exchange: Exchange,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -30,16 +31,15 @@ pub fn venue() -> Venue {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("non-blocking");
     let url = format!("ws://{}", listener.local_addr().expect("an address"));
+    let start = 1_790_000_000_000_000_000;
+    let config = MarketConfig { rate_hz: 50, start, ..MarketConfig::default() };
+    let exchange = Exchange::new(config, 16);
+    let market = exchange.clone();
     runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-        let config = MarketConfig {
-            rate_hz: 50,
-            start: 1_790_000_000_000_000_000,
-            ..MarketConfig::default()
-        };
-        serve_tcp(Exchange::new(config, 16), listener).await
+        serve_tcp(market, listener).await
     });
-    Venue { url, _runtime: runtime }
+    Venue { url, exchange, _runtime: runtime }
 }
 
 fn ready() -> Option<Folder> {
@@ -104,6 +104,11 @@ fn events(block: &InputBlock) -> Vec<Event> {
 
 /// What the engine was given, as the run's record has it.
 fn recorded_events(run: &std::path::Path) -> Vec<Event> {
+    recorded_blocks(run).iter().flat_map(events).collect()
+}
+
+/// The same as blocks.
+pub fn recorded_blocks(run: &std::path::Path) -> Vec<InputBlock> {
     let (mut scanner, mut records) = (Scanner::default(), Vec::new());
     let paths = segments(run).expect("segments");
     for (index, path) in paths.iter().enumerate() {
@@ -115,11 +120,11 @@ fn recorded_events(run: &std::path::Path) -> Vec<Event> {
     let table = InstrumentTable::new(manifest.instruments);
     let inputs = records.iter().filter(|record| record.kind == Kind::Inputs);
     inputs
-        .flat_map(|record| {
+        .map(|record| {
             let part: Inputs = decode(&record.payload).expect("inputs");
             let mut block = InputBlock::new(&table, part.first_seq);
             part.unpack(&mut block).expect("sound");
-            events(&block)
+            block
         })
         .collect()
 }

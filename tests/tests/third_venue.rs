@@ -212,6 +212,7 @@ async fn med_008_a_venue_is_a_folder_and_a_line() {
         symbols: vec![symbol.to_owned()],
         depths: BTreeMap::from([("MINE".to_owned(), 6)]),
         intervals: vec![60],
+        after: None,
     };
     let interrupt = Interrupt::default();
     // What it does not have is refused in its own words.

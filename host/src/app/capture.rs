@@ -89,7 +89,7 @@ pub fn record(config: &Config, path: &Path, interrupt: &Interrupt) -> Result<Tap
         tracing::warn!("no symbols named: run.default_symbols, {}", symbols.join(", "));
     }
     let intervals = config.market.candle_intervals.iter().map(|i| i.seconds).collect();
-    let plan = Plan { symbols, depths: BTreeMap::new(), intervals };
+    let plan = Plan { symbols, depths: BTreeMap::new(), intervals, after: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let recorded = runtime.block_on(async {
         match config.feed.kind {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::domain::{InstrumentTable, Ts};
+use crate::domain::{Instrument, InstrumentTable, Ts};
 use crate::engine::{Engine, Output, Verdict};
 use crate::feed::tape::CONTRACT;
 use crate::journal::{
@@ -57,6 +57,8 @@ pub struct CutRun {
     pub restarts: u64,
     /// market events that were taken
     inputs: u64,
+    /// the latest time in it
+    pub last: Ts,
 }
 
 /// An engine that stands where a cut run ended.
@@ -122,7 +124,7 @@ impl CutRun {
         if let Some(damage) = walked.damage {
             return Err(damaged(damage.to_string()));
         }
-        let Read { manifest, lengths, verdicts, restarts, inputs, ended, .. } = read;
+        let Read { manifest, lengths, verdicts, restarts, inputs, ended, last, .. } = read;
         let begun = manifest.zip(walked.place).filter(|_| !ended);
         let Some((manifest, place)) = begun else { return Ok(None) };
         // The next file is there before the word that it follows.
@@ -131,7 +133,7 @@ impl CutRun {
         }
         let torn = walked.torn.map(|what| what.to_string());
         let path = path.to_owned();
-        Ok(Some(Self { path, manifest, place, torn, lengths, verdicts, restarts, inputs }))
+        Ok(Some(Self { path, manifest, place, torn, lengths, verdicts, restarts, inputs, last }))
     }
 
     /// Refuses settings that would decide otherwise, and another program.
@@ -166,9 +168,9 @@ impl CutRun {
         loaded: Vec<Loaded>,
         instruments: &InstrumentTable,
     ) -> Result<TakenUp, Failure> {
-        let traded = self.manifest.instruments.iter();
-        if !traded.eq(instruments.iter().map(|(_, instrument)| instrument)) {
-            return Err(self.refused("its market had other instruments or rules"));
+        let traded = self.manifest.instruments.iter().map(units);
+        if !traded.eq(instruments.iter().map(|(_, instrument)| units(instrument))) {
+            return Err(self.refused("its market had other instruments"));
         }
         let Here { config, selection, gate } = here;
         let modules = Modules::open(config, &self.path, &self.manifest, selection)?;
@@ -176,7 +178,9 @@ impl CutRun {
         let (began, wanted) = self.as_it_began(config, &mut modules, loaded)?;
         let intervals = setup::candle_intervals(config, &began);
         let symbols = setup::choose_symbols(config, &began, &config.run.default_symbols);
-        let (table, start) = (instruments.clone(), self.manifest.start);
+        // What has changed of their rules since comes behind what is taken again.
+        let table = InstrumentTable::new(self.manifest.instruments.clone());
+        let start = self.manifest.start;
         let mut builder = setup::builder(config, "run", table, began, symbols)?;
         self.verdicts.iter().for_each(|one| builder.foretell(one.lane, one.verdict));
         let engine = builder.start(start);
@@ -265,6 +269,11 @@ enum Wanted {
     Build(Box<Loaded>),
 }
 
+/// What an instrument's numbers mean, which must not change; its rules may.
+fn units(one: &Instrument) -> (&str, &str, &str, u8, u8) {
+    (&one.symbol, &one.base, &one.quote, one.price_decimals, one.qty_decimals)
+}
+
 /// The same code under the same limits.
 fn same(one: &Identity, record: &StrategyRecord) -> bool {
     (&one.sha256, &one.limits, one.wasi) == (&record.sha256, &record.limits, record.wasi)
@@ -281,10 +290,12 @@ struct Read {
     /// events of a block whose end has not come yet
     partial: u64,
     ended: bool,
+    last: Ts,
 }
 
 impl Read {
     fn take(&mut self, record: &Record) -> Result<(), PayloadError> {
+        self.last = self.last.max(Ts(record.event_ns));
         match record.kind {
             Kind::Manifest => self.manifest = Some(manifest(record)?),
             Kind::Inputs => {

@@ -97,6 +97,7 @@ pub fn run(
                     symbols: wanted,
                     depths: setup::depths(&loaded, &symbols),
                     intervals: setup::candle_intervals(config, &loaded),
+                    after: party.cut.as_ref().map(|cut| cut.last),
                 };
                 match VenueSource::open(venue, config, &plan, interrupt).await? {
                     Some(source) => follow(party, loaded, symbols, source).await,
@@ -176,6 +177,7 @@ async fn follow(
         let taken = inputs.saturating_sub(block.len() as u64);
         block = InputBlock::new(source.instruments(), session.engine.next_seq());
         source.go_on(taken, &mut block);
+        changed_rules(&session.engine, &source, &mut block);
     }
     if !block.is_empty() {
         session.step(&block)?;
@@ -188,6 +190,16 @@ async fn follow(
     session.follow(&mut source, interrupt).await?;
     let identities = session.identities().to_vec();
     ran(session.finish()?, &identities, start)
+}
+
+/// Appends the rules that the market has now, where the engine goes by others.
+fn changed_rules(engine: &Engine, source: &impl Source, block: &mut InputBlock) {
+    for (symbol, instrument) in source.instruments().iter() {
+        let rules = instrument.rules();
+        if engine.instruments().at(symbol).rules() != rules {
+            block.push_rules(source.start(), symbol, &rules);
+        }
+    }
 }
 
 fn ran(engine: Engine, identities: &[Identity], start: Ts) -> Result<Ran, Failure> {

@@ -34,6 +34,8 @@ pub struct Plan {
     pub depths: BTreeMap<String, u32>,
     /// candle intervals in seconds to have history of
     pub intervals: Vec<u32>,
+    /// where the record ends that the run goes on from
+    pub after: Option<Ts>,
 }
 
 /// A venue's market, from a connection on a thread of its own.
@@ -88,7 +90,14 @@ impl VenueSource {
         let (feed, url) = (&config.feed, address(venue, config));
         let endpoint = endpoint(&url, config)?;
         let depths = depths(venue, config, plan)?;
-        let (clock, settings, attempts) = (Clock::wall(), settings(config), Attempts::default());
+        let (settings, attempts) = (settings(config), Attempts::default());
+        let mut clock = Clock::wall();
+        if let Some(ahead) = plan.after.and_then(|after| clock.begin_at(after)) {
+            let ahead = output::duration(Duration::from_nanos(ahead.unsigned_abs()));
+            tracing::warn!(
+                "this machine's clock is {ahead} behind the record: the run's clock goes on from there"
+            );
+        }
         let told = |link: &crate::feed::live::LinkStats, time: Duration| {
             let why = explained(link.last_loss.as_deref().unwrap_or_default());
             cause.replace(why.clone());
@@ -366,6 +375,7 @@ mod tests {
             symbols: vec!["BTC/USD".into(), "ETH/USD".into()],
             depths: asked.iter().map(|(s, d)| ((*s).to_owned(), *d)).collect(),
             intervals: Vec::new(),
+            after: None,
         };
         depths(&Kraken, &config(set), &plan).map_err(|failure| failure.message)
     }

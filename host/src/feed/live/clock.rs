@@ -50,6 +50,14 @@ impl Clock {
         self.origin.checked_add(std::time::Duration::from_nanos(nanos)).unwrap_or(self.origin)
     }
 
+    /// Shows no time before `ts` from now on: by how much it was behind, if it was. The
+    /// machine's clock may have been set back since an earlier process ended.
+    pub fn begin_at(&mut self, ts: Ts) -> Option<i64> {
+        let behind = ts.since(self.now());
+        self.start = Ts(self.start.0.saturating_add(behind.max(0)));
+        (behind > 0).then_some(behind)
+    }
+
     /// Makes up for time that the machine has slept through, during which monotonic
     /// time stands still. How much that was in nanoseconds, if any.
     pub fn catch_up(&mut self) -> Option<i64> {
@@ -106,6 +114,9 @@ mod tests {
             clock.instant(Ts(3_712 * second)),
             Instant::now() + std::time::Duration::from_secs(2)
         );
+        assert_eq!(clock.begin_at(Ts(3_000 * second)), None);
+        assert_eq!(clock.begin_at(Ts(4_000 * second)), Some(290 * second));
+        assert_eq!(clock.now(), Ts(4_000 * second));
         let mut injected = Clock::start_at(Ts(0));
         assert_eq!(injected.caught_up_with(i64::MAX), None);
         assert_eq!(Clock::wall().catch_up(), None);
