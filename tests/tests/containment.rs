@@ -154,6 +154,41 @@ fn crit_001_a_proof_is_made_once_and_believed_only_when_it_is_ours() {
     assert_eq!(std::fs::read(proof).expect("a proof"), first, "made anew");
 }
 
+/// What was compiled is kept in the private folder, and a run that finds something else
+/// there is the same run.
+#[test]
+fn crit_001_compiled_code_is_kept_and_believed_only_when_it_is_ours() {
+    let folder = Folder::new();
+    folder.write("strategies/quiet.wasm", with(""));
+    folder.run(&["allow", "strategies/quiet.wasm", "--yes"]).expect(0);
+    let chain = |more: &[&str]| {
+        let run = ["run", "--fresh", "--duration", "2s", "--set", "feed.sim.speed=0", "--json"];
+        let finished = folder.run(&[&run[..], more].concat()).expect(0);
+        let told: serde_json::Value = serde_json::from_str(&finished.stdout).expect("a result");
+        (told["strategies"][0]["chain"].as_str().expect("a chain").to_owned(), finished.stderr)
+    };
+    let code = || -> Vec<std::path::PathBuf> {
+        let found = std::fs::read_dir(folder.path(".state/sandpaper/code")).expect("a folder");
+        found.flatten().map(|file| file.path()).collect()
+    };
+    let (first, _) = chain(&[]);
+    let [kept] = &code()[..] else { panic!("{:?}", code()) };
+    let sound = std::fs::read(kept).expect("code");
+    assert_eq!(chain(&[]).0, first);
+    let mut forged = sound.clone();
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    std::fs::write(kept, &forged).expect("written");
+    let (same, said) = chain(&[]);
+    assert!(said.contains("compiling again"), "{said}");
+    assert_eq!(same, first);
+    assert_eq!(std::fs::read(kept).expect("code"), sound, "made anew");
+    // Whoever wants none has none.
+    std::fs::remove_file(kept).expect("removed");
+    assert_eq!(chain(&["--set", "sandbox.code_cache=0B"]).0, first);
+    assert!(code().is_empty(), "{:?}", code());
+}
+
 #[test]
 fn crit_001_private_state_that_others_may_enter_is_not_used() {
     use std::os::unix::fs::PermissionsExt as _;

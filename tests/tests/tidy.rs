@@ -332,6 +332,16 @@ fn our_crates_forbid_unsafe_code() {
         let forbids = read(&root().join(file)).contains("#![forbid(unsafe_code)]");
         assert!(forbids, "{file} does not forbid unsafe code");
     }
+    // What was compiled is taken back in one place, which forbids itself any other.
+    let place = "host/precompiled/src/lib.rs";
+    let text = read(&root().join(place));
+    assert!(text.contains("#![deny(unsafe_code)]"));
+    let blocks = |text: &str| code(text).filter(|(_, line)| line.contains("unsafe {")).count();
+    assert_eq!(blocks(&text), 1, "{place} has one unsafe block");
+    for path in sources().iter().filter(|path| relative(path).starts_with("host/")) {
+        let here = relative(path) == place;
+        assert!(here || blocks(&read(path)) == 0, "{} has unsafe code", relative(path));
+    }
 }
 
 #[test]

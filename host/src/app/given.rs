@@ -7,8 +7,8 @@ use crate::cli::Exit;
 use crate::config::{Config, Determinism as ConfigDeterminism, ModuleProfile, Sources};
 use crate::lockfile::{LimitOverride, Lock, PrivateFolder, Profile};
 use crate::sandbox::{
-    Caps, DeadlineLimits, Determinism, FuelLimits, Limits, Runtime, RuntimeOptions, VetLimits,
-    Vetting,
+    Caps, CodeCache, DeadlineLimits, Determinism, FuelLimits, Limits, Runtime, RuntimeOptions,
+    VetLimits, Vetting,
 };
 use crate::strategy::EffectLimits;
 
@@ -166,6 +166,7 @@ pub fn file_bytes_max(config: &Config, lock: &Lock) -> u64 {
 /// The engines of a process: one for all modules that are compiled alike.
 pub struct Runtimes {
     private: Option<Arc<PrivateFolder>>,
+    cache: Option<Arc<CodeCache>>,
     made: Vec<(RuntimeOptions, VetLimits, Runtime)>,
 }
 
@@ -175,7 +176,10 @@ impl Runtimes {
     /// # Errors
     /// A folder of private state that cannot be used.
     pub fn new(config: &Config) -> Result<Self, Failure> {
-        Ok(Self { private: private_folder(config)?.map(Arc::new), made: Vec::new() })
+        let private = private_folder(config)?.map(Arc::new);
+        let cache = private.as_ref().filter(|_| config.sandbox.code_cache.0 > 0);
+        let cache = cache.map(|private| CodeCache::of(private, config.sandbox.code_cache.0));
+        Ok(Self { private, cache: cache.transpose()?.map(Arc::new), made: Vec::new() })
     }
 
     /// The one that a module is compiled with.
@@ -189,7 +193,9 @@ impl Runtimes {
         }
         let runtime = Runtime::new(given.options)
             .map_err(|error| Failure::new(Exit::Runtime, error.to_string()))?;
-        let runtime = runtime.vetted(Vetting::of_this_program(given.trial, self.private.clone()));
+        let runtime = runtime
+            .vetted(Vetting::of_this_program(given.trial, self.private.clone()))
+            .cached(self.cache.clone());
         self.made.push((given.options, given.trial, runtime.clone()));
         Ok(runtime)
     }

@@ -261,6 +261,8 @@ section! {
         compile_cpu_s: u32 = 30 from "1" to "3600",
         /// How long it may take.
         compile_wall: Duration = "60s" from "1s" to "2h",
+        /// Compiled code that is kept for the next start; 0 keeps none.
+        code_cache: ByteSize = "512MiB" from "0B" to "64GiB",
         /// What becomes of a strategy that fails. With "restart" it is called with one
         /// event at a time.
         on_fault: OnFault = "quarantine",

@@ -2,6 +2,7 @@
 //! and the newest lock file that was seen. Nobody else may read or write it, and
 //! what lies in it carries a code that only the folder's own key can make.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -15,10 +16,17 @@ const NOTE_BYTES_MAX: u64 = 4_096;
 const FILES_MAX: usize = 4_096;
 
 /// The private folder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PrivateFolder {
     path: PathBuf,
     key: [u8; 32],
+}
+
+/// Without the key, which is nobody's to read.
+impl fmt::Debug for PrivateFolder {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_tuple("PrivateFolder").field(&self.path).finish()
+    }
 }
 
 impl PrivateFolder {
@@ -27,25 +35,40 @@ impl PrivateFolder {
     /// # Errors
     /// When it cannot be made, belongs to someone else, or is open to others.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::check(path)?;
+        Ok(Self { path: path.to_owned(), key: key(path)? })
+    }
+
+    /// Makes a folder that only this user may enter, when it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made, belongs to someone else, or is open to others.
+    pub fn check(path: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let found = fs::symlink_metadata(path)?;
-        let refused = |why: &str| io::Error::other(format!("{}: {why}", path.display()));
+        let refused = |why: &str| Err(io::Error::other(format!("{}: {why}", path.display())));
         if !found.is_dir() {
-            return Err(refused("it is not a folder"));
+            return refused("it is not a folder");
         }
         if found.uid() != rustix::process::geteuid().as_raw() {
-            return Err(refused("it belongs to another user"));
+            return refused("it belongs to another user");
         }
         if found.mode() & 0o077 != 0 {
-            return Err(refused("others may read or write it: chmod 700"));
+            return refused("others may read or write it: chmod 700");
         }
-        Ok(Self { path: path.to_owned(), key: key(path)? })
+        Ok(())
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The secret that all of the folder's codes come from.
+    #[must_use]
+    pub fn secret(&self) -> &[u8] {
+        &self.key
     }
 
     /// The note of this name, if there is one that this folder's key made.

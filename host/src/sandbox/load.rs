@@ -10,6 +10,7 @@ use wasmparser::{
 use wasmtime::component::{Component, InstancePre, Linker};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
+use super::cache;
 use super::caps::Caps;
 use super::contract::{self, EXPORTS, INTERFACES, PACKAGE};
 use super::guest::Guest;
@@ -316,6 +317,20 @@ fn check_world(component: &[u8]) -> Result<(), LoadError> {
     .map_err(|detail| LoadError::WrongWorld(clean(&detail)))
 }
 
+/// The code of a prepared component: kept from an earlier start, or compiled now.
+fn compiled(runtime: &Runtime, bytes: &[u8]) -> wasmtime::Result<Component> {
+    let Some(cache) = &runtime.cache else {
+        return Component::from_binary(&runtime.engine, bytes);
+    };
+    let statement = cache::statement(runtime, bytes);
+    if let Some(component) = cache.find(&runtime.engine, &statement) {
+        return Ok(component);
+    }
+    let component = Component::from_binary(&runtime.engine, bytes)?;
+    cache.keep(&statement, &component);
+    Ok(component)
+}
+
 /// Compiles a prepared component and resolves its imports. WASI is in the linker
 /// of those components alone that import it.
 pub(super) fn compile(
@@ -325,7 +340,7 @@ pub(super) fn compile(
 ) -> Result<InstancePre<State>, LoadError> {
     let failed = |error: wasmtime::Error| format!("{error:#}");
     guarded(|| {
-        let component = Component::from_binary(&runtime.engine, component).map_err(failed)?;
+        let component = compiled(runtime, component).map_err(failed)?;
         if !wasi {
             return runtime.linker.instantiate_pre(&component).map_err(failed);
         }

@@ -15,7 +15,10 @@
 //!
 //! 7. A file is compiled here only after a child process has compiled it within
 //!    limits on memory and time ([`Vetting`]).
+//! 8. Of what was compiled before, only what this installation compiled itself is
+//!    taken back ([`CodeCache`]).
 
+mod cache;
 mod caps;
 mod child;
 mod contract;
@@ -38,6 +41,7 @@ mod wasi;
 /// The version of the WebAssembly runtime, which every record names.
 pub const RUNTIME_VERSION: &str = "48.0.8";
 
+pub use cache::CodeCache;
 pub use caps::Caps;
 pub use child::compile_child;
 pub use guest::Guest;

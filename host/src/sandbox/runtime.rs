@@ -15,6 +15,7 @@ use wasmtime::{
 // takes the parser's own type.
 use wasmparser::WasmFeatures;
 
+use super::cache::CodeCache;
 use super::imports;
 use super::load::LoadError;
 use super::state::State;
@@ -57,6 +58,7 @@ pub struct Runtime {
     pub(super) linker: Arc<Linker<State>>,
     pub(super) options: RuntimeOptions,
     pub(super) vetting: Option<Arc<Vetting>>,
+    pub(super) cache: Option<Arc<CodeCache>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -77,6 +79,7 @@ impl Runtime {
             linker: Arc::new(linker),
             options,
             vetting: None,
+            cache: None,
             _ticker: Arc::new(ticker),
         })
     }
@@ -87,6 +90,13 @@ impl Runtime {
     #[must_use]
     pub fn vetted(mut self, vetting: Vetting) -> Self {
         self.vetting = Some(Arc::new(vetting));
+        self
+    }
+
+    /// Keeps what is compiled for the next start, if there is a place for it.
+    #[must_use]
+    pub fn cached(mut self, cache: Option<Arc<CodeCache>>) -> Self {
+        self.cache = cache;
         self
     }
 
