@@ -133,6 +133,7 @@ swap-storm: host ## Swap files under the loader for ten minutes: no unapproved b
 containment: host ## Hostile strategies at length: 1,000 replays, 10,000 loads, random modules
 	SANDPAPER_REPLAYS=1000 SANDPAPER_LOADS=10000 $(LONG_TESTS) -p sandpaper-tests corpus::
 	SANDPAPER_SMITH=5000 $(LONG_TESTS) -p sandpaper smith_tests
+	SANDPAPER_SMITH=3000 $(LONG_TESTS) -p sandpaper-tests corpus::smith
 
 .PHONY: crowd
 crowd: setup ## 1,000 WebSocket clients of the dashboard, a fifth of which do not read

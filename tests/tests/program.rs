@@ -219,7 +219,10 @@ fn check_runs_a_strategy_on_a_synthetic_market() {
         .filter(|finding| finding["ok"] == true)
         .filter_map(|finding| finding["code"].as_str())
         .collect();
-    assert_eq!(codes, ["file", "lock", "world", "describe", "events", "fuel", "determinism"]);
+    assert_eq!(
+        codes,
+        ["file", "lock", "world", "describe", "events", "fuel", "determinism", "batches"]
+    );
     assert_eq!(checked["data"][0]["lock"], "unknown");
     let detail = |code: &str| {
         let findings = checked["data"][0]["findings"].as_array().expect("findings");

@@ -245,7 +245,7 @@ fn x_ver_the_record_names_the_runtime_that_is_built_in() {
 fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
     let folder = Folder::new();
     let text = repository::root().join("tests/guests/reads_ahead.wat");
-    folder.write("ahead.wasm", wat::parse_file(text).expect("a module"));
+    folder.write("ahead.wasm", wat::parse_file(&text).expect("a module"));
     let run = ["run", "--duration", "5m", "--symbols", "XRP/USD", "--wasm", "ahead.wasm"];
     let in_batches = [&run[..], &["--unsigned"], LIVELY].concat();
     folder.run(&in_batches).expect(0);
@@ -266,8 +266,26 @@ fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
         let told: Value = serde_json::from_str(&told).expect("JSON");
         told["strategies"][0]["chain"].clone()
     };
-    assert_ne!(chain(&[]), chain(&["--strict"]));
-    assert_eq!(chain(&["--set", "engine.batch=1"]), chain(&["--strict"]));
+    let strict = ["replay", "x.tape", "--wasm", "ahead.wasm", "--unsigned", "--json", "--strict"];
+    let told = folder.run(&strict).expect(7);
+    assert!(told.stderr.contains("ahead reads ahead"), "{}", told.stderr);
+    let told: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert_eq!(told["reads_ahead"], serde_json::json!(["ahead"]));
+    assert_ne!(chain(&[]), told["strategies"][0]["chain"]);
+    assert_eq!(chain(&["--set", "engine.batch=1"]), told["strategies"][0]["chain"]);
+    // `check` has a market of its own, and finds it there too.
+    let checked = folder.run(&["check", "ahead.wasm"]).expect(7);
+    assert!(checked.stdout.contains("FAIL batches"), "{}", checked.stdout);
+    // The control: who does the same with its own event alone.
+    let text = fs::read_to_string(text).expect("a guest");
+    let own = text.replace("offset=16", "offset=24").replace("offset=56", "offset=16");
+    let own = own.replace("(i32.const 10)", "(i32.const 5)");
+    folder.write("ahead.wasm", wat::parse_str(own).expect("a module"));
+    let told = folder.run(&strict).expect(0);
+    let told: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert_eq!(told["reads_ahead"], serde_json::json!([]));
+    let checked = folder.run(&["check", "ahead.wasm"]).expect(0);
+    assert!(checked.stdout.contains("ok   batches"), "{}", checked.stdout);
 }
 
 /// A record is a stranger's word: it does not let its modules run here.

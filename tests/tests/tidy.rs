@@ -370,3 +370,33 @@ fn every_requirement_has_a_test_of_its_name() {
         .collect();
     assert!(missing.is_empty(), "no test is named after {}", missing.join(", "));
 }
+
+/// What wasmtime is made of has the same features for the program as for the tests:
+/// otherwise it is compiled twice, which takes longer than everything else together.
+#[test]
+fn the_runtime_is_compiled_once() {
+    let tree = |arguments: &[&str]| -> Vec<String> {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let told = std::process::Command::new(cargo)
+            .args(["tree", "--offline", "--locked", "--prefix", "none", "-f", "{p}|{f}"])
+            .args(arguments)
+            .current_dir(root())
+            .output()
+            .expect("cargo");
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        let text = String::from_utf8(told.stdout).expect("text");
+        let lines = text.lines().map(|line| line.replace(" (*)", ""));
+        lines.collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let package = |line: &String| line.split('|').next().unwrap_or_default().to_owned();
+    let runtime: Vec<String> =
+        tree(&["-p", "wasmtime", "-e", "normal,build"]).iter().map(package).collect();
+    assert!(runtime.len() > 30, "{runtime:?}");
+    let of_runtime = |arguments: &[&str]| -> Vec<String> {
+        tree(arguments).into_iter().filter(|line| runtime.contains(&package(line))).collect()
+    };
+    assert_eq!(
+        of_runtime(&["-p", "sandpaper", "-e", "normal,build"]),
+        of_runtime(&["--workspace", "-e", "normal,build,dev"]),
+    );
+}

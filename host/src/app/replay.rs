@@ -9,14 +9,26 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::engine::{Engine, LaneReport};
+use crate::engine::{Engine, LaneReport, LaneState};
 use crate::feed::tape::Tape;
 use crate::journal::StrategyRecord;
 use crate::lockfile::Wasi;
+use crate::strategy::FaultKind;
 
 use super::pace::Pace;
 use super::strategies::{self, Loaded, Refused, Selected, Selection};
 use super::{Failure, Interrupt, setup};
+
+/// True when a strategy decided otherwise in batches than event by event. One that ran
+/// out of fuel event by event did not: in a batch, events share their fuel.
+#[must_use]
+pub fn reads_ahead(single: &LaneReport, batched: &LaneReport) -> bool {
+    let out_of_fuel = |report: &LaneReport| match &report.state {
+        LaneState::Quarantined(fault) => fault.kind == FaultKind::OutOfFuel,
+        _ => false,
+    };
+    single.chain != batched.chain && !out_of_fuel(single)
+}
 
 /// How many blocks the reading thread may be ahead: enough to hide a slow
 /// read, little enough to stay in the cache.

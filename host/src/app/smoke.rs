@@ -12,11 +12,23 @@ use super::{Failure, live, setup};
 /// Events of the synthetic market, enough for every channel to be heard of.
 const SMOKE_EVENTS: usize = 500;
 
-/// What a module does on the synthetic market, one event a call.
+/// How often the synthetic market calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// with one event
+    Single,
+    /// with batches that are small beside the market, so that the end of many is seen
+    Batches,
+}
+
+/// Events of a batch.
+const BATCH: u32 = 16;
+
+/// What a module does on the synthetic market.
 ///
 /// # Errors
 /// A market that the configuration makes impossible, a broken invariant.
-pub fn smoke(config: &Config, loaded: Loaded) -> Result<LaneReport, Failure> {
+pub fn smoke(config: &Config, loaded: Loaded, calls: Calls) -> Result<LaneReport, Failure> {
     let fallback: Vec<String> = config.sim.prices.keys().take(1).cloned().collect();
     let loaded = vec![loaded];
     let mut symbols = setup::choose_symbols(config, &loaded, &fallback);
@@ -39,10 +51,10 @@ pub fn smoke(config: &Config, loaded: Loaded) -> Result<LaneReport, Failure> {
         simulator.advance(next, &mut block);
     }
     let instruments = simulator.instruments().clone();
-    let mut strict = config.clone();
-    strict.engine.strict = true;
+    let mut called = config.clone();
+    (called.engine.strict, called.engine.batch) = (calls == Calls::Single, BATCH);
     let mut engine =
-        setup::engine(&strict, "check", instruments, loaded, symbols, config.sim.start)?;
+        setup::engine(&called, "check", instruments, loaded, symbols, config.sim.start)?;
     engine.step(&warm_up)?;
     engine.step(&block)?;
     engine.finish()?;

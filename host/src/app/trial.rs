@@ -25,7 +25,7 @@ use crate::lockfile::{Approved, Candidate, Sha256, read_candidate, scan};
 
 use super::given::file_bytes_max;
 use super::modules::Kept;
-use super::smoke::smoke;
+use super::smoke::{Calls, smoke};
 use super::strategies::{self, Selection};
 use super::{Failure, Interrupt, verify};
 
@@ -188,7 +188,7 @@ pub fn try_again(request: &[u8]) -> Result<(), Failure> {
 }
 
 fn trade(config: &Config, approved: Approved) -> Result<(), Failure> {
-    smoke(config, strategies::load_one(config, approved)?).map(|_| ())
+    smoke(config, strategies::load_one(config, approved)?, Calls::Single).map(|_| ())
 }
 
 /// The newest run that had the module, and the module: names of runs begin with

@@ -197,6 +197,9 @@ pub struct StrategyArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<String>,
     /// Call strategies with one event at a time, so that none can read ahead
+    ///
+    /// `replay` then replays in batches as well, and ends with 7 when a strategy decides
+    /// otherwise there.
     #[arg(long)]
     pub strict: bool,
 }

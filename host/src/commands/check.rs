@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::app::Failure;
 use crate::app::given::{Given, Runtimes, file_bytes_max, given};
-use crate::app::smoke::smoke;
+use crate::app::replay::reads_ahead;
+use crate::app::smoke::{Calls, smoke};
 use crate::app::strategies::{Loaded, load_one, read_lock};
 use crate::app::strikes::Strikes;
 use crate::cli::{CheckArgs, Exit};
@@ -201,14 +202,18 @@ impl Look<'_> {
         self.note("lock", ok, detail);
     }
 
-    /// Runs it twice over the same synthetic market.
+    /// Runs it three times over the same synthetic market: twice alike, and in batches.
     fn behavior(&mut self, loaded: Loaded, approved: Approved, given: &Given) -> Exit {
-        let second = twin(&loaded, approved);
-        let runs = [Ok(loaded), second].map(|loaded| loaded.and_then(|l| smoke(self.config, l)));
-        let [first, second] = runs;
-        let (first, second) = match (first, second) {
-            (Ok(first), Ok(second)) => (first, second),
-            (Err(failure), _) | (_, Err(failure)) => {
+        let (second, third) = (twin(&loaded, approved.clone()), twin(&loaded, approved));
+        let run = |loaded: Result<Loaded, Failure>, calls| smoke(self.config, loaded?, calls);
+        let runs = (
+            run(Ok(loaded), Calls::Single),
+            run(second, Calls::Single),
+            run(third, Calls::Batches),
+        );
+        let (first, second, third) = match runs {
+            (Ok(first), Ok(second), Ok(third)) => (first, second, third),
+            (Err(failure), ..) | (_, Err(failure), _) | (.., Err(failure)) => {
                 self.note("start", false, failure.message);
                 return Exit::Incompatible;
             }
@@ -234,7 +239,18 @@ impl Look<'_> {
             "two runs differ".to_owned()
         };
         well = self.note("determinism", same, detail) && fuel && well;
+        well &= self.batches(&first, &third);
         if well { Exit::Done } else { Exit::Findings }
+    }
+
+    /// Whether it decides in batches as it does event by event.
+    fn batches(&mut self, single: &LaneReport, batched: &LaneReport) -> bool {
+        let ahead = reads_ahead(single, batched);
+        let detail = match ahead {
+            true => "it decides otherwise when it is called with several events: it reads ahead",
+            false => "the same decisions when it is called with several events",
+        };
+        self.note("batches", !ahead, detail)
     }
 
     fn fuel(&mut self, report: &LaneReport, budget: u64) -> bool {

@@ -1,16 +1,17 @@
 //! `sandpaper replay`.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::app::accounting::Accounting;
 use crate::app::console::{Console, report_table};
-use crate::app::replay::{Identity, replay as replay_tapes};
+use crate::app::replay::{Identity, Replayed, reads_ahead, replay as replay_tapes};
 use crate::app::strategies::{Refused, Selection};
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, ReplayArgs};
-use crate::config::LogFormat;
+use crate::config::{Config, LogFormat};
 use crate::domain::Money;
 use crate::engine::{LaneReport, LaneState};
 use crate::output;
@@ -187,6 +188,8 @@ struct ReplayResult {
     wall_s: f64,
     complete: bool,
     strict: bool,
+    /// with --strict: who decides otherwise in batches
+    reads_ahead: Vec<String>,
     config_sha256: String,
     strategies: Vec<StrategyResult>,
     refused: Vec<Refused>,
@@ -211,6 +214,17 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
     if !replayed.complete {
         tracing::warn!("stopped early: these are the results up to here");
     }
+    let ahead = if args.strategies.strict && replayed.complete {
+        ahead_in_batches(config, &selection, &args.tapes, &interrupt, &replayed)?
+    } else {
+        Vec::new()
+    };
+    for name in &ahead {
+        tracing::warn!(
+            "{name} reads ahead: in batches of up to {} events it decides otherwise",
+            config.engine.batch
+        );
+    }
     if context.output.json {
         let strategies = replayed
             .identities
@@ -223,6 +237,7 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
             wall_s: replayed.wall_s,
             complete: replayed.complete,
             strict: config.engine.strict,
+            reads_ahead: ahead.clone(),
             config_sha256: config.sha256(),
             strategies: strategies.collect(),
             refused: replayed.refused,
@@ -244,5 +259,27 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Exit, Failu
             context.output.note(&format!("chain of {}: {}", identity.name, report.chain));
         }
     }
-    Ok(Exit::Done)
+    Ok(if ahead.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// Who decides otherwise when the same tapes are replayed in batches.
+fn ahead_in_batches(
+    config: &Config,
+    selection: &Selection,
+    tapes: &[PathBuf],
+    interrupt: &Interrupt,
+    strict: &Replayed,
+) -> Result<Vec<String>, Failure> {
+    let mut batched = config.clone();
+    batched.engine.strict = false;
+    let batched = replay_tapes(&batched, selection, tapes, interrupt, |_, _| {
+        if interrupt.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if !batched.complete {
+        tracing::warn!("stopped early: whether a strategy reads ahead was not found out");
+        return Ok(Vec::new());
+    }
+    let pairs = strict.reports.iter().zip(&batched.reports).zip(&strict.identities);
+    let ahead = pairs.filter(|((single, batched), _)| reads_ahead(single, batched));
+    Ok(ahead.map(|(_, identity)| identity.name.clone()).collect())
 }

@@ -8,6 +8,7 @@
 mod guests;
 mod limits;
 mod sinks;
+mod smith;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
