@@ -222,7 +222,7 @@ async fn med_008_a_venue_is_a_folder_and_a_line() {
     let five = ["feed.book_depth=5"];
     let failure = VenueSource::open(&Plain, &config(&url, &five), &plan("ELSE"), &interrupt).await;
     let message = failure.err().expect("no such symbol").message;
-    assert_eq!(message, "Plain has no symbol ELSE; did you mean ONE/X or TWO/X?");
+    assert_eq!(message, "Plain has no symbol ELSE (did you mean ONE/X or TWO/X?)");
 
     let source = VenueSource::open(&Plain, &config(&url, &five), &plan("MINE"), &interrupt).await;
     let mut source = source.ok().flatten().expect("a source");

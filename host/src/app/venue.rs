@@ -70,11 +70,12 @@ impl VenueSource {
             opened = opening => opened.map(Some),
             () = time::sleep(length), if !length.is_zero() => {
                 let url = address(venue, config);
-                let why = match cause.borrow().as_str() {
-                    "" => String::new(),
-                    why => format!(": {why}"),
+                let cause = cause.borrow();
+                let why = match cause.as_str() {
+                    "" => "it has not answered",
+                    why => why,
                 };
-                let message = format!("no connection to {url} within run.duration{why}");
+                let message = format!("no connection to {url} within run.duration: {why}");
                 Err(Failure::new(Exit::Feed, message)
                     .hint("a live run waits for its venue and never falls back to simulated prices"))
             }
@@ -278,7 +279,7 @@ fn instruments(
     symbols: &[String],
     names: &[String],
 ) -> Result<InstrumentTable, Failure> {
-    let mut table: Vec<Instrument> = Vec::new();
+    let (mut table, mut unknown): (Vec<Instrument>, Vec<String>) = Default::default();
     for (at, (symbol, name)) in symbols.iter().zip(names).enumerate() {
         if let Some(other) = names.iter().take(at).position(|other| other == name) {
             let message =
@@ -287,20 +288,27 @@ fn instruments(
                 "leave out one of them, or give it another name of the venue in [feed.symbols]",
             ));
         }
-        let Some(found) = listed.find(name) else {
-            let near = listed.near(name);
-            let near = match near.is_empty() {
-                true => format!("; none of its {} symbols has a similar name", listed.count()),
-                false => format!("; did you mean {}?", near.join(" or ")),
-            };
-            let message = format!("{} has no symbol {name}{near}", venue.title());
-            return Err(Failure::new(Exit::Feed, message).hint(
-                "choose symbols with --symbols, or map a name to the venue's in [feed.symbols]",
-            ));
-        };
-        table.push(Instrument { symbol: symbol.clone(), ..found });
+        match listed.find(name) {
+            Some(found) => table.push(Instrument { symbol: symbol.clone(), ..found }),
+            None => unknown.push(no_symbol(venue, listed, name)),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(Failure::new(Exit::Feed, unknown.join("; ")).hint(
+            "choose symbols with --symbols, or map a name to the venue's in [feed.symbols]",
+        ));
     }
     Ok(InstrumentTable::new(table))
+}
+
+/// That the venue does not have this name, and which ones it may have been meant for.
+fn no_symbol(venue: &dyn Venue, listed: &dyn Listing, name: &str) -> String {
+    let near = listed.near(name);
+    let near = match near.is_empty() {
+        true => format!(", and none of its {} has a similar name", listed.count()),
+        false => format!(" (did you mean {}?)", near.join(" or ")),
+    };
+    format!("{} has no symbol {name}{near}", venue.title())
 }
 
 /// Depths in words: `10, 25 and 100`.

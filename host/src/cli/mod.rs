@@ -225,6 +225,9 @@ pub struct RunArgs {
     /// Write everything that the engine sees to this tape
     #[arg(long, value_name = "TAPE")]
     pub record: Option<PathBuf>,
+    /// Replace a tape that is there already
+    #[arg(long, requires = "record")]
+    pub force: bool,
     /// Begin a new run, also where the last one was cut short
     #[arg(long)]
     pub fresh: bool,
@@ -262,6 +265,9 @@ pub struct RecordArgs {
     /// Write the tape here
     #[arg(short, long, value_name = "TAPE")]
     pub out: PathBuf,
+    /// Replace a tape that is there already
+    #[arg(long)]
+    pub force: bool,
     /// Where prices come from
     #[command(flatten)]
     pub feed: FeedArgs,

@@ -20,9 +20,10 @@ use std::io::Read as _;
 use clap::CommandFactory as _;
 
 use crate::app::{Failure, trial};
-use crate::cli::{Cli, ConfigVerb, Exit, Verb};
-use crate::config::Config;
+use crate::cli::{Cli, ConfigVerb, Exit, FeedArgs, Verb};
+use crate::config::{Config, FeedKind};
 use crate::output::{Lines, Output};
+use crate::venue::VENUES;
 
 /// The most that a child of this program is told: a configuration and a hash.
 const REQUEST_BYTES_MAX: u64 = 16 << 20;
@@ -82,6 +83,17 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         | Verb::Config(ConfigVerb::Schema)
         | Verb::New(_) => Ok(Exit::Done),
     }
+}
+
+/// An address belongs to a venue: who gives one and runs on a simulated market has
+/// forgotten something.
+fn has_venue(config: &Config, args: &FeedArgs) -> Result<(), Failure> {
+    if args.url.is_none() || config.feed.kind != FeedKind::Sim {
+        return Ok(());
+    }
+    let names: Vec<&str> = VENUES.iter().map(|venue| venue.name()).collect();
+    Err(Failure::new(Exit::Usage, "--url is the address of a venue, and this market is simulated")
+        .hint(format!("name the venue too: --feed {}", names.join(" or --feed "))))
 }
 
 fn completions(shell: clap_complete::Shell, output: &Output) -> Result<Exit, Failure> {

@@ -1,14 +1,17 @@
 //! `sandpaper record`.
 
-use crate::app::{Failure, Interrupt, capture};
+use crate::app::capture::{self, Recorder};
+use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, RecordArgs};
 use crate::output;
 
 use super::Context;
 
 pub(super) fn record(context: &Context, args: &RecordArgs) -> Result<Exit, Failure> {
+    super::has_venue(&context.config, &args.feed)?;
+    let recorder = Recorder::new(&context.config, &args.out, args.force)?;
     let interrupt = Interrupt::listen()?;
-    let summary = capture::record(&context.config, &args.out, &interrupt)?;
+    let summary = capture::record(&context.config, recorder, &interrupt)?;
     if context.output.json {
         context.output.print_json("sandpaper.record/1", &summary)?;
     } else {

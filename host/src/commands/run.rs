@@ -38,6 +38,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         tracing::info!("--dry-run changes nothing: trading here is always on paper");
     }
+    super::has_venue(config, &args.feed)?;
     let selection =
         Selection { files: args.strategies.wasm.clone(), unsigned: args.strategies.unsigned };
     if selection.unsigned {
@@ -53,6 +54,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
             tracing::info!("live market of {}, settings {settings}", address(venue, config));
         }
     }
+    let recorder = args.record.as_deref().map(|path| Recorder::new(config, path, args.force));
+    let mut recorder = recorder.transpose()?;
     let interrupt = Interrupt::listen()?;
     let mut console = Console::new(config.run.status_every, config.log.format == LogFormat::Json);
     let mut run = session_id()?;
@@ -76,7 +79,6 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
     };
-    let mut recorder = args.record.as_deref().map(|path| Recorder::new(config, path));
     let mut dashboard = Dashboard::start(config, &run)?;
     let (line, requests) = operator::line();
     if let Some(dashboard) = &dashboard {

@@ -142,7 +142,7 @@ impl Setting for String {
 
 impl<T: Setting + Clone> Setting for Vec<T> {
     fn kind() -> String {
-        format!("a list, each {}", T::kind())
+        format!("a list of different entries, each {}", T::kind())
     }
     fn from_toml(value: &Value) -> Option<Self> {
         value.as_array()?.iter().map(T::from_toml).collect()

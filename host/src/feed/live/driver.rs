@@ -295,7 +295,7 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.lose(&short(&error.to_string()), block);
+                    self.lose(&told(&error), block);
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => {
@@ -327,7 +327,7 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
             Message::Close(frame) => Err(match frame {
                 Some(frame) => {
                     let reason = short(frame.reason.as_str());
-                    format!("closed by the venue: {} {reason}", u16::from(frame.code))
+                    format!("closed by the venue: {} {reason}", u16::from(frame.code)).trim().into()
                 }
                 None => "closed by the venue".into(),
             }),
@@ -361,7 +361,7 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Result<(), String> {
         let Link::Connected(socket) = &mut self.link else { return Ok(()) };
-        let broken = |error: WsError| short(&error.to_string());
+        let broken = |error: WsError| told(&error);
         while !self.outbox.is_empty() {
             match socket.poll_ready_unpin(context) {
                 Poll::Ready(Ok(())) => {}
@@ -421,7 +421,7 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
     fn failed(&mut self, error: &WsError, block: &mut InputBlock) {
         let refused = matches!(error, WsError::Http(answer)
             if matches!(answer.status().as_u16(), 403 | 429));
-        self.lose(&short(&error.to_string()), block);
+        self.lose(&told(error), block);
         if let Link::Waiting(at) = &mut self.link
             && refused
         {
@@ -458,6 +458,16 @@ fn websocket_config(settings: &LinkSettings) -> WebSocketConfig {
         .max_frame_size(Some(settings.message_max))
         .write_buffer_size(0)
         .max_write_buffer_size(settings.write_max.max(1))
+}
+
+/// Why a connection failed, in words.
+fn told(error: &WsError) -> String {
+    short(&match error {
+        WsError::Io(error) => error.to_string(),
+        WsError::Protocol(error) => error.to_string(),
+        WsError::Http(answer) => format!("the venue answers {}", answer.status()),
+        other => other.to_string(),
+    })
 }
 
 /// Text from outside, cut to what a log line can hold, without characters that

@@ -107,16 +107,35 @@ impl Connect for Endpoint {
     fn connect(&mut self) -> BoxFuture<'static, io::Result<Self::Stream>> {
         let Self { host, port, tls, .. } = self.clone();
         Box::pin(async move {
-            let addresses = lookup_host((host.as_str(), port)).await?;
+            let addresses = lookup_host((host.as_str(), port)).await;
+            let addresses = addresses.map_err(|error| no_address(&host, &error))?;
             let tcp = dial::first(addresses, TcpStream::connect::<std::net::SocketAddr>).await?;
             // Subscriptions and pings are small and must not wait for more.
             tcp.set_nodelay(true)?;
             Ok(match tls {
                 Some((connector, name)) => {
-                    MaybeTlsStream::Rustls(connector.connect(name, tcp).await?)
+                    let secured = connector.connect(name, tcp).await;
+                    MaybeTlsStream::Rustls(secured.map_err(no_tls)?)
                 }
                 None => MaybeTlsStream::Plain(tcp),
             })
         })
+    }
+}
+
+fn no_address(host: &str, error: &io::Error) -> io::Error {
+    // The system says twice that it is about a name.
+    let why = error.to_string();
+    let why = why.rsplit(": ").next().unwrap_or_default();
+    io::Error::new(error.kind(), format!("the name {host} cannot be looked up: {why}"))
+}
+
+/// Whoever does not speak TLS ends the handshake, or answers in another language.
+fn no_tls(error: io::Error) -> io::Error {
+    let is_other = error.kind() == io::ErrorKind::UnexpectedEof
+        || error.to_string().contains("InvalidContentType");
+    match is_other {
+        true => io::Error::new(error.kind(), "no TLS is spoken there, which ws:// goes without"),
+        false => error,
     }
 }

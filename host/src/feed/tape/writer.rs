@@ -183,6 +183,12 @@ impl TapeWriter {
         self.commit()
     }
 
+    /// What it holds so far.
+    #[must_use]
+    pub fn totals(&self) -> &TapeTotals {
+        &self.totals
+    }
+
     /// Writes the rest, the index and the trailer, waits until all of it is on
     /// disk, and gives the tape its name.
     ///

@@ -119,6 +119,9 @@ impl Session {
             Notice::SnapshotOverdue(key) => {
                 of_feed(NewsLevel::Warn, key, "granted, but nothing came")
             }
+            Notice::NoTrades(symbol) => {
+                of(NewsLevel::Info, symbol, "no trade of it is known: taken as not traded yet")
+            }
             Notice::Silent(key) if key.channel == Channel::Trade => {
                 of_feed(NewsLevel::Debug, key, "none for long: asked anew")
             }

@@ -87,14 +87,22 @@ impl Catalog {
     }
 
     /// Known names close to one that is not, the best first: the same pair in
-    /// another spelling, then similar ones.
+    /// another spelling alone, or pairs of the asset that it names, or similar names.
     #[must_use]
     pub fn near(&self, symbol: &str) -> Vec<&str> {
         let wanted = current_name(symbol);
+        let joined = |name: &str| name.replace('/', "");
+        let names = || self.pairs.keys().map(String::as_str);
+        if let Some(same) = names().find(|name| joined(name) == joined(&wanted)) {
+            return vec![same];
+        }
+        let of_asset = |name: &&str| name.split('/').next() == Some(wanted.as_str());
         let distance = |name: &str| strsim::damerau_levenshtein(&wanted, name);
-        let mut near: Vec<(usize, &str)> =
-            self.pairs.keys().map(|name| (distance(name), name.as_str())).collect();
-        near.retain(|(distance, _)| *distance <= 2);
+        let mut near: Vec<(usize, &str)> = names().map(|name| (distance(name), name)).collect();
+        match names().any(|name| of_asset(&name)) {
+            true => near.retain(|(_, name)| of_asset(name)),
+            false => near.retain(|(distance, _)| *distance <= 2),
+        }
         near.sort_unstable();
         near.into_iter().take(NEAR_MAX).map(|(_, name)| name).collect()
     }

@@ -51,6 +51,8 @@ pub enum Notice {
     AckOverdue(FeedKey),
     /// A subscription was granted, and nothing came in time.
     SnapshotOverdue(FeedKey),
+    /// A pair's trades were granted twice and none came: it has not traded yet.
+    NoTrades(SymbolId),
     /// A feed fell silent.
     Silent(FeedKey),
     /// A request was refused.

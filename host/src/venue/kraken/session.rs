@@ -250,6 +250,26 @@ impl Session {
         self.announce(symbol, out);
     }
 
+    /// Whether nothing came of a feed because there is nothing: a pair that has never
+    /// traded, whose book must not be stale for that. Its trades are asked for anew as
+    /// those of any quiet pair are.
+    fn has_not_traded(&mut self, key: FeedKey, out: &mut InputBlock) -> bool {
+        let (Channel::Trade, Some(symbol)) = (key.channel, key.symbol) else { return false };
+        let Some(stream) = self.streams.get_mut(symbol.index()) else { return false };
+        let was_ready = stream.trades_ready;
+        if !stream.has_no_trades() {
+            return false;
+        }
+        if let Some(subscriptions) = &mut self.subscriptions {
+            subscriptions.empty(key, self.now);
+        }
+        if !was_ready {
+            self.notice(Notice::NoTrades(symbol));
+        }
+        self.announce(symbol, out);
+        true
+    }
+
     /// A book cannot be trusted: it is stale from this event on, and asked for
     /// anew, once.
     pub(super) fn desync(&mut self, symbol: SymbolId, cause: Desync, out: &mut InputBlock) {
@@ -387,6 +407,9 @@ impl Protocol for Session {
         connection.ping_due |= now.since(connection.last_ping) >= self.timing.ping_ns;
         let expired = self.subscriptions.as_mut().map(|s| s.expire(now)).unwrap_or_default();
         for (key, failure) in expired {
+            if failure == Failure::SnapshotOverdue && self.has_not_traded(key, out) {
+                continue;
+            }
             // Trades may be rare: that none came proves nothing yet. A new snapshot
             // tells whether any were missed, and until then the book is current.
             if (failure, key.channel) != (Failure::Silent, Channel::Trade) {

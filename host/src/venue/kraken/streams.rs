@@ -27,6 +27,8 @@ pub(super) struct Stream {
     pub(super) trades_wanted: bool,
     pub(super) trades_ready: bool,
     pub(super) last_trade: Option<u64>,
+    /// how often its trades were granted and none came
+    pub(super) trades_waited: u32,
     pub(super) candle_minutes: Option<u32>,
     pub(super) warm: bool,
     announced: TradingStatus,
@@ -67,6 +69,7 @@ impl Stream {
             trades_wanted: false,
             trades_ready: false,
             last_trade: None,
+            trades_waited: 0,
             candle_minutes: None,
             warm: false,
             announced: TradingStatus::Trading,
@@ -93,6 +96,16 @@ impl Stream {
         let venue = stricter(stricter(system, self.pair_status), listed);
         let status = stricter(data, venue);
         (std::mem::replace(&mut self.announced, status) != status).then_some(status)
+    }
+
+    /// Its trades were granted and none came in time: true when that is taken for a
+    /// pair that has not traded yet. One that has traded in this run has a recent past,
+    /// which is missing then. A subscription may also be granted in vain, so twice.
+    pub(super) fn has_no_trades(&mut self) -> bool {
+        self.trades_waited = self.trades_waited.saturating_add(1);
+        let none = self.last_trade.is_none() && self.trades_waited >= 2;
+        self.trades_ready |= none;
+        none
     }
 
     /// Forgets the book.

@@ -188,6 +188,13 @@ impl Subscriptions {
         }
     }
 
+    /// There is no data that a feed could bring yet: it counts as live.
+    pub(super) fn empty(&mut self, key: FeedKey, now: Ts) {
+        if self.feeds.contains_key(&key) {
+            self.set(key, State::Live(now));
+        }
+    }
+
     /// A feed's data cannot be used: it is ended and asked for anew, once.
     pub(super) fn renew(&mut self, key: FeedKey) {
         if self.accepts(key) {

@@ -101,6 +101,70 @@ fn add_09_granted_but_silent_feeds_stay_stale_and_are_renewed() {
     assert!(fixture.notices().iter().any(|n| matches!(n, Notice::SnapshotOverdue(_))));
 }
 
+/// Grants every subscription to trades, keeps a book alive, and gives no trade.
+fn without_trades(fixture: &mut Fixture, seconds: i64) {
+    let end = fixture.now + seconds * SECOND;
+    while fixture.now < end {
+        for (_, frame) in beat_to(fixture, fixture.now + SECOND) {
+            let method = if frame.contains("unsubscribe") { "unsubscribe" } else { "subscribe" };
+            for channel in ["book", "trade"] {
+                if frame.contains(&format!("\"{channel}\"")) {
+                    fixture.ok(&ack(method, channel, "BTC/USD", id_of(&frame)));
+                }
+            }
+            if method == "subscribe" && frame.contains("\"book\"") {
+                fixture.ok(&snapshot("BTC/USD", "99.5x1", "100.5x2"));
+            }
+        }
+    }
+}
+
+/// When a pair is first told to trade, in seconds; trades up to this id are known of it
+/// from before.
+fn quiet_until(known: Option<u64>, seconds: i64) -> (Fixture, Option<i64>) {
+    let silence = Timing { book_silence_ns: None, ..Timing::default() };
+    let want = [Wanted { trades: true, ..wanted(0) }];
+    let session = Session::new(table(), &want, silence).expect("a session");
+    let mut fixture = Fixture { session, out: InputBlock::new(&table(), 1), now: 0 };
+    fixture.session.handle_connected(Ts(0), &mut fixture.out);
+    if let Some(id) = known {
+        fixture.frames();
+        fixture.ok(&trade(id, "snapshot"));
+        fixture.session.handle_disconnected(Ts(0), &mut fixture.out);
+        fixture.session.handle_connected(Ts(0), &mut fixture.out);
+    }
+    let begin = fixture.out.len();
+    without_trades(&mut fixture, seconds);
+    let trades = |i: &usize| fixture.events()[*i] == "0 Trading";
+    let first = (begin..fixture.out.len()).find(trades).map(|i| fixture.out.ts(i).0 / SECOND);
+    (fixture, first)
+}
+
+#[test]
+fn add_09_a_pair_that_has_never_traded_is_not_stale_for_that() {
+    let (mut fixture, first) = quiet_until(None, 60);
+    // Granted twice without effect, ten seconds each: a dead channel is one that is
+    // silent once.
+    assert!(first.is_some_and(|at| (20..30).contains(&at)), "{first:?}");
+    let told = fixture.notices();
+    assert_eq!(told.iter().filter(|n| matches!(n, Notice::NoTrades(_))).count(), 1, "{told:?}");
+    // It stays so, is asked now and then, and its first trade is one.
+    without_trades(&mut fixture, 1_300);
+    assert_eq!(fixture.events().last().map(String::as_str), Some("0 Trading"));
+    fixture.ok(&trade(1, "update"));
+    assert_eq!(fixture.events().last().map(String::as_str), Some("trade 1 1005 Sell"));
+    // Now it has a past, which must come on the next connection.
+    let begin = fixture.out.len();
+    fixture.session.handle_disconnected(Ts(fixture.now), &mut fixture.out);
+    fixture.session.handle_connected(Ts(fixture.now), &mut fixture.out);
+    without_trades(&mut fixture, 60);
+    assert!(!fixture.events()[begin..].contains(&"0 Trading".to_owned()));
+
+    // The control: where trades are known, that none comes is no sign of a quiet pair.
+    let (_, first) = quiet_until(Some(7), 300);
+    assert_eq!(first, None);
+}
+
 #[test]
 fn add_09_a_silent_book_becomes_stale_in_spite_of_heartbeats() {
     let mut fixture = live_book();
