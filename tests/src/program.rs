@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::repository;
 
 /// A working folder for the program; removed when it is dropped.
 #[derive(Debug)]
@@ -62,6 +65,76 @@ impl Folder {
         }
         std::fs::write(&path, content).expect("a file");
         path
+    }
+
+    /// Puts a guest into the strategies folder under a name of this folder's, and allows
+    /// it. None when the guests are not built.
+    ///
+    /// # Panics
+    /// When it is not allowed.
+    #[must_use]
+    pub fn allow_guest(&self, guest: &str, name: &str) -> Option<()> {
+        let module = std::fs::read(repository::guest(guest)?).expect("readable");
+        let file = format!("strategies/{name}.wasm");
+        self.write(&file, module);
+        let _ = self.run(&["allow", &file, "--yes"]).expect(0);
+        Some(())
+    }
+
+    /// A run of what is allowed on a lively simulated market, as fast as it goes, with
+    /// more settings: its result and its record.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    #[must_use]
+    pub fn lively_run(&self, duration: &str, settings: &[&str]) -> (Value, String) {
+        let mut arguments = vec!["run", "--duration", duration, "--json", "--no-dashboard"];
+        let lively = ["feed.sim.speed=0", "feed.sim.volatility=2"];
+        for setting in lively.iter().chain(settings) {
+            arguments.extend(["--set", setting]);
+        }
+        let finished = self.run(&arguments).expect(0);
+        let result = serde_json::from_str(&finished.stdout).expect("JSON");
+        (result, self.only_record())
+    }
+
+    /// The records of its runs, oldest first.
+    ///
+    /// # Panics
+    /// When there is a folder of them that cannot be read.
+    #[must_use]
+    pub fn runs(&self) -> Vec<PathBuf> {
+        let entries = match std::fs::read_dir(self.path("runs")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => panic!("the runs: {error}"),
+        };
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let mut runs: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+        runs.sort();
+        runs
+    }
+
+    /// The record of its only run.
+    ///
+    /// # Panics
+    /// When there is none, or more than one.
+    #[must_use]
+    #[track_caller]
+    pub fn only_run(&self) -> PathBuf {
+        let runs = self.runs();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs[0].clone()
+    }
+
+    /// The same as an argument.
+    ///
+    /// # Panics
+    /// As [`Folder::only_run`].
+    #[must_use]
+    #[track_caller]
+    pub fn only_record(&self) -> String {
+        self.only_run().to_str().expect("a plain path").to_owned()
     }
 
     /// The program with these arguments, working in this folder.

@@ -12,6 +12,7 @@ use sandpaper_tests::{Folder, repository};
 use serde_json::{Value, json};
 
 mod controls;
+mod figures;
 mod hands;
 mod hostile;
 mod outage;

@@ -16,6 +16,11 @@ use sandpaper::dashboard::desk::Note;
 use sandpaper::dashboard::hub::State;
 use sandpaper::dashboard::model::{Event, Run, Sandbox, Strategy, StrategyDetail, Total};
 use sandpaper::dashboard::{Desk, Hub, Role, Server, Settings};
+use sandpaper::domain::Ts;
+use sandpaper::engine::{Engine, EngineConfig};
+use sandpaper::feed::sim::{SimConfig, Simulator};
+use sandpaper::input::InputBlock;
+use sandpaper_tests::lanes::{Recording, native};
 use serde_json::Value;
 use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Message;
@@ -65,42 +70,77 @@ fn event(text: String) -> Note {
     Note { lane: None, event, fill: None, trade: None, order: None }
 }
 
-/// What the engine's side did: steps, and CPU time that they took on its thread.
-#[derive(Clone, Copy, Debug, Default)]
-struct Steps {
-    count: u32,
-    cpu: Duration,
-}
+/// CPU time of each step on the engine's thread: with the clock on the wall, whatever
+/// else this machine does would be measured too.
+#[derive(Clone, Debug, Default)]
+struct Steps(Vec<Duration>);
 
 impl Steps {
-    fn each(self) -> Duration {
-        self.cpu / self.count.max(1)
+    /// The step in the middle, by what it took.
+    fn median(&self) -> Duration {
+        let mut all = self.0.clone();
+        all.sort_unstable();
+        all[all.len() / 2]
+    }
+}
+
+/// A real engine with what it hands to the dashboard.
+struct Driver {
+    engine: Engine,
+    market: Simulator,
+    desk: Desk,
+    /// number of the state that was published last
+    seq: u64,
+}
+
+impl Driver {
+    fn new(hub: Arc<Hub>) -> Self {
+        let config = SimConfig::default();
+        let start = config.start;
+        let market = Simulator::new(config).expect("the defaults");
+        let instruments = market.instruments().clone();
+        let recording = Recording { instruments, blocks: Vec::new(), start };
+        let strategies = (0..STRATEGIES).map(|_| native("s1")).collect();
+        let engine = recording.engine(&EngineConfig::default(), strategies, "100000");
+        let mut desk = Desk::open(hub).expect("a desk");
+        desk.begin(Vec::new());
+        Self { engine, market, desk, seq: 0 }
+    }
+
+    /// The market's next ten seconds.
+    fn block(&mut self) -> InputBlock {
+        let mut block = InputBlock::new(self.market.instruments(), self.engine.next_seq());
+        let until = Ts(self.market.next_ts().0 + 10 * Ts::SECOND);
+        while !self.market.advance(until, &mut block) {}
+        block
+    }
+
+    /// Steps the engine, notes and publishes ten times a second for `span`.
+    fn drive(&mut self, span: Duration) -> Steps {
+        #[allow(clippy::disallowed_methods, reason = "a load lasts for a time of the wall")]
+        let began = Instant::now();
+        let (_hold, never) = channel::<()>();
+        let mut steps = Steps::default();
+        while began.elapsed() < span {
+            let block = self.block();
+            let before = thread_cpu();
+            self.engine.step(&block).expect("a sound step");
+            for _ in 0..5 {
+                self.desk.note(event("an order of the kind that is often seen".into()));
+            }
+            self.seq += 1;
+            self.desk.publish(state(self.seq));
+            steps.0.push(thread_cpu().saturating_sub(before));
+            let pause = never.recv_timeout(Duration::from_millis(100));
+            assert_eq!(pause, Err(RecvTimeoutError::Timeout));
+        }
+        steps
     }
 }
 
 fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
-}
-
-/// Notes and publishes ten times a second for `span`.
-fn drive(desk: &mut Desk, seq: &mut u64, span: Duration) -> Steps {
-    #[allow(clippy::disallowed_methods, reason = "a load lasts for a time of the wall")]
-    let began = Instant::now();
-    let (_hold, never) = channel::<()>();
-    let mut steps = Steps::default();
-    while began.elapsed() < span {
-        let before = thread_cpu();
-        for _ in 0..5 {
-            desk.note(event("an order of the kind that is often seen".into()));
-        }
-        *seq += 1;
-        desk.publish(state(*seq));
-        steps.cpu += thread_cpu().saturating_sub(before);
-        steps.count += 1;
-        assert_eq!(never.recv_timeout(Duration::from_millis(100)), Err(RecvTimeoutError::Timeout));
-    }
-    steps
 }
 
 async fn connect(address: SocketAddr, receive: Option<u32>) -> Client {
@@ -194,13 +234,11 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
     let hub = Arc::new(Hub::default());
     let mut server = server(Arc::clone(&hub));
     let address = server.address();
-    let mut desk = Desk::open(hub).expect("a desk");
-    desk.begin(Vec::new());
-    let mut seq = 0;
+    let mut driver = Driver::new(hub);
     for _ in 0..1_000 {
-        desk.note(event("x".repeat(1_000)));
+        driver.desk.note(event("x".repeat(1_000)));
     }
-    let quiet = drive(&mut desk, &mut seq, Duration::from_secs(1));
+    let before = driver.drive(SPAN);
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -227,7 +265,7 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
         }
         (followers, held)
     });
-    let busy = drive(&mut desk, &mut seq, SPAN);
+    let busy = driver.drive(SPAN);
     end.send_replace(true);
     let mut late = Vec::new();
     let (mut boards, mut fewest) = (0, u64::MAX);
@@ -241,31 +279,37 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
     let p99 = Duration::from_micros(late[late.len() * 99 / 100]);
     let median = Duration::from_micros(late[late.len() / 2]);
     println!(
-        "{clients} clients, {stuck} stuck: {} events, median {median:?}, p99 {p99:?}; \
-         engine {:?} a step without and {:?} with them",
-        late.len(),
-        quiet.each(),
-        busy.each()
+        "{clients} clients, {stuck} stuck: {} events, median {median:?}, p99 {p99:?}",
+        late.len()
     );
     assert!(fewest >= 100, "every healthy client sees the events: {fewest}");
     assert!(boards > 0);
     assert!(p99 <= LATE, "p99 {p99:?}");
-    assert!(busy.count >= 30, "the engine was held: {busy:?}");
-    assert!(busy.each() <= quiet.each() * 2 + Duration::from_micros(500), "{quiet:?} {busy:?}");
+    assert!(busy.0.len() >= 30, "the engine was held: {busy:?}");
     // The stuck ones were found out: nothing of theirs is kept.
     let stalled: &AtomicU64 = &server.app().counts.stalled;
     let mut looks = 0;
     while stalled.load(Ordering::Relaxed) < stuck as u64 && looks < 100 {
-        drive(&mut desk, &mut seq, Duration::from_millis(100));
+        driver.drive(Duration::from_millis(100));
         looks += 1;
     }
     assert_eq!(stalled.load(Ordering::Relaxed), stuck as u64);
     drop(held);
+    let after = driver.drive(SPAN);
+    let [before, busy, after] = [before, busy, after].map(|steps| steps.median());
+    let alone = (before + after) / 2;
+    println!(
+        "engine: {busy:?} of CPU a step with them, {before:?} before and {after:?} after: {:+.1} %",
+        100.0 * (busy.as_secs_f64() / alone.as_secs_f64() - 1.0)
+    );
+    // Caches that others empty and a clock rate that falls cost as well, here and there
+    // more than all the clients do.
+    assert!(busy <= before.max(after) * 2, "{before:?} {busy:?} {after:?}");
     // The control: a torn board is found.
     let mut torn: Value = serde_json::from_str(&state(5).strategies_json()).expect("JSON");
     assert_eq!(check_board(&torn, &mut 0), Ok(()));
     torn["strategies"][3]["equity"] = "1".into();
     assert!(check_board(&torn, &mut 0).is_err());
-    desk.close(state(seq + 1));
+    driver.desk.close(state(driver.seq + 1));
     server.stop();
 }

@@ -74,14 +74,7 @@ fn high_007_a_busy_engine_ends_within_five_seconds() {
     assert_eq!(code, 0, "{said}");
     assert!(took < END_MAX, "{took:?}: {said}");
     // What was stepped until then is a whole record.
-    folder.run(&["verify", &run_of(&folder), "--unsigned"]).expect(0);
-}
-
-/// The one run of the folder.
-fn run_of(folder: &Folder) -> String {
-    let mut runs = std::fs::read_dir(folder.path("runs")).expect("runs").flatten();
-    let run = runs.find(|entry| entry.path().join("modules").is_dir()).expect("a run");
-    format!("runs/{}", run.file_name().to_string_lossy())
+    folder.run(&["verify", &folder.only_record(), "--unsigned"]).expect(0);
 }
 
 #[test]

@@ -233,10 +233,8 @@ fn add_16_one_matcher_serves_run_replay_and_verify() {
             assert_eq!(replayed[field], ran[field], "{field}, {strict}");
         }
     }
-    let runs = std::fs::read_dir(folder.path("runs")).expect("records");
-    let record = runs.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
-    let record = record.expect("one run");
-    let record = record.to_str().expect("a plain path");
+    let record = folder.only_record();
+    let record = record.as_str();
     folder.run(&["verify", record, "--unsigned", "--wasm", module]).expect(0);
     // The control: other latencies are other decisions.
     std::fs::write(folder.path("latency.txt"), "50ms\n").expect("written");

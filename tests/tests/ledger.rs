@@ -6,7 +6,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use sandpaper_tests::{Folder, repository};
+use sandpaper_tests::Folder;
 use serde_json::Value;
 
 use super::oracle::{Session, number};
@@ -74,19 +74,9 @@ fn hledger_control_a_unit_more_or_less_is_found() {
 
 /// A run of the program, its result and its record.
 fn run() -> Option<(Folder, Value, String)> {
-    let module = repository::guest("market-making")?;
     let folder = Folder::new();
-    folder.write("strategies/mm.wasm", std::fs::read(module).expect("readable"));
-    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
-    let mut arguments = vec!["run", "--duration", "3m", "--json", "--no-dashboard"];
-    for setting in ["feed.sim.speed=0", "feed.sim.volatility=2"] {
-        arguments.extend(["--set", setting]);
-    }
-    let finished = folder.run(&arguments).expect(0);
-    let result = serde_json::from_str(&finished.stdout).expect("JSON");
-    let runs = std::fs::read_dir(folder.path("runs")).expect("records").flatten();
-    let record = runs.map(|entry| entry.path()).find(|path| path.is_dir()).expect("one run");
-    let record = record.to_str().expect("a plain path").to_owned();
+    folder.allow_guest("market-making", "mm")?;
+    let (result, record) = folder.lively_run("3m", &[]);
     Some((folder, result, record))
 }
 

@@ -167,9 +167,7 @@ fn add_13_the_tape_of_a_live_run_is_what_its_engine_saw_event_for_event() {
     let tape = sandpaper::feed::tape::Tape::open(&folder.path("live.tape")).expect("a tape");
     let blocks = tape.blocks().expect("readable").map(|block| block.expect("sound"));
     let taped: Vec<Event> = blocks.flat_map(|block| events(&block)).collect();
-    let runs = std::fs::read_dir(folder.path("runs")).expect("runs");
-    let run = runs.map(|run| run.expect("a run").path()).find(|path| path.is_dir());
-    let seen = recorded_events(&run.expect("a record"));
+    let seen = recorded_events(&folder.only_run());
     assert!(seen.len() > 100, "{}", seen.len());
     assert!(taped == seen, "{} on the tape, {} in the record", taped.len(), seen.len());
 }

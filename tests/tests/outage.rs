@@ -357,8 +357,6 @@ fn add_15_rules_that_change_on_the_way_reach_tape_record_and_replay() {
     }
     assert_eq!(rules, [(SymbolId(0), Qty(minimum)), (SymbolId(1), Qty(minimum))]);
     assert_eq!(decided(&result), decided(&replayed(&folder)));
-    let runs = std::fs::read_dir(folder.path("runs")).expect("runs");
-    let record = runs.map(|run| run.expect("a run").path()).find(|p| p.is_dir()).expect("a record");
-    let record = record.to_str().expect("a plain path");
-    let _ = folder.run(&["verify", record, "--unsigned", "--wasm", "of.wasm"]).expect(0);
+    let _ =
+        folder.run(&["verify", &folder.only_record(), "--unsigned", "--wasm", "of.wasm"]).expect(0);
 }

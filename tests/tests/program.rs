@@ -8,10 +8,8 @@ use sandpaper_tests::{Folder, repository};
 
 /// A folder whose one strategy is allowed.
 fn ready() -> Option<Folder> {
-    let module = repository::guest("market-making")?;
     let folder = Folder::new();
-    folder.write("strategies/mm.wasm", std::fs::read(module).expect("readable"));
-    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    folder.allow_guest("market-making", "mm")?;
     Some(folder)
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use sandpaper::config::{Config, Sources};
@@ -17,24 +16,9 @@ use serde_json::Value;
 const LIVELY: &[&str] = &["--set", "feed.sim.speed=0", "--set", "feed.sim.volatility=2"];
 
 fn ready() -> Option<Folder> {
-    let module = repository::guest("market-making")?;
     let folder = Folder::new();
-    folder.write("strategies/mm.wasm", fs::read(module).expect("readable"));
-    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    folder.allow_guest("market-making", "mm")?;
     Some(folder)
-}
-
-fn runs(folder: &Folder) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder.path("runs")).into_iter().flatten().flatten();
-    let mut runs: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.is_dir()).collect();
-    runs.sort();
-    runs
-}
-
-fn run_of(folder: &Folder) -> PathBuf {
-    let runs = runs(folder);
-    assert_eq!(runs.len(), 1, "{runs:?}");
-    runs[0].clone()
 }
 
 fn verify(folder: &Folder, run: &std::path::Path, more: &[&str], code: i32) -> Value {
@@ -50,7 +34,7 @@ fn a_run_is_proved_by_its_record() {
     let arguments = [&["run", "--duration", "10m", "--json"], LIVELY].concat();
     let finished = folder.run(&arguments).expect(0);
     let result: Value = serde_json::from_str(&finished.stdout).expect("JSON");
-    let verified = verify(&folder, &run_of(&folder), &[], 0);
+    let verified = verify(&folder, &folder.only_run(), &[], 0);
     assert_eq!(verified["schema"], "sandpaper.verify/1");
     assert_eq!(verified["status"], "ended");
     assert_eq!(verified["events"], result["events"]);
@@ -71,7 +55,7 @@ fn a_record_that_tells_of_other_modules_is_not_proved_by_these() {
     let Some(folder) = ready() else { return };
     let arguments = [&["run", "--duration", "1s"], LIVELY].concat();
     folder.run(&arguments).expect(0);
-    let run = run_of(&folder);
+    let run = folder.only_run();
     fs::remove_file(folder.path("strategies/mm.wasm")).expect("removed");
     // Its modules lie beside it, under their hashes, and under no other.
     verify(&folder, &run, &[], 0);
@@ -94,7 +78,7 @@ fn b7_a_damaged_record_is_found_by_its_own_code() {
     let Some(folder) = ready() else { return };
     let arguments = [&["run", "--duration", "2m"], LIVELY].concat();
     folder.run(&arguments).expect(0);
-    let run = run_of(&folder);
+    let run = folder.only_run();
     let segment = run.join("00000001.journal");
     let whole = fs::read(&segment).expect("readable");
     for at in [70, whole.len() / 2, whole.len() - 70, whole.len() - 1] {
@@ -169,7 +153,7 @@ fn decisions_that_nothing_brought_are_found_whoever_wrote_them() {
     let Some(folder) = ready() else { return };
     let arguments = [&["run", "--duration", "5m"], LIVELY].concat();
     folder.run(&arguments).expect(0);
-    let run = run_of(&folder);
+    let run = folder.only_run();
     let segment = run.join("00000001.journal");
     let whole = fs::read(&segment).expect("readable");
     type Edit = fn(&mut Vec<Record>);
@@ -223,14 +207,14 @@ fn a_run_without_history_is_proved_too() {
     let Some(folder) = ready() else { return };
     let none = ["--set", "feed.sim.warm_up_candles=0", "--set", "feed.sim.speed=20"];
     folder.run(&[&["run", "--duration", "20s"], &none[..]].concat()).expect(0);
-    verify(&folder, &run_of(&folder), &[], 0);
+    verify(&folder, &folder.only_run(), &[], 0);
 }
 
 #[test]
 fn a_run_that_cannot_begin_leaves_no_folder() {
     let Some(folder) = ready() else { return };
     folder.run(&["run", "--duration", "1s", "--symbols", "NO/SUCH"]).expect(6);
-    assert!(runs(&folder).is_empty());
+    assert!(folder.runs().is_empty());
 }
 
 #[test]
@@ -249,7 +233,7 @@ fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
     let run = ["run", "--duration", "5m", "--symbols", "XRP/USD", "--wasm", "ahead.wasm"];
     let in_batches = [&run[..], &["--unsigned"], LIVELY].concat();
     folder.run(&in_batches).expect(0);
-    let record = run_of(&folder);
+    let record = folder.only_run();
     let verified = verify(&folder, &record, &["--unsigned"], 7);
     let finding = &verified["findings"][0];
     assert_eq!(finding["strategy"], "ahead", "{verified}");
@@ -258,7 +242,7 @@ fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
     // The control: called with one event at a time, it cannot.
     fs::remove_dir_all(&record).expect("removed");
     folder.run(&[&in_batches[..], &["--strict", "--record", "x.tape"]].concat()).expect(0);
-    verify(&folder, &run_of(&folder), &["--unsigned"], 0);
+    verify(&folder, &folder.only_run(), &["--unsigned"], 0);
     // A replay in batches is misled as the run was, and a strict one is not.
     let chain = |more: &[&str]| {
         let replay = ["replay", "x.tape", "--wasm", "ahead.wasm", "--unsigned", "--json"];
@@ -296,7 +280,7 @@ fn crit_001_a_record_gives_no_permission() {
     folder.write("mm.wasm", fs::read(module).expect("readable"));
     let run = ["run", "--wasm", "mm.wasm", "--unsigned", "--duration", "5s"];
     folder.run(&[&run[..], LIVELY].concat()).expect(0);
-    let run = run_of(&folder);
+    let run = folder.only_run();
     let path = run.to_str().expect("a plain path");
     let refused = folder.run(&["verify", path]).expect(4);
     assert!(refused.stderr.contains("--unsigned"), "{}", refused.stderr);
@@ -331,7 +315,7 @@ fn crit_003_a_run_whose_batches_shared_fuel_is_proved() {
     };
     let run = ["run", "--duration", "60s", "--record", "x.tape"];
     assert_eq!(state(folder.run(&[&run[..], LIVELY, &little].concat())), "stopped");
-    let verified = verify(&folder, &run_of(&folder), &[], 0);
+    let verified = verify(&folder, &folder.only_run(), &[], 0);
     assert_eq!(verified["told"], 1, "{verified}");
     // The control: one event a call without being told ends otherwise.
     let strict = ["replay", "x.tape", "--strict"];
@@ -384,7 +368,7 @@ fn retold(run: &std::path::Path, change: impl Fn(&mut Record) -> bool) -> tempfi
 fn b7_a_head_whose_claims_do_not_agree_is_found() {
     let Some(folder) = ready() else { return };
     folder.run(&[&["run", "--duration", "5s"], LIVELY].concat()).expect(0);
-    let run = run_of(&folder);
+    let run = folder.only_run();
     let told = |change: &dyn Fn(&mut Manifest)| {
         let lie = retold(&run, |record| {
             if record.kind == Kind::Manifest {
@@ -444,7 +428,7 @@ fn b7_what_the_clock_stopped_at_the_start_is_proved() {
     let fuel = ["--set", "sandbox.fuel_start=2000000000"];
     let ended = folder.run(&[&run[..], &fuel, LIVELY].concat());
     assert!(ended.stdout.contains("deadline"), "{ended:?}");
-    let run = run_of(&folder);
+    let run = folder.only_run();
     let verified = verify(&folder, &run, &[], 0);
     assert_eq!(verified["told"], 1, "{verified}");
     // Told with a deadline that nothing reaches: that the clock stopped it is then in

@@ -19,18 +19,9 @@ const RUN: &[&str] = &[
 ];
 
 fn ready() -> Option<Folder> {
-    let module = repository::guest("market-making")?;
     let folder = Folder::new();
-    folder.write("strategies/mm.wasm", fs::read(module).expect("readable"));
-    folder.run(&["allow", "strategies/mm.wasm", "--yes"]).expect(0);
+    folder.allow_guest("market-making", "mm")?;
     Some(folder)
-}
-
-fn runs(folder: &Folder) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder.path("runs")).expect("a folder").flatten();
-    let mut runs: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.is_dir()).collect();
-    runs.sort();
-    runs
 }
 
 fn result(folder: &Folder, arguments: &[&str]) -> Value {
@@ -70,7 +61,7 @@ fn verified(folder: &Folder, run: &Path) -> Value {
 fn high_004_a_run_that_is_cut_anywhere_goes_on_to_the_same_end() {
     let Some(folder) = ready() else { return };
     let whole = result(&folder, RUN);
-    let first = runs(&folder);
+    let first = folder.runs();
     let (run, bytes) = (first[0].clone(), size(&first[0]));
     let mut restarts = 0;
     // Nothing after the cut was acknowledged, as far as a disk knows. Each round
@@ -78,7 +69,7 @@ fn high_004_a_run_that_is_cut_anywhere_goes_on_to_the_same_end() {
     for percent in [90, 61, 37, 99] {
         cut(&run, bytes * percent / 100 + percent);
         let again = result(&folder, RUN);
-        assert_eq!(runs(&folder), first, "cut at {percent} %: no other run is begun");
+        assert_eq!(folder.runs(), first, "cut at {percent} %: no other run is begun");
         for figure in ["chain", "orders", "fills", "rejected", "cash", "equity", "fees"] {
             let of = |result: &Value| result["strategies"][0][figure].clone();
             assert!(!of(&whole).is_null(), "{figure} is told");
@@ -97,14 +88,14 @@ fn high_004_a_run_that_is_cut_anywhere_goes_on_to_the_same_end() {
 fn a_cut_run_goes_on_only_as_it_was() {
     let Some(folder) = ready() else { return };
     result(&folder, RUN);
-    let run = runs(&folder).remove(0);
+    let run = folder.runs().remove(0);
     cut(&run, size(&run) / 2);
     let other = [RUN, &["--seed", "2"]].concat();
     let refused = folder.run(&other).expect(3);
     assert!(refused.stderr.contains("other settings"), "{}", refused.stderr);
     assert!(refused.stderr.contains("--fresh"), "{}", refused.stderr);
     result(&folder, &[&other[..], &["--fresh"]].concat());
-    assert_eq!(runs(&folder).len(), 2, "a new run beside the old one");
+    assert_eq!(folder.runs().len(), 2, "a new run beside the old one");
     result(&folder, RUN);
-    assert_eq!(runs(&folder).len(), 3, "the last one ended in order, so another begins");
+    assert_eq!(folder.runs().len(), 3, "the last one ended in order, so another begins");
 }

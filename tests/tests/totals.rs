@@ -1,27 +1,15 @@
 //! Limits over all strategies, in the program: they act, and the record proves it.
 
-use sandpaper_tests::{Folder, repository};
+use sandpaper_tests::Folder;
 use serde_json::Value;
 
 /// A run of two strategies with these settings, and its one record.
 fn run(settings: &[&str]) -> Option<(Folder, Value, String)> {
     let folder = Folder::new();
     for name in ["market-making", "mean-reversion"] {
-        let module = std::fs::read(repository::guest(name)?).expect("readable");
-        let file = format!("strategies/{name}.wasm");
-        folder.write(&file, module);
-        folder.run(&["allow", &file, "--yes"]).expect(0);
+        folder.allow_guest(name, name)?;
     }
-    let mut arguments = vec!["run", "--duration", "2m", "--json", "--no-dashboard"];
-    let lively = ["feed.sim.speed=0", "feed.sim.volatility=2"];
-    for setting in lively.iter().chain(settings) {
-        arguments.extend(["--set", setting]);
-    }
-    let finished = folder.run(&arguments).expect(0);
-    let result = serde_json::from_str(&finished.stdout).expect("JSON");
-    let runs = std::fs::read_dir(folder.path("runs")).expect("records").flatten();
-    let record = runs.map(|entry| entry.path()).find(|path| path.is_dir()).expect("one run");
-    let record = record.to_str().expect("a plain path").to_owned();
+    let (result, record) = folder.lively_run("2m", settings);
     Some((folder, result, record))
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { byHour, byWeekday, figures, histogram } from '../../host/web/app/stats.mjs';
+import { byHour, byMonth, byWeekday, figures, histogram } from '../../host/web/app/stats.mjs';
 
 const trade = (pnl, pct, exit_ms = 0) => ({ pnl: String(pnl), pnl_pct: pct, fees: '0.1', duration_s: 60, exit_ms });
 
@@ -24,4 +24,15 @@ test('hours and days are those of UTC', () => {
   const monday = Date.UTC(2024, 10, 25, 13, 5);
   assert.deepEqual(byHour([trade(2, 1, monday)])[13], { hour: 13, trades: 1, net: 2 });
   assert.deepEqual(byWeekday([trade(2, 1, monday)])[0], { day: 'Mon', trades: 1, net: 2 });
+});
+
+test('a month begins with what the one before ended with, and a year with its first month', () => {
+  const at = (year, month, day) => Date.UTC(year, month, day);
+  const years = byMonth([[at(2024, 10, 3), 100], [at(2024, 10, 20), 110], [at(2024, 11, 2), 99], [at(2025, 0, 5), 198]]);
+  assert.deepEqual(years.map(({ year }) => year), [2024, 2025]);
+  const rounded = ({ months, whole }) => [...months, whole].map((value) => (value === null ? null : Math.round(value)));
+  assert.deepEqual(rounded(years[0]), [...Array(10).fill(null), 10, -10, -1]);
+  assert.deepEqual(rounded(years[1]), [100, ...Array(11).fill(null), 100]);
+  assert.deepEqual(byMonth([]), []);
+  assert.deepEqual(byMonth([[at(2024, 0, 1), 0], [at(2024, 0, 2), 5]])[0].months[0], null, 'nothing to divide by');
 });

@@ -76,7 +76,7 @@ pub struct Quantiles {
 
 impl From<Spread> for Quantiles {
     fn from(spread: Spread) -> Self {
-        let Spread { count, sum, p50, p90, p99, max } = spread;
+        let Spread { count, sum, p50, p90, p99, max, powers: _ } = spread;
         Self { count, sum, p50, p90, p99, max }
     }
 }

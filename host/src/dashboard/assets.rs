@@ -41,6 +41,7 @@ pub const FILES: &[Asset] = files! {
     "app/pages/strategy.mjs"
     "app/pages/tabs.mjs"
     "app/parts.mjs"
+    "app/plots.mjs"
     "app/route.mjs"
     "app/sort.mjs"
     "app/stats.mjs"

@@ -22,6 +22,7 @@ use super::model::{
     StrategyDetail, Symbol, Total,
 };
 use super::news::Waiting;
+use super::plots::Published;
 use super::views::{book_and_tape, changes, curve, numbers, position, sparks, status, symbols};
 
 /// Least wall time between two states.
@@ -84,6 +85,7 @@ pub(super) struct LaneMemory {
     pub(super) last_fault: Option<String>,
     pub(super) refused: BTreeMap<String, u64>,
     levels: Vec<Level>,
+    plots: Published,
     curve: Arc<Vec<Point>>,
     /// what the ledger's curve was when `curve` was made of it: its length, the
     /// width of its buckets, and its last one
@@ -172,6 +174,9 @@ impl Builder {
     /// Publishes a state when the last is old enough.
     #[allow(clippy::disallowed_methods, reason = "how often people look is of the wall")]
     pub fn tick(&mut self, engine: &Engine) {
+        for (number, memory) in (0_u16..).zip(&mut self.lanes) {
+            memory.plots.take(engine.now().0, engine.lane(number).indicators);
+        }
         let every = EVERY.max(self.took * SHARE);
         if self.last.is_none_or(|(at, _)| at.elapsed() >= every) {
             let began = Instant::now();
@@ -210,6 +215,7 @@ impl Builder {
             engine.instruments().iter().map(|(symbol, _)| book_and_tape(engine, symbol)).unzip();
         let candles = self.candles.clone();
         let curves = self.lanes.iter().map(|memory| Arc::clone(&memory.curve)).collect();
+        let plots = self.lanes.iter().map(|memory| memory.plots.all()).collect();
         let (benchmark, benchmark_curve) = self.benchmark(engine, &market, &reports).unzip();
         State {
             run,
@@ -219,6 +225,7 @@ impl Builder {
             tapes,
             candles,
             curves,
+            plots,
             benchmark,
             benchmark_curve: benchmark_curve.unwrap_or_default(),
             feed,

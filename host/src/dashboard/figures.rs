@@ -6,7 +6,7 @@ use crate::domain::Money;
 use crate::engine::LaneReport;
 use crate::strategy::Spread;
 
-use super::model::Latency;
+use super::model::{Latency, Took};
 
 /// How long calls took, once there were any.
 pub(super) fn latency(ns: &Spread) -> Option<Latency> {
@@ -16,7 +16,21 @@ pub(super) fn latency(ns: &Spread) -> Option<Latency> {
         p90: us(ns.p90),
         p99: us(ns.p99),
         max: us(ns.max),
+        spread: took(&ns.powers),
     })
+}
+
+/// How many calls took how long, from the fastest to the slowest.
+fn took(powers: &[u64]) -> Vec<Took> {
+    let us = |power: usize| (1_u64 << power) as f64 / 1_000.0;
+    let place = |(power, &calls): (usize, &u64)| Took {
+        from: if power == 0 { 0.0 } else { us(power) },
+        to: (power + 1 < powers.len()).then(|| us(power + 1)),
+        calls,
+    };
+    let first = powers.iter().position(|&calls| calls > 0).unwrap_or(powers.len());
+    let last = powers.iter().rposition(|&calls| calls > 0).map_or(0, |last| last + 1);
+    powers.iter().enumerate().take(last).skip(first).map(place).collect()
 }
 
 /// Further figures of a strategy by their label.
@@ -56,4 +70,24 @@ pub(super) fn figures(report: &LaneReport) -> BTreeMap<String, Option<String>> {
     ]
     .map(|(label, value)| (label.to_owned(), value))
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_call_is_left_out_of_how_long_they_took_and_the_ends_are_not_empty() {
+        let mut powers = [0; 32];
+        assert_eq!(took(&powers).len(), 0);
+        (powers[10], powers[12]) = (3, 1);
+        let told: Vec<_> = took(&powers).iter().map(|it| (it.from, it.to, it.calls)).collect();
+        let between = |from, to, calls| (from, Some(to), calls);
+        let wanted = [between(1.024, 2.048, 3), between(2.048, 4.096, 0), between(4.096, 8.192, 1)];
+        assert_eq!(told, wanted);
+        (powers[0], powers[31]) = (2, 5);
+        let told = took(&powers);
+        assert_eq!((told[0].from, told[31].to), (0.0, None), "both ends are open");
+        assert_eq!(told.iter().map(|it| it.calls).sum::<u64>(), 11);
+    }
 }

@@ -12,8 +12,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::model::{
-    Book, Event, Feed, Fill, Level, Order, Print, Run, Strategy, StrategyDetail, Symbol, Total,
-    Trade,
+    Book, Event, Feed, Fill, Level, Order, Plots, Print, Run, Strategy, StrategyDetail, Symbol,
+    Total, Trade,
 };
 use super::ring::Ring;
 
@@ -67,6 +67,8 @@ pub struct State {
     /// each strategy's equity over time, shared from state to state while it is
     /// the same
     pub curves: Vec<Arc<Vec<Point>>>,
+    /// what each strategy published over time, shared likewise
+    pub plots: Vec<Arc<Plots>>,
     /// holding equal amounts of all symbols instead, once there are prices
     pub benchmark: Option<Strategy>,
     /// its equity over time

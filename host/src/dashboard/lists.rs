@@ -58,6 +58,15 @@ pub(super) async fn equity(State(app): State<Arc<App>>, Name(name): Name) -> Res
     }
 }
 
+pub(super) async fn plots(State(app): State<Arc<App>>, Name(name): Name) -> Response {
+    let state = app.hub.state();
+    let lane = state.lanes.iter().position(|lane| lane.row.name == name);
+    match lane.and_then(|lane| state.plots.get(lane)) {
+        Some(plots) => Json(&**plots).into_response(),
+        None => not_found(NO_STRATEGY),
+    }
+}
+
 /// What `pick` copies out of a strategy's past.
 fn of_lane<T>(app: &App, name: &str, pick: impl FnOnce(&LaneHistory) -> T) -> Option<T> {
     app.hub.history().lane(name).map(pick)

@@ -26,6 +26,7 @@ pub mod model;
 mod news;
 pub mod openapi;
 pub mod operate;
+mod plots;
 pub mod ring;
 pub mod routes;
 pub mod runs;

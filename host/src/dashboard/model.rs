@@ -163,6 +163,27 @@ pub struct Indicator {
     pub value: Option<f64>,
 }
 
+/// What a strategy published by name, over time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Plots {
+    /// seconds from one moment to the next; more the longer the run is
+    pub width_s: f64,
+    /// the moments in milliseconds, rising
+    pub ms: Vec<f64>,
+    /// by name
+    pub series: Vec<Plot>,
+}
+
+/// What was published under one name.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Plot {
+    /// its name, in the strategy's words
+    pub name: String,
+    /// the newest value at each moment, null where there was none or it is not finite
+    #[schema(value_type = Vec<Option<f64>>)]
+    pub values: Vec<f64>,
+}
+
 /// A closed round trip.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[allow(missing_docs, reason = "each is what its name says, in the units of the module's head")]
@@ -339,6 +360,19 @@ pub struct Latency {
     pub p90: f64,
     pub p99: f64,
     pub max: f64,
+    /// how many took how long, from the fastest to the slowest
+    pub spread: Vec<Took>,
+}
+
+/// Calls that took about the same time.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Took {
+    /// at least so long, in microseconds
+    pub from: f64,
+    /// less than that; null for all that took longer
+    pub to: Option<f64>,
+    /// how many
+    pub calls: u64,
 }
 
 /// A symbol's prices.

@@ -227,6 +227,8 @@ fn reading() -> Vec<Route> {
         route("/api/v1/strategies/{name}/levels", "Its stops and targets", get(lists::levels))
             .asks(PAGE)
             .gives::<answers::Levels>(),
+        route("/api/v1/strategies/{name}/plots", "What it published by name", get(lists::plots))
+            .gives::<model::Plots>(),
         route("/api/v1/strategies/{name}/logs", "Its log", get(lists::logs))
             .asks(PAGE)
             .gives::<answers::LogLines>(),

@@ -68,6 +68,8 @@ pub struct LaneRef<'a> {
     pub instruments: &'a InstrumentTable,
     /// stops and targets of its positions
     pub brackets: &'a Brackets,
+    /// newest values of its indicators
+    pub indicators: &'a [(String, f64)],
 }
 
 /// A started engine.
@@ -271,6 +273,7 @@ impl Engine {
             version: &lane.version,
             instruments: &lane.instruments,
             brackets: &lane.brackets,
+            indicators: &lane.indicators,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use histogram::{Config, Histogram};
 
-use crate::strategy::{Spread, Spreads, Usage};
+use crate::strategy::{POWERS, Spread, Spreads, Usage};
 
 /// Sixteen buckets for each power of two, up to 2⁴⁴: five hours in nanoseconds,
 /// and more fuel than a call may be given.
@@ -75,17 +75,21 @@ struct Distribution {
     count: u64,
     sum: u64,
     max: u64,
+    powers: [u64; POWERS],
 }
 
 impl Distribution {
     fn new() -> Self {
-        Self { buckets: Histogram::with_config(&BUCKETS), count: 0, sum: 0, max: 0 }
+        let buckets = Histogram::with_config(&BUCKETS);
+        Self { buckets, count: 0, sum: 0, max: 0, powers: [0; POWERS] }
     }
 
     fn add(&mut self, value: u64, times: u64) {
         self.count = self.count.saturating_add(times);
         self.sum = self.sum.saturating_add(value.saturating_mul(times));
         self.max = self.max.max(value);
+        let power = value.checked_ilog2().map_or(0, |power| power as usize).min(POWERS - 1);
+        self.powers[power] = self.powers[power].saturating_add(times);
         if self.buckets.add(value, times).is_err() {
             // Beyond the last bucket it is still among the largest.
             let _ = self.buckets.add((1 << 44) - 1, times);
@@ -98,7 +102,8 @@ impl Distribution {
         let _ = self.buckets.quantile_buckets_into(&[0.5, 0.9, 0.99], &mut found);
         let [p50, p90, p99] =
             found.map(|bucket| bucket.map_or(0, |bucket| bucket.end().min(self.max)));
-        Spread { count: self.count, sum: self.sum, p50, p90, p99, max: self.max }
+        let Self { count, sum, max, powers, .. } = *self;
+        Spread { count, sum, p50, p90, p99, max, powers }
     }
 }
 
@@ -118,6 +123,21 @@ mod tests {
         for (found, exact) in [(spread.p50, 5_000), (spread.p90, 9_000), (spread.p99, 9_900)] {
             assert!(found >= exact && found - exact <= exact / 16, "{found} for {exact}");
         }
+    }
+
+    #[test]
+    fn every_value_is_in_the_place_of_its_power_of_two() {
+        let mut distribution = Distribution::new();
+        for value in [0, 1, 2, 3, 4, 1 << 20, (1 << 21) - 1, 1 << 31, u64::MAX] {
+            distribution.add(value, 2);
+        }
+        let mut places = [0; POWERS];
+        for (power, count) in [(0, 4), (1, 4), (2, 2), (20, 4), (31, 4)] {
+            places[power] = count;
+        }
+        let spread = distribution.spread();
+        assert_eq!(spread.powers, places);
+        assert_eq!(spread.powers.iter().sum::<u64>(), spread.count);
     }
 
     #[test]

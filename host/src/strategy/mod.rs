@@ -23,7 +23,7 @@ pub use info::{
     AccountInfo, BookInfo, CandleInfo, History, HistoryRef, InstrumentInfo, OrderUpdate,
     PositionInfo, StartInfo, TradeInfo,
 };
-pub use usage::{Spread, Spreads, Usage};
+pub use usage::{POWERS, Spread, Spreads, Usage};
 
 /// How a strategy failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

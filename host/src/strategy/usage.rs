@@ -58,7 +58,13 @@ pub struct Spread {
     pub p99: u64,
     /// the largest
     pub max: u64,
+    /// how many were at least that power of two and below the next, zero with the
+    /// first; the last place has everything beyond it too
+    pub powers: [u64; POWERS],
 }
+
+/// Powers of two that a spread tells apart: up to two seconds in nanoseconds.
+pub const POWERS: usize = 32;
 
 /// How a strategy's calls are spread, since its present instance began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 import * as lwc from '../vendor/lwc.mjs';
 import { html, useEffect, useRef, useState } from '../vendor/ui.mjs';
-import { fullTime, money, percent, price as writePrice, priceDigits, quantity } from './format.mjs';
+import { fullTime, money, percent, price as writePrice, priceDigits, quantity, ratio } from './format.mjs';
 import { savePng } from './parts.mjs';
 import { prefs, themeNow } from './store.mjs';
 
@@ -282,18 +282,44 @@ function around(info, prices) {
   };
 }
 
+/** Draws what a strategy published: prices among the candles, the rest in a pane below. */
+function drawPlots(chart, held, plots) {
+  const keyOf = ({ name, price }) => `${price ? 0 : 1}/${name}`;
+  const wanted = new Set(plots.map(keyOf));
+  for (const [key, line] of held) {
+    if (wanted.has(key)) continue;
+    chart.removeSeries(line);
+    held.delete(key);
+  }
+  let scaled = false;
+  for (const plot of plots) {
+    const key = keyOf(plot);
+    const look = { color: lineColor(plot.index), lineWidth: 1, lineStyle: plot.index >= LINES.length ? DASHED : 0, priceLineVisible: false, crosshairMarkerVisible: false };
+    // Below, the first has the axis; the others only their shape, each on its own scale.
+    if (!plot.price) Object.assign(look, { priceScaleId: scaled ? key : 'right', lastValueVisible: !scaled });
+    scaled ||= !plot.price;
+    if (!held.has(key)) held.set(key, chart.addSeries(lwc.LineSeries, { ...look, lastValueVisible: false }, plot.price ? 0 : 1));
+    held.get(key).applyOptions(look);
+    held.get(key).setData(plot.points);
+  }
+  const [top, below] = chart.panes();
+  below?.setStretchFactor(1);
+  top.setStretchFactor(4);
+}
+
 /**
  * Candles with volume. `fills`: markers; `levels`: what stop and target were, each a
  * list of `{time, value}`; `lines`: `{price, title, kind}` where kind is
- * entry, stop, target or order; `outages`: `[from_s, to_s]`, shaded.
+ * entry, stop, target or order; `plots`: `{name, index, price, points}`, what the
+ * strategy published; `outages`: `[from_s, to_s]`, shaded.
  */
-export function CandleChart({ candles, fills = [], lines = [], levels = null, outages = [], focus = null, interval, label, name, range = null, onRange = null }) {
+export function CandleChart({ candles, fills = [], lines = [], levels = null, plots = [], outages = [], focus = null, interval, label, name, range = null, onRange = null }) {
   const up = color('gain');
   const down = color('loss');
   const build = (chart) => {
     const shade = chart.addSeries(lwc.HistogramSeries, { color: color('shade'), priceScaleId: 'shade', priceLineVisible: false, lastValueVisible: false });
     chart.priceScale('shade').applyOptions({ scaleMargins: { top: 0, bottom: 0 } });
-    const parts = { lines: [], shown: [], focus: null };
+    const parts = { lines: [], shown: [], focus: null, plots: new Map() };
     const bars = chart.addSeries(lwc.CandlestickSeries, {
       upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false, priceLineVisible: false,
       autoscaleInfoProvider: (original) => around(original(), parts.shown),
@@ -316,6 +342,7 @@ export function CandleChart({ candles, fills = [], lines = [], levels = null, ou
     parts.volume.setData(candles.map(([time, , , , , value]) => ({ time, value })));
     parts.shade.setData(all.filter(([time]) => outages.some(([from, to]) => time + interval > from && time <= to)).map(([time]) => ({ time, value: 1 })));
     for (const kind of ['stop', 'target']) parts.levelLines[kind].setData(steps(all, interval, levels?.[kind] ?? []));
+    drawPlots(chart, parts.plots, plots);
     const first = candles[0]?.[0] ?? Infinity;
     parts.markers.setMarkers(fills.filter((fill) => fill.time >= first).map((fill) => ({
       time: Math.floor(fill.time / interval) * interval,
@@ -340,7 +367,8 @@ export function CandleChart({ candles, fills = [], lines = [], levels = null, ou
     series: parts.bars,
     at: candles.map(([time, , high, low, close]) => ({ time, value: close, text: `${fullTime(time * 1000, prefs.value.zone)}: close ${writePrice(close)}, high ${writePrice(high)}, low ${writePrice(low)}` })),
   });
-  const written = () => candles.slice(-30).toReversed().map(([time, ...rest]) => [fullTime(time * 1000, prefs.value.zone), ...rest.slice(0, 4).map(writePrice), quantity(rest[4])]);
+  const published = (time) => plots.map(({ points }) => ratio(points.find((point) => point.time === time)?.value ?? null, 4));
+  const written = () => candles.slice(-30).toReversed().map(([time, ...rest]) => [fullTime(time * 1000, prefs.value.zone), ...rest.slice(0, 4).map(writePrice), quantity(rest[4]), ...published(time)]);
   return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} points=${points} range=${range} onRange=${onRange} className="tall" />
-    <${AsTable} head=${['Opened', 'Open', 'High', 'Low', 'Close', 'Volume']} rows=${written} />`;
+    <${AsTable} head=${['Opened', 'Open', 'High', 'Low', 'Close', 'Volume', ...plots.map(({ name }) => name)]} rows=${written} />`;
 }

@@ -61,3 +61,26 @@ export function byWeekday(trades) {
   }
   return days;
 }
+
+/**
+ * What an equity curve `[[ms, equity], …]` gained in each month (UTC), in percent of
+ * what it was at the month's start: `[{year, months: [12], whole}]`, null where there
+ * is no curve or nothing to divide by.
+ */
+export function byMonth(points) {
+  const years = new Map();
+  let [start, month] = [points[0]?.[1], null];
+  let last = start;
+  for (const [ms, equity] of points) {
+    const at = new Date(ms);
+    const key = at.getUTCFullYear() * 12 + at.getUTCMonth();
+    if (month !== null && key !== month) start = last;
+    const year = years.get(at.getUTCFullYear()) ?? { year: at.getUTCFullYear(), months: Array(12).fill(null), whole: null, start: last };
+    years.set(year.year, year);
+    const gain = (from) => (from > 0 ? 100 * (equity / from - 1) : null);
+    year.months[at.getUTCMonth()] = gain(start);
+    year.whole = gain(year.start);
+    [last, month] = [equity, key];
+  }
+  return [...years.values()].map(({ year, months, whole }) => ({ year, months, whole }));
+}

@@ -112,6 +112,7 @@ impl Strategy for MeanReversion {
     fn on_candle(&mut self, ctx: &mut Context, candle: &Candle) {
         let state = &mut self.symbols[candle.symbol];
         let signal = state.take(&self.parameters, candle);
+        state.publish(ctx, candle.symbol);
         let Some(signal) = signal else { return };
         if !candle.warm_up && state.gate.is_open(ctx, candle.symbol) {
             act(&self.parameters, ctx, candle, signal);
@@ -137,6 +138,23 @@ impl State {
             rsi: Rsi::new(RSI_PERIOD),
             vwap: RollingVwap::new(lookback),
             gate: Gate::default(),
+        }
+    }
+
+    /// Publishes what it looks at, for a chart.
+    fn publish(&self, ctx: &mut Context, symbol: Symbol) {
+        let Some(instrument) = ctx.instrument(symbol) else { return };
+        let bands = self.bollinger.value();
+        let values = [
+            ("lower band", bands.map(|bands| bands.lower)),
+            ("upper band", bands.map(|bands| bands.upper)),
+            ("VWAP", self.vwap.value()),
+            ("RSI", self.rsi.value()),
+        ];
+        for (name, value) in values {
+            if let Some(value) = value {
+                ctx.indicator(&format!("{name} {}", instrument.symbol), value);
+            }
         }
     }
 

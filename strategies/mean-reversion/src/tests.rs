@@ -208,3 +208,22 @@ fn waits_for_its_order() -> Outcome {
     assert!(harness.position().is_flat());
     Ok(())
 }
+
+#[test]
+fn publishes_its_bands_vwap_and_rsi_once_they_have_values() -> Outcome {
+    let mut harness = Setup::new().start()?;
+    harness.candle(INTERVAL_S, 2.0, 1.0);
+    let newest = |harness: &Harness<MeanReversion>, name: &str| {
+        harness.indicator(&format!("{name} XRP/USD")).last().copied()
+    };
+    assert_eq!(newest(&harness, "upper band"), None, "one candle makes no band");
+    for _ in 0..24 {
+        harness.candle(INTERVAL_S, 2.0, 1.0);
+    }
+    for name in ["lower band", "upper band", "VWAP"] {
+        let value = newest(&harness, name).ok_or(name)?;
+        assert!((value - 2.0).abs() < 1e-9, "{name} of a flat market: {value}");
+    }
+    assert!(newest(&harness, "RSI").is_some());
+    Ok(())
+}

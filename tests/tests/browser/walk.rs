@@ -101,8 +101,10 @@ fn every_page_fits_is_legible_and_has_names() {
                     wrong.push(format!("{title}, {device}, {scheme}: {fault}"));
                 }
                 if let Some(folder) = &folder {
-                    // Charts draw in the frames after their data came.
-                    browser.value("scrollTo(0, 0), new Promise((done) => setTimeout(done, 400))");
+                    // A tab stands below the chart. Charts draw in the frames after their
+                    // data came.
+                    let tab = hash.contains("tab=");
+                    browser.value(&format!("scrollTo(0, 0), {tab} && document.querySelector('section[aria-label=Details]').scrollIntoView(), new Promise((done) => setTimeout(done, 400))"));
                     let path = folder.join(format!("{title}-{device}-{scheme}.png"));
                     std::fs::write(path, browser.png()).expect("a file");
                 }

@@ -58,7 +58,7 @@ fn add_10_a_live_run_that_is_killed_goes_on_and_invents_nothing_for_the_gap() {
     let (shown, text) = read_log(log, 5, || kill_process(pid, Signal::KILL).expect("a process"));
     assert_eq!(child.wait().expect("it ends").code(), None, "{text}");
     forgive(&folder);
-    let [run] = runs(&folder).try_into().expect("a run");
+    let [run] = folder.runs().try_into().expect("a run");
     let before: usize = recorded_blocks(&run).iter().map(|block| block.len()).sum();
     // Meanwhile the venue asks for half a coin at least, of which the strategy buys one.
     venue.exchange.state().set_minimum(1, 50_000_000);
@@ -66,7 +66,7 @@ fn add_10_a_live_run_that_is_killed_goes_on_and_invents_nothing_for_the_gap() {
     let pid = Pid::from_child(&child);
     let (more, text) = read_log(log, 5, || kill_process(pid, Signal::INT).expect("a process"));
     assert_eq!(child.wait().expect("it ends").code(), Some(0), "{text}");
-    assert_eq!(runs(&folder), std::slice::from_ref(&run), "it went on: {text}");
+    assert_eq!(folder.runs(), std::slice::from_ref(&run), "it went on: {text}");
     let kept = prove(&folder, &run, &shown).expect("all of the first");
     assert!(kept.ended && kept.fill_count() >= (count(&shown) + count(&more)) as u64, "{text}");
 

@@ -179,17 +179,10 @@ fn read_log(
     (shown_in(text.lines()), text)
 }
 
-fn runs(folder: &Folder) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder.path("runs")).into_iter().flatten().flatten();
-    let mut runs: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.is_dir()).collect();
-    runs.sort();
-    runs
-}
-
 /// The one run in the folder, which is taken out of it, so that the next one makes
 /// the same calls as the first.
 fn take_run(folder: &Folder) -> Option<PathBuf> {
-    let runs = runs(folder);
+    let runs = folder.runs();
     assert!(runs.len() <= 1, "{runs:?}");
     let taken = folder.path("taken");
     let _ = std::fs::remove_dir_all(&taken);

@@ -140,7 +140,7 @@ fn b1_a_run_that_begins_anew_behind_a_kill_is_noticed() {
 fn cut_record(folder: &Folder) -> (Shown, PathBuf) {
     let (shown, asked) = killed_at(folder, 1, 90);
     assert!(asked, "it was killed on the way");
-    let run = runs(folder).remove(0);
+    let run = folder.runs().remove(0);
     let segment = repository::files(&run, ".journal").pop().expect("a segment");
     let mut bytes = std::fs::read(&segment).expect("readable");
     // Half a record, as a power cut leaves it.
@@ -203,7 +203,7 @@ fn high_004_b3_killed_while_it_is_taken_up_and_again_it_ends_the_same() {
                     break;
                 }
             }
-            if Kept::read(&runs(folder)[0]).is_ok_and(|kept| kept.ended) {
+            if Kept::read(&folder.runs()[0]).is_ok_and(|kept| kept.ended) {
                 // The last one reached the end: another would begin anew.
                 let _ = take_run(folder);
                 return;

@@ -221,7 +221,7 @@ fn a_record_that_is_removed_on_the_way_ends_the_run() {
     let arguments = trading(&folder, "20", &NO_LOGS);
     let (mut child, log) = start(&folder, &arguments);
     let (shown, text) = read_log(log, 3, || {
-        runs(&folder).iter().for_each(|run| std::fs::remove_dir_all(run).expect("removed"));
+        folder.runs().iter().for_each(|run| std::fs::remove_dir_all(run).expect("removed"));
     });
     assert_eq!(child.wait().expect("it ends").code(), Some(1), "{text}");
     assert!(text.contains("was removed"), "{text}");

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 
 use super::*;
 use crate::dashboard::model::Event;
@@ -52,6 +52,22 @@ async fn closed(client: &mut Client) -> Option<(u16, Utf8Bytes)> {
     None
 }
 
+/// Whether a client was told that the host ends, and then closed as such.
+async fn farewell(client: &mut Client) -> Result<(), String> {
+    let mut last = Value::Null;
+    loop {
+        match client.next().await.ok_or("hung up")?.map_err(|error| error.to_string())? {
+            Message::Text(text) => last = serde_json::from_str(&text).unwrap(),
+            Message::Close(Some(frame)) => {
+                let code = u16::from(frame.code);
+                let told = last["t"] == "shutdown" && code == 1001;
+                return told.then_some(()).ok_or(format!("closed with {code} after {last}"));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Publishes a state with a long event every 100 ms, until it is aborted.
 fn publisher(app: &Arc<App>) -> JoinHandle<()> {
     let app = Arc::clone(app);
@@ -64,6 +80,36 @@ fn publisher(app: &Arc<App>) -> JoinHandle<()> {
             app.hub.publish(state(seq));
         }
     })
+}
+
+/// Both ends of a WebSocket that no server of ours keeps: what a control breaks.
+async fn bare(buffer: usize) -> (Client, Client) {
+    let (ours, theirs) = duplex(buffer);
+    let (client, server) =
+        tokio::join!(client_async("ws://127.0.0.1/", ours), accept_async(theirs));
+    (client.expect("a WebSocket").0, server.expect("a WebSocket"))
+}
+
+/// How many old leaderboards a client gets, which did not read while states came for
+/// `span`, before the newest of them.
+async fn stale(app: &Arc<App>, client: &mut Client, span: Duration) -> u64 {
+    let (end, mut seq) = (Instant::now() + span, app.hub.state().run.seq);
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    while Instant::now() < end {
+        tick.tick().await;
+        seq += 1;
+        app.hub.publish(state(seq));
+    }
+    let mut old = 0;
+    loop {
+        let message = timeout(Duration::from_secs(9), next(client)).await.expect("the newest");
+        let message = message.expect("it was not dropped");
+        match message["data"]["seq"].as_u64() {
+            Some(newest) if newest == seq => return old,
+            Some(_) => old += 1,
+            None => {}
+        }
+    }
 }
 
 /// The longest time between two messages that `client` gets within `span`.
@@ -95,14 +141,58 @@ async fn med_009_a_client_that_stops_reading_delays_nobody_and_is_dropped() {
     assert!(gap <= Duration::from_millis(150), "an event each 100 ms, yet {gap:?} without one");
     assert_eq!(app.counts.stalled.load(std::sync::atomic::Ordering::Relaxed), 20);
     assert_eq!(app.counts.sockets.load(std::sync::atomic::Ordering::SeqCst), 1);
+    // The control: of a server that sends to one after the other, waiting as long for
+    // each, the same client hears nothing for much longer.
+    let (held, mut stuck) = bare(8 << 10).await;
+    let (mut healthy, mut other) = bare(8 << 10).await;
+    let mut states = app.hub.follow();
+    let in_turn = tokio::spawn(async move {
+        while states.changed().await.is_ok() {
+            let text = Message::text(format!("\"{}\"", "x".repeat(2_000)));
+            let _ = timeout(Duration::from_secs(5), stuck.send(text.clone())).await;
+            other.send(text).await.expect("it reads");
+        }
+    });
+    let gap = longest_gap(&mut healthy, Duration::from_secs(20)).await;
+    assert!(gap > Duration::from_secs(4), "{gap:?}");
+    in_turn.abort();
     publisher.abort();
-    // The control: a server that sends to one after the other waits for each.
-    let (mut one, reads_nothing) = duplex(8 << 10);
-    let began = Instant::now();
-    let whole = [0; 64 << 10];
-    let in_turn = timeout(Duration::from_secs(5), one.write_all(&whole)).await;
-    assert!(in_turn.is_err() && began.elapsed() >= Duration::from_secs(5));
-    drop(reads_nothing);
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn med_009_what_waits_for_a_slow_client_is_bounded_and_it_catches_up_at_once() {
+    let app = app();
+    // Its buffers take one leaderboard; eight are due in this time.
+    let (buffer, span, most) = (2 << 10, Duration::from_secs(4), 2);
+    let mut slow = socket(&app, buffer).await;
+    subscribe(&mut slow, r#""strategies""#).await;
+    for _ in 0..2 {
+        next(&mut slow).await.expect("hello and a snapshot");
+    }
+    let old = stale(&app, &mut slow, span).await;
+    assert!(old <= most, "{old} states waited for it");
+    // The control: with a queue that has no bound, it gets all of them.
+    let (mut slow, mut server) = bare(buffer).await;
+    let mut states = app.hub.follow();
+    let (queue, mut queued) = tokio::sync::mpsc::unbounded_channel();
+    let filling = tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(500));
+        while states.changed().await.is_ok() {
+            pace.tick().await;
+            let state = Arc::clone(&states.borrow_and_update());
+            let _ = queue.send(format!(r#"{{"data":{}}}"#, state.strategies_json()));
+        }
+    });
+    let sending = tokio::spawn(async move {
+        while let Some(text) = queued.recv().await {
+            let _ = server.send(Message::text(text)).await;
+        }
+    });
+    let old = stale(&app, &mut slow, span).await;
+    assert!(old > most, "{old}");
+    filling.abort();
+    sending.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,16 +244,7 @@ async fn low_009_every_client_is_told_of_the_end_and_stuck_ones_do_not_hold_it()
     let began = Instant::now();
     app.ending.send_replace(true);
     for client in &mut healthy {
-        let mut last = Value::Null;
-        let code = loop {
-            match client.next().await.expect("a message").expect("whole") {
-                Message::Text(text) => last = serde_json::from_str(&text).unwrap(),
-                Message::Close(Some(frame)) => break u16::from(frame.code),
-                _ => {}
-            }
-        };
-        assert_eq!(last["t"], "shutdown", "{last}");
-        assert_eq!(code, 1001);
+        assert_eq!(farewell(client).await, Ok(()));
     }
     while app.counts.sockets.load(std::sync::atomic::Ordering::SeqCst) > 0 {
         tokio::time::advance(Duration::from_millis(10)).await;
@@ -171,6 +252,20 @@ async fn low_009_every_client_is_told_of_the_end_and_stuck_ones_do_not_hold_it()
         assert!(began.elapsed() <= Duration::from_secs(2), "stuck clients hold the end");
     }
     assert_eq!(stuck.len(), 10);
+    // The controls: who is only hung up on, or closed without a word, was not told, and
+    // who waits for stuck clients does not end.
+    let (mut client, server) = bare(1 << 10).await;
+    drop(server);
+    assert!(farewell(&mut client).await.is_err());
+    let (mut client, mut server) = bare(1 << 10).await;
+    let frame = CloseFrame { code: 1001.into(), reason: "".into() };
+    server.send(Message::Close(Some(frame))).await.expect("sent");
+    assert_eq!(farewell(&mut client).await, Err("closed with 1001 after null".into()));
+    let (held, mut server) = bare(1 << 10).await;
+    let whole = Message::text("x".repeat(8 << 10));
+    let waited = timeout(Duration::from_secs(2), server.send(whole)).await;
+    assert!(waited.is_err(), "a stuck client holds whoever waits for it");
+    drop(held);
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,7 +59,8 @@ fn state(seq: u64) -> State {
         ..Run::default()
     };
     let curves = lanes.iter().map(|_| Arc::new(vec![[seq as f64, seq as f64, 0.0]])).collect();
-    State { run, lanes, curves, ..State::default() }
+    let plots = lanes.iter().map(|_| Arc::default()).collect();
+    State { run, lanes, curves, plots, ..State::default() }
 }
 
 fn lane(name: &str, equity: u64) -> StrategyDetail {

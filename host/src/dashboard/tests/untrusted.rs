@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::dashboard::hub::LaneHistory;
 use crate::dashboard::model::{
-    Event, Fill, Grant, Indicator, Level, Order, Parameter, Symbol, Trade,
+    Event, Fill, Grant, Indicator, Level, Order, Parameter, Plot, Plots, Symbol, Trade,
 };
 use crate::dashboard::routes::routes;
 
@@ -99,6 +99,8 @@ fn publish(app: &App, text: &str) {
     lane.sandbox.last_fault = Some(text.into());
     lane.sandbox.imports = vec![text.into()];
     lane.sandbox.grant = Some(Grant { note: text.into(), ..Grant::default() });
+    let plot = Plot { name: text.into(), values: vec![f64::NAN] };
+    state.plots[0] = Arc::new(Plots { width_s: 1.0, ms: vec![1.0], series: vec![plot] });
     state.market = vec![symbol];
     state.books = vec![super::super::model::Book {
         symbol: text.into(),

@@ -6,6 +6,7 @@ import * as f from '../format.mjs';
 import { api, follow } from '../net.mjs';
 import { Chip, Empty, Panel, Skeleton, useRequest } from '../parts.mjs';
 import * as store from '../store.mjs';
+import { linesOf } from '../plots.mjs';
 import { gather, listOf } from '../topics.mjs';
 
 /** Lengths to choose from, in seconds; those below what the host keeps cannot be had. */
@@ -62,8 +63,19 @@ function gathered(fills, interval) {
   return [...marks.values()];
 }
 
-/** Candles of a symbol, with a strategy's fills and lines. */
-export function Candles({ symbol, interval, fills = [], lines = [], levels = [], focus = null, range = null, onRange = null }) {
+/** What a strategy published, to be shown or hidden: its color, name and newest value. */
+function PlotPicker({ plots, hidden, onHide }) {
+  const toggle = (name) => onHide(hidden.includes(name) ? hidden.filter((other) => other !== name) : [...hidden, name]);
+  return html`<div class="legend plots" role="group" aria-label="Published by the strategy">${plots.map(({ name, index, points }) => html`
+    <label class="choice" key=${name}><input type="checkbox" name="plot" checked=${!hidden.includes(name)} onChange=${() => toggle(name)} />
+      <span><i class="swatch line-${(index % 7) + 1} ${index >= 7 ? 'dashed' : ''}" aria-hidden="true" />${name} <code>${f.ratio(points.at(-1).value, 4)}</code></span></label>`)}</div>`;
+}
+
+/**
+ * Candles of a symbol, with a strategy's fills and lines. `published`: what it plots,
+ * `hidden`: the names of what is not to be seen of that, which `onHide` changes.
+ */
+export function Candles({ symbol, symbols = [], interval, fills = [], lines = [], levels = [], published = null, hidden = [], onHide = null, focus = null, range = null, onRange = null }) {
   const [kept, setCandles] = useState(null);
   const source = sourceOf(symbol, interval);
   useEffect(() => {
@@ -84,9 +96,11 @@ export function Candles({ symbol, interval, fills = [], lines = [], levels = [],
   const here = fills.filter((fill) => fill.symbol === symbol);
   const marks = gathered(here, interval);
   if (candles.length === 0) return html`<div><${Empty}>No candle of this symbol yet. They come with its trades, when a strategy asks for candles.<//></div>`;
-  return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} levels=${{ stop: changesOf(levels, symbol, 'stop'), target: changesOf(levels, symbol, 'target') }}
+  const plots = linesOf(published, candles, Math.max(interval, source), symbol, symbols);
+  return html`<${CandleChart} candles=${candles} fills=${marks} lines=${lines} plots=${plots.filter(({ name }) => !hidden.includes(name))} levels=${{ stop: changesOf(levels, symbol, 'stop'), target: changesOf(levels, symbol, 'target') }}
     outages=${outages(symbol)} focus=${focus} interval=${interval} range=${range} onRange=${onRange}
-    name=${`candles ${symbol}`} label=${`Candles of ${symbol}, last ${f.price(candles.at(-1)[4])}, ${here.length} fills`} />`;
+    name=${`candles ${symbol}`} label=${`Candles of ${symbol}, last ${f.price(candles.at(-1)[4])}, ${here.length} fills`} />
+    ${plots.length > 0 && html`<${PlotPicker} plots=${plots} hidden=${hidden} onHide=${onHide} />`}`;
 }
 
 const LEVELS = 12;

@@ -29,8 +29,7 @@ function Head({ row, detail }) {
     ]} />
     <div class="row meta"><span>sha256 <code title=${row.sha256 ?? ''}>${f.shortHash(row.sha256, 16)}</code> ${row.sha256 && html`<${Copy} text=${row.sha256} />`}</span>
       <span>contract <code>${row.wit ?? f.UNKNOWN}</code></span>
-      ${(detail?.parameters ?? []).map(({ name, value }) => html`<span key=${name}>${name} <code>${String(value)}</code></span>`)}
-      ${(detail?.indicators ?? []).map(({ name, value }) => html`<span key=${name} class="muted">${name} <code>${f.ratio(value, 4)}</code></span>`)}</div></section>`;
+      ${(detail?.parameters ?? []).map(({ name, value }) => html`<span key=${name}>${name} <code>${String(value)}</code></span>`)}</div></section>`;
 }
 
 function Curve({ name }) {
@@ -73,6 +72,7 @@ function Shown({ row, route }) {
   const { data: detail, error } = useRequest(() => api(path), [name], 3000);
   const fills = useFills(name);
   const { data: levels } = useRequest(() => api(`${path}/levels?limit=1000`), [name], 3000);
+  const { data: published } = useRequest(() => api(`${path}/plots`), [name], 3000);
   const [focus, setFocus] = useState(null);
   const symbols = detail?.symbols?.length ? detail.symbols : store.run.value?.symbols ?? [];
   const symbol = symbols.includes(route.query.symbol) ? route.query.symbol : row.positions?.[0]?.symbol ?? fills.at(-1)?.symbol ?? symbols[0];
@@ -87,7 +87,7 @@ function Shown({ row, route }) {
   return html`<${Head} row=${row} detail=${detail} /><${Problem} text=${error} /><${LastFill} fill=${fills.at(-1)} />
     <div class="market">
       <${Panel} title=${`${symbol ?? 'Market'} with fills`} name="Candles" tools=${html`<${SymbolPicker} symbols=${symbols} symbol=${symbol} interval=${interval} choose=${choose} />`}>
-        <${Candles} symbol=${symbol} interval=${interval} fills=${fills} lines=${lines} levels=${listOf(levels, 'levels')} focus=${focus} range=${route.query.range} onRange=${(range) => choose({ range })} /><//>
+        <${Candles} symbol=${symbol} symbols=${symbols} interval=${interval} published=${published} hidden=${(route.query.without ?? '').split('\n').filter(Boolean)} onHide=${(names) => choose({ without: names.join('\n') })} fills=${fills} lines=${lines} levels=${listOf(levels, 'levels')} focus=${focus} range=${route.query.range} onRange=${(range) => choose({ range })} /><//>
       <${Book} symbol=${symbol} /></div>
     <section class="panel" aria-label="Details"><div class="tabs" role="tablist">${TABS.map(({ key, label }) => html`
         <button key=${key} role="tab" id="tab-${key}" aria-selected=${tab.key === key} aria-controls="tab-panel" onClick=${() => choose({ tab: key })}>${label}</button>`)}</div>

@@ -73,6 +73,26 @@ function Bars({ bars, label }) {
       ${both && html`<span class="down">${value < 0 && html`<i class=${tone} style=${{ height: `${(-100 * value) / most}%` }} />`}</span>`}<small>${name}</small></div>`)}</div>`;
 }
 
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+/** The most of its color that a cell of the months takes: the text must stay legible. */
+const HEAT_MOST_PCT = 38;
+
+/** What each month brought, the deeper the color the more. */
+function Months({ path }) {
+  const { data } = useRequest(() => api(`${path}/equity`), [path], 15_000);
+  const years = stats.byMonth(listOf(data, 'points'));
+  if (years.length === 0) return null;
+  const most = Math.max(...years.flatMap(({ months }) => months.map(Math.abs))) || 1;
+  const cell = (value, key, label) => {
+    const text = value === null ? '' : f.signedPercent(value);
+    const heat = f.isShown(text) ? (HEAT_MOST_PCT * Math.abs(value)) / most : 0;
+    return html`<td key=${key} data-label=${label} class="heat ${heat > 0 ? f.tone(value) : ''} ${value === null ? 'minor' : ''}" style=${{ '--heat': `${Math.min(heat, HEAT_MOST_PCT).toFixed(0)}%` }}>${text}</td>`;
+  };
+  return html`<section><h3>Return by month, UTC</h3><div class="scroll" tabindex="0" role="region" aria-label="Return by month"><table class="months">
+      <thead><tr><th scope="col" class="text">Year</th>${MONTHS.map((name) => html`<th key=${name} scope="col">${name}</th>`)}<th scope="col">Year</th></tr></thead>
+      <tbody>${years.map(({ year, months, whole }) => html`<tr key=${year}><th scope="row" class="text c-name">${year}</th>${months.map((value, at) => cell(value, MONTHS[at], MONTHS[at]))}${cell(whole, 'whole', 'Year')}</tr>`)}</tbody></table></div></section>`;
+}
+
 function Closed({ path }) {
   const { data } = useRequest(() => api(`${path}/trades?limit=1000`), [path], 5000);
   const trades = listOf(data, 'trades').map((trade) => ({ ...trade, exit_ms: f.millis(trade.exit_ns) }));
@@ -97,7 +117,7 @@ function Statistics({ detail, path }) {
     if (f.number(value) === null || typeof value === 'boolean') return String(value);
     return /%|_pct$/.test(label) ? f.percent(value) : Number.isInteger(Number(value)) ? f.count(value) : f.ratio(value, 4);
   };
-  return html`<${Facts} pairs=${entries.map(([label, value]) => [f.words(label), write(label, value)])} /><${Closed} path=${path} />`;
+  return html`<${Facts} pairs=${entries.map(([label, value]) => [f.words(label), write(label, value)])} /><${Months} path=${path} /><${Closed} path=${path} />`;
 }
 
 function Logs({ path }) {
@@ -110,6 +130,18 @@ function Logs({ path }) {
 function Meter({ used, limit, text }) {
   const share = f.number(used) === null || !f.number(limit) ? null : (100 * used) / limit;
   return html`<span>${text}${share !== null && html` <meter min="0" max="100" high="80" value=${share} title=${f.percent(share, 1)} />`}</span>`;
+}
+
+/** How many calls took how long. */
+function Took({ latency }) {
+  const spread = listOf(latency, 'spread');
+  if (spread.length === 0) return null;
+  const bars = spread.map(({ from, to, calls }) => {
+    const range = to === null ? `${f.micros(from)} or longer` : `${f.micros(from)} to ${f.micros(to)}`;
+    return { name: f.micros(from), value: calls, tone: 'info', title: `${range}: ${f.counted(calls, 'call')}` };
+  });
+  const label = `How long calls took: ${bars.filter(({ value }) => value > 0).map(({ title }) => title).join('; ')}`;
+  return html`<h3>How long calls took, by powers of two</h3><${Bars} bars=${bars} label=${label} />`;
 }
 
 /** What the lock file says of it: when it was allowed, until when, and why. */
@@ -136,6 +168,7 @@ function Sandbox({ path, row }) {
     ]} />
     ${data.last_fault && html`<p class="problem">Last fault: ${data.last_fault}</p>`}
     <p class="meta">Orders refused: ${Object.keys(data.refused ?? {}).length === 0 ? 'none' : Object.entries(data.refused).map(([rule, n]) => html`<span key=${rule}><code>${rule}</code> ${f.count(n)} </span>`)}</p>
+    <${Took} latency=${latency} />
     <${Trust} grant=${data.grant} sha256=${data.sha256} unsigned=${row.trust === 'unsigned'} />
     <p class="meta">Imports: ${listOf(data, 'imports').length === 0 ? 'nothing' : listOf(data, 'imports').map((name) => html`<code key=${name}>${name}</code> `)}</p>
     <p class="note">A strategy can reach what is listed here and nothing else: no file, no socket, no clock.</p>`;
