@@ -203,6 +203,31 @@ fn modules_know_only_those_below_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Unit tests of the core too: it is built without the shell where its code is changed on
+/// purpose, and a test that reaches into the shell would end that.
+#[test]
+fn unit_tests_of_the_core_name_no_module_of_the_shell() {
+    let shell: BTreeSet<&str> = LAYERS
+        .iter()
+        .filter(|(_, layer, _)| *layer != Layer::Core)
+        .map(|(name, ..)| *name)
+        .collect();
+    let modules = host_modules();
+    let mut wrong = Vec::new();
+    for (module, ..) in LAYERS.iter().filter(|(_, layer, _)| *layer == Layer::Core) {
+        for path in modules.get(*module).into_iter().flatten() {
+            for line in read(path).lines() {
+                let line = line.split("//").next().unwrap_or("");
+                let names = named(line).into_iter().filter(|name| shell.contains(name.as_str()));
+                wrong.extend(names.map(|name| format!("{} names {name}", relative(path))));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // The control: what such a test said is seen.
+    assert!(named("use crate::feed::tape::Tape;").iter().all(|name| shell.contains(name.as_str())));
+}
+
 #[test]
 fn the_core_knows_no_clock_no_files_and_no_chance() {
     let modules = host_modules();

@@ -6,7 +6,6 @@ use super::steps::waits;
 use super::support::*;
 use crate::domain::{Action, Money, Price, Qty, Rules, Side, SymbolId, Ts};
 use crate::engine::{EngineConfig, LaneOutput, Output, Replacement};
-use crate::feed::tape::{Tape, TapeHeader, TapeWriter};
 use crate::input::{EventRef, InputBlock, Trade};
 use crate::journal::{Inputs, decode, encode};
 use crate::strategy::{OrderKind, Size, StartInfo, Strategy as _};
@@ -143,18 +142,6 @@ fn add_15_limits_meet_the_grid_that_holds_at_their_place() {
     }
 }
 
-/// The blocks of a tape of this block.
-fn through_a_tape(block: &InputBlock) -> Vec<InputBlock> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("rules.tape");
-    let listed = instruments().iter().map(|(_, instrument)| instrument.clone()).collect();
-    let mut writer = TapeWriter::create(&path, &TapeHeader::new("test", listed)).unwrap();
-    writer.append(block).unwrap();
-    writer.finish().unwrap();
-    let tape = Tape::open(&path).unwrap();
-    tape.blocks().unwrap().map(Result::unwrap).collect()
-}
-
 /// The blocks of a record of this block.
 fn through_the_journal(block: &InputBlock) -> Vec<InputBlock> {
     let mut unpacked = Vec::new();
@@ -168,12 +155,11 @@ fn through_the_journal(block: &InputBlock) -> Vec<InputBlock> {
 }
 
 #[test]
-fn add_15_tape_and_journal_repeat_what_changed_rules_led_to() {
+fn add_15_the_journal_repeats_what_changed_rules_led_to() {
     let block = market_with_a_grid();
     for batch in [1, 7, 64, 1_024] {
         let live = bids(batch, std::slice::from_ref(&block));
-        assert_eq!(bids(batch, &through_a_tape(&block)), live, "tape, batch {batch}");
-        assert_eq!(bids(batch, &through_the_journal(&block)), live, "journal, batch {batch}");
+        assert_eq!(bids(batch, &through_the_journal(&block)), live, "batch {batch}");
     }
     // The control: a copy that leaves the rules out decides otherwise.
     let mut without = InputBlock::new(&instruments(), 1);

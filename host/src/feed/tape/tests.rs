@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::codec::{Decoder, Encoder};
 use super::*;
 use crate::domain::{Instrument, InstrumentTable, Money, Price, Qty, Rules, Side, SymbolId, Ts};
-use crate::input::{CandleInput, InputBlock, Trade, TradingStatus};
+use crate::input::{CandleInput, EventRef, InputBlock, Trade, TradingStatus};
 
 fn header() -> TapeHeader {
     let mut header = TapeHeader::new(
@@ -256,6 +256,49 @@ fn invariant_1_holds_across_blocks_and_threads() {
     let table = tape.instruments().clone();
     let ahead = tape.prefetch(2).expect("a thread");
     assert_same(&collect(table, ahead).expect("a whole tape"), &all);
+}
+
+/// A tape of rules that change has them in their place, word for word and with both
+/// times: what an order meets is decided by what stands before it.
+#[test]
+fn add_15_a_tape_repeats_changed_rules_in_their_place() {
+    let folder = Folder::new();
+    let changed = |increment, cost_min, short_allowed| Rules {
+        price_increment: Price(increment),
+        qty_increment: Qty(10),
+        qty_min: Qty(50),
+        cost_min: Money(cost_min),
+        short_allowed,
+    };
+    // One beyond what a block holds stands between the two, so that one comes again in
+    // another block than it was written beside.
+    let mut events: Vec<Event> = (1..=5_000).map(trade).collect();
+    events.insert(2, Event::Rules(SymbolId(1), changed(50, 60_000_000, false)));
+    events.insert(2, Event::Rules(SymbolId(0), changed(1, 0, true)));
+    events.push(Event::Rules(SymbolId(1), changed(5, i64::MAX.into(), true)));
+    let (all, summary) = write(&folder.path(), &events);
+    assert!(summary.blocks > 1);
+    let read = read(&folder.path()).expect("a whole tape");
+    assert_same(&read, &all);
+    let told: Vec<(usize, i64, SymbolId, Rules)> = (0..read.len())
+        .filter_map(|index| match read.get(index) {
+            EventRef::Rules { symbol, rules } => Some((index, read.ts(index).0, symbol, rules)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (2, 1_000_000_002, SymbolId(0), changed(1, 0, true)),
+            (3, 1_000_000_003, SymbolId(1), changed(50, 60_000_000, false)),
+            (5_002, 1_000_005_002, SymbolId(1), changed(5, i64::MAX.into(), true)),
+        ]
+    );
+    // The control: rules one place later are other words.
+    events.swap(3, 4);
+    let other = Folder::new();
+    let (moved, _) = write(&other.path(), &events);
+    assert_ne!(moved.exact_words(), read.exact_words());
 }
 
 #[test]
