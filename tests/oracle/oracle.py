@@ -19,6 +19,8 @@ UNIT = 10**8
 FOUR_HOURS = 4 * 3600 * 10**9
 DAY = 86400 * 10**9
 MINUTE = 60 * 10**9
+MONTH = 30
+CURRENCY = "USD"
 ZERO = F(0)
 BROKEN = sys.argv[2] if len(sys.argv) == 3 and sys.argv[1] == "--break" else None
 
@@ -48,6 +50,15 @@ def against(buys, x):
     if BROKEN == "round-for-the-trader":
         buys = not buys
     return ceil8(x) if buys else floor8(x)
+
+
+# Kraken's schedule: from which volume of thirty days, maker and taker.
+TIERS = [
+    (F(volume), F(maker) / 10000, F(taker) / 10000)
+    for volume, maker, taker in (
+        (0, 25, 40), (10_000, 20, 35), (50_000, 14, 24), (100_000, 12, 22), (500_000, 8, 18), (10_000_000, 0, 10)
+    )
+]
 
 
 def show(x):
@@ -93,8 +104,9 @@ class Refused(Exception):
 class Symbol:
     def __init__(self, words):
         self.name = words[0]
-        self.price_step, self.qty_unit, self.qty_step, self.qty_min, self.cost_min = map(F, words[1:6])
-        self.may_short = words[6] == "1"
+        self.base, _, self.quote = words[0].partition("/")
+        self.qty_unit = F(words[2])
+        self.rule(words[1:2] + words[3:])
         self.bids, self.asks = {}, {}
         # what our own fills took of the levels, and what prints took, by side and price
         self.taken, self.printed = {}, {}
@@ -104,8 +116,15 @@ class Symbol:
         self.mark = None
         # the position
         self.qty = self.cost = ZERO
+        # what the round trip has made, less its fees and charges
+        self.net = ZERO
         self.rolls_at = 0
         self.stop = self.target = self.closing = None
+
+    def rule(self, words):
+        """Increments and minimums, from now on: what waits keeps what it was accepted with."""
+        self.price_step, self.qty_step, self.qty_min, self.cost_min = map(F, words[:4])
+        self.may_short = words[4] == "1"
 
     def bid(self):
         return max(self.bids, default=ZERO)
@@ -186,7 +205,9 @@ class Session:
         config = dict(word.split("=") for word in words)
         rate = lambda name: F(config[name])
         self.book_model = config["model"] == "book"
-        self.taker, self.maker, self.slippage = rate("taker"), rate("maker"), rate("slippage")
+        self.flat, self.slippage = (rate("maker"), rate("taker")), rate("slippage")
+        # what was traded, by day, where the venue's schedule counts that
+        self.tiers, self.volume, self.days = config["schedule"] == "kraken", F(config["volume"]), {}
         self.extra = rate("extra")
         self.max_age = int(config["max_age"])
         self.leverage, self.from_start = rate("leverage"), config["base"] == "starting"
@@ -202,8 +223,13 @@ class Session:
         self.breached = self.halted = False
         # the number behind those that the strategy has given in its call
         self.given = 0
-        self.cash = self.start = self.peak = F(config["capital"])
-        self.fees = self.carry = self.realized = self.fall = ZERO
+        self.cash = {CURRENCY: F(config["capital"])}
+        if config["assets"] != "none":
+            asset, amount = config["assets"].split(":")
+            self.cash[asset] = F(amount)
+        self.start = self.peak = None
+        self.fees = self.carry = self.realized = self.net = self.fall = ZERO
+        self.unconverted = 0
         self.symbols, self.orders = [], []
         self.next_order = 1
         self.seed, self.lane = int(config["seed"]), config["lane"].encode()
@@ -213,6 +239,7 @@ class Session:
         self.flight = []
         self.now = 0
         self.cause = (None, ZERO)
+        self.sample()
 
     def oldest(self):
         """A trade before this time is no price any more."""
@@ -220,14 +247,58 @@ class Session:
 
     # What things are worth.
 
+    def rates(self):
+        """Maker and taker, by what was traded on this day and the 29 before it."""
+        if not self.tiers:
+            return self.flat
+        first = self.now // DAY - MONTH
+        counts = [v for day, v in self.days.items() if day > first or BROKEN == "volume-for-ever"]
+        volume = self.volume + sum(counts, ZERO)
+        if BROKEN == "first-tier-for-ever":
+            volume = self.volume
+        return next((maker, taker) for low, maker, taker in reversed(TIERS) if volume >= low)
+
+    maker = property(lambda self: self.rates()[0])
+    taker = property(lambda self: self.rates()[1])
+
+    def convert(self, asset, amount):
+        """In the account's currency, rounded down; unknown without a mark for the rate."""
+        if asset == CURRENCY or not amount or BROKEN == "one-currency":
+            return amount
+        pair = next((s for s in self.symbols if s.base == asset and s.quote == CURRENCY), None)
+        if pair is None or not pair.mark:
+            return None
+        return floor8(amount * pair.mark)
+
+    def cost(self, asset, amount):
+        """The same of a cost, rounded up."""
+        if BROKEN == "costs-down":
+            return self.convert(asset, amount)
+        worth = self.convert(asset, -amount)
+        return None if worth is None else -worth
+
+    def total(self, parts):
+        """The sum of amounts of assets, in the currency; unknown while one is."""
+        worth = [self.convert(asset, amount) for asset, amount in parts]
+        return None if None in worth else sum(worth, ZERO)
+
     def equity(self):
-        return self.cash + sum(s.value() for s in self.symbols)
+        sums = dict(self.cash)
+        for s in self.symbols:
+            if s.qty:
+                sums[s.quote] = sums.get(s.quote, ZERO) + s.value()
+        return self.total(sums.items())
 
     def shorts(self):
-        return -sum(s.value() for s in self.symbols if s.qty < 0)
+        worth = self.total((s.quote, s.value()) for s in self.symbols if s.qty < 0)
+        return None if worth is None else -worth
 
     def sample(self):
         equity = self.equity()
+        if equity is None:
+            return
+        if self.start is None:
+            self.start = self.peak = equity
         self.peak = max(self.peak, equity)
         self.fall = max(self.fall, (self.peak - equity) / self.peak)
 
@@ -236,18 +307,22 @@ class Session:
         cost = ceil8(price * qty)
         return cost + ceil8(cost * max(self.taker, self.maker))
 
-    def free(self):
-        """Cash that no short owes and no waiting buy has reserved."""
-        cash = self.cash if BROKEN == "spend-shorts" else self.cash - self.shorts()
+    def free(self, asset):
+        """Cash of an asset that no short owes and no waiting buy has reserved."""
+        cash = self.cash.get(asset, ZERO)
+        if BROKEN != "spend-shorts":
+            cash += sum(s.value() for s in self.symbols if s.qty < 0 and s.quote == asset)
         for order in self.orders:
-            if order.action == "buy" and order.limit is not None:
+            if order.action == "buy" and order.limit is not None and order.symbol.quote == asset:
                 cash -= self.with_fee(order.limit, order.leaves)
         return cash
 
     def base(self):
         return self.start if self.from_start else self.equity()
 
-    def short_room(self):
+    def short_room(self, asset):
+        if asset != CURRENCY or self.base() is None or self.shorts() is None:
+            return ZERO
         return max(floor8(self.base() * self.leverage) - self.shorts(), ZERO)
 
     # The market moves, then accounts, orders and brackets follow.
@@ -313,6 +388,8 @@ class Session:
         if self.drawdown is None and self.daily is None and self.margin is None:
             return
         equity = self.equity()
+        if equity is None:
+            return
         if self.now // DAY != self.day:
             self.day = self.now // DAY
             self.opening = self.peak if self.last_equity is None else self.last_equity
@@ -409,13 +486,23 @@ class Session:
             amount = times * ceil8(symbol.cost * self.short_roll)
             if BROKEN == "charge-once":
                 amount = ceil8(symbol.cost * self.short_roll)
-            self.charge(amount)
+            self.charge(symbol, amount)
             self.sample()
             self.tell_charge(symbol, "rollover", amount)
 
-    def charge(self, amount):
-        self.cash -= amount
-        self.carry += amount
+    def charge(self, symbol, amount):
+        if not amount:
+            return
+        self.pay(symbol.quote, amount)
+        symbol.net -= amount
+        worth = self.cost(symbol.quote, amount)
+        if worth is None:
+            self.unconverted += 1
+        else:
+            self.carry += worth
+
+    def pay(self, asset, amount):
+        self.cash[asset] = self.cash.get(asset, ZERO) - amount
 
     def tell_charge(self, symbol, kind, amount):
         if amount:
@@ -557,21 +644,26 @@ class Session:
     def check_funds(self, action, symbol, qty, amount, fee):
         if not OPENS[action]:
             return
-        if self.equity() <= 0:
+        equity = self.equity()
+        if equity is not None and equity <= 0:
             raise Refused("risk-limit")
         mark = symbol.fair() or ZERO
-        position = floor8(abs(symbol.qty) * mark) + amount
-        exposure = sum(abs(s.value()) for s in self.symbols) + amount
+        order = self.convert(symbol.quote, amount)
+        position = self.convert(symbol.quote, floor8(abs(symbol.qty) * mark) + amount)
+        held = [self.convert(s.quote, s.value()) for s in self.symbols if s.qty]
+        exposure = None if None in held or order is None else sum(map(abs, held), ZERO) + order
         limits = (self.max_order, self.max_position, self.max_exposure)
-        for limit, worth in zip(limits, (amount, position, exposure)):
-            if limit is not None and worth > limit:
+        for limit, worth in zip(limits, (order, position, exposure)):
+            if limit is not None and (worth is None or worth > limit):
                 raise Refused("risk-limit")
         if action == "buy":
-            if amount + fee > self.free():
+            if amount + fee > self.free(symbol.quote):
                 raise Refused("insufficient-cash")
         else:
-            owed = max(floor8(qty * mark), amount)
-            if self.margin is not None and self.equity() < ceil8((self.shorts() + owed) * self.margin):
+            owed = self.convert(symbol.quote, max(floor8(qty * mark), amount))
+            if None in (owed, self.shorts(), self.base()):
+                raise Refused("no-market-data")
+            if self.margin is not None and equity < ceil8((self.shorts() + owed) * self.margin):
                 raise Refused("risk-limit")
             leverage = self.leverage + (1 if BROKEN == "more-leverage" else 0)
             if self.shorts() + owed > floor8(self.base() * leverage):
@@ -621,7 +713,7 @@ class Session:
 
     def owing(self, symbol, price):
         """All that may be short, by what it fetches and by what it would owe."""
-        return self.affordable(symbol, self.short_room(), max(price, symbol.fair() or ZERO))
+        return self.affordable(symbol, self.short_room(symbol.quote), max(price, symbol.fair() or ZERO))
 
     def within(self, symbol, money, cost):
         """The most whole steps whose cost stays within the money."""
@@ -655,11 +747,11 @@ class Session:
 
             def cost(qty):
                 if self.walks(symbol) and qty > deep:
-                    return self.free() + 1
+                    return self.free(symbol.quote) + 1
                 _, paid, fee = self.take(symbol, True, qty)
                 return paid + fee
 
-            asked = self.within(symbol, self.free(), cost)
+            asked = self.within(symbol, self.free(symbol.quote), cost)
         else:
             asked = self.owing(symbol, self.reference(symbol, buys))
         self.check_held(action, symbol, asked)
@@ -729,7 +821,7 @@ class Session:
         elif not opens:
             qty = abs(symbol.qty)
         elif buys:
-            qty = self.within(symbol, self.free(), lambda qty: self.with_fee(at, qty))
+            qty = self.within(symbol, self.free(symbol.quote), lambda qty: self.with_fee(at, qty))
         else:
             qty = self.owing(symbol, at)
         self.check_held(action, symbol, qty)
@@ -972,8 +1064,8 @@ class Session:
         self.accrue()
         if not s.qty:
             s.cost, s.rolls_at = ZERO, self.now + FOUR_HOURS
-        self.fees += fee
-        self.cash += -amount - fee if order.buys else amount - fee
+        self.pay(s.quote, amount + fee if order.buys else fee - amount)
+        realized = ZERO
         if order.opens:
             s.cost += amount
             s.qty += qty if order.buys else -qty
@@ -982,10 +1074,23 @@ class Session:
             if BROKEN == "cost-share":
                 share = ceil8(s.cost * qty / abs(s.qty))
             s.cost -= share
-            self.realized += share - amount if order.buys else amount - share
+            realized = share - amount if order.buys else amount - share
             s.qty += qty if order.buys else -qty
         opening = ceil8(amount * self.short_open) if order.action == "short" else ZERO
-        self.charge(opening)
+        worth = (self.convert(s.quote, amount), self.cost(s.quote, fee), self.convert(s.quote, realized))
+        if None in worth:
+            self.unconverted += 1
+        else:
+            self.fees += worth[1]
+            self.realized += worth[2]
+        s.net += realized - fee
+        self.charge(s, opening)
+        if not s.qty:
+            worth = self.convert(s.quote, s.net)
+            if worth is None:
+                self.unconverted += 1
+            self.net += worth or ZERO
+            s.net = ZERO
         if not s.qty:
             s.stop = s.target = s.closing = None
         order.leaves -= qty
@@ -993,6 +1098,9 @@ class Session:
         self.sample()
         print("fill", order.number, self.symbols.index(s), order.action, qty, amount, fee, liquidity, cause)
         self.tell_charge(s, "opening", opening)
+        if self.tiers:
+            today = self.now // DAY
+            self.days[today] = self.days.get(today, ZERO) + (self.convert(s.quote, amount) or ZERO)
         if not order.opens:
             self.shrink(s)
 
@@ -1013,7 +1121,11 @@ class Session:
     def state(self):
         fall = -(-self.fall.numerator * 10**9 // self.fall.denominator)
         positions = " ".join(str(s.qty) for s in self.symbols)
-        print("state", self.cash, positions, self.fees, self.carry, self.realized, self.equity(), fall)
+        cash = " ".join(str(self.cash.get(asset, ZERO)) for asset in [CURRENCY] + sorted({s.quote for s in self.symbols} - {CURRENCY}))
+        print(
+            "state", cash, positions, self.fees, self.carry, self.realized, self.net, self.unconverted,
+            show(self.equity()), fall,
+        )
 
 
 def main():
@@ -1024,6 +1136,9 @@ def main():
             session = Session(words)
         elif kind == "symbol":
             session.symbols.append(Symbol(words))
+        elif kind == "rules":
+            if BROKEN != "rules-of-the-start":
+                session.symbols[int(words[1])].rule(words[2:])
         elif kind in ("trade", "book", "status"):
             session.event(kind, words)
         elif kind in KINDS:

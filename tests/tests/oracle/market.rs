@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sandpaper::domain::{
-    Instrument, InstrumentTable, Money, Price, Qty, Side, SymbolId, Ts, decimal,
+    Instrument, InstrumentTable, Money, Price, Qty, Rules, Side, SymbolId, Ts, decimal,
 };
 use sandpaper::input::{InputBlock, Trade, TradingStatus};
 use sandpaper_tests::exchange::random::Random;
@@ -11,10 +11,12 @@ use sandpaper_tests::exchange::random::Random;
 /// The first event's time.
 const START: i64 = 1_700_000_000 * Ts::SECOND;
 
-/// Two symbols in one quote asset, with their own units and rules.
+/// Two symbols with their own units and rules: in one quote asset, or the second in the
+/// asset that the first is the rate of.
 pub fn instruments(random: &mut Random) -> InstrumentTable {
     let mut coarse = Instrument::plain("X/USD", 2, 2);
-    let mut fine = Instrument::plain("Y/USD", 5, 8);
+    let names = ["Y/USD", "Y/USD", "Y/X"];
+    let mut fine = Instrument::plain(random.pick(&names), 5, 8);
     if random.chance(500) {
         (coarse.qty_increment, coarse.qty_min) = (Qty(5), Qty(20));
         coarse.cost_min = Money::parse("3").expect("a decimal");
@@ -26,17 +28,23 @@ pub fn instruments(random: &mut Random) -> InstrumentTable {
 
 /// The line that tells the oracle of a symbol.
 pub fn describe(instrument: &Instrument) -> String {
+    let increments = words(instrument, &instrument.rules());
+    let (first, rest) = increments.split_once(' ').expect("several words");
+    let unit = decimal::format(1, instrument.qty_decimals);
+    format!("symbol {} {first} {unit} {rest}\n", instrument.symbol)
+}
+
+/// Increments and minimums in the oracle's words.
+fn words(instrument: &Instrument, rules: &Rules) -> String {
     let price = |units: i64| decimal::format(units.into(), instrument.price_decimals);
     let qty = |units: i64| decimal::format(units.into(), instrument.qty_decimals);
     format!(
-        "symbol {} {} {} {} {} {} {}\n",
-        instrument.symbol,
-        price(instrument.price_increment.0),
-        qty(1),
-        qty(instrument.qty_increment.0),
-        qty(instrument.qty_min.0),
-        instrument.cost_min,
-        u8::from(instrument.short_allowed),
+        "{} {} {} {} {}",
+        price(rules.price_increment.0),
+        qty(rules.qty_increment.0),
+        qty(rules.qty_min.0),
+        rules.cost_min,
+        u8::from(rules.short_allowed),
     )
 }
 
@@ -50,6 +58,10 @@ pub struct Market {
     pub levels: [Vec<(Side, i64)>; 2],
     books: [bool; 2],
     halted: Option<SymbolId>,
+    /// rules change now and then
+    changes: bool,
+    /// days without events come now and then
+    leaps: bool,
     instruments: InstrumentTable,
 }
 
@@ -60,14 +72,22 @@ impl Market {
         let books = [random.chance(700), random.chance(700)];
         let fair = [10_000, 1_234_567];
         let levels = [Vec::new(), Vec::new()];
-        Self { random, now: START, fair, levels, books, halted: None, instruments }
+        let (changes, leaps) = (random.chance(300), random.chance(200));
+        let (now, halted) = (START, None);
+        Self { random, now, fair, levels, books, halted, changes, leaps, instruments }
     }
 
     /// Adds an event to the block and returns its time and its line.
     pub fn event(&mut self, block: &mut InputBlock) -> (i64, String) {
         let hours = if self.random.chance(20) { 3_600 * self.random.between(1, 30) } else { 0 };
         self.now += self.random.between(1_000_000, 3_000_000_000) + hours * Ts::SECOND;
+        if self.leaps && self.random.chance(30) {
+            self.now += self.random.between(1, 25) * 24 * 3_600 * Ts::SECOND;
+        }
         let symbol = SymbolId(self.random.below(2) as u16);
+        if self.changes && self.random.chance(40) {
+            return (self.now, self.rules(block, symbol));
+        }
         let fair = self.fair[symbol.index()];
         let step = self.random.between(-fair / 100, fair / 100);
         self.fair[symbol.index()] = (fair + step).clamp(200, 1 << 40);
@@ -156,6 +176,22 @@ impl Market {
         }
         block.push_book(Ts(self.now), Ts(self.now), symbol, snapshot, &sides[0], &sides[1]);
         line + "\n"
+    }
+
+    /// The venue changes what orders must be.
+    fn rules(&mut self, block: &mut InputBlock, symbol: SymbolId) -> String {
+        let instrument = self.instruments.at(symbol);
+        let unit = 10_i64.pow(u32::from(instrument.qty_decimals));
+        let grid = (self.fair[symbol.index()] / 2_000).max(1);
+        let rules = Rules {
+            price_increment: Price(self.random.pick(&[1, 2, grid])),
+            qty_increment: Qty(self.random.pick(&[1, 3, unit / 20])),
+            qty_min: Qty(self.random.pick(&[1, unit / 10, unit / 3])),
+            cost_min: Money(i128::from(self.random.between(0, 3_000_000_000))),
+            short_allowed: self.random.chance(800),
+        };
+        block.push_rules(Ts(self.now), symbol, &rules);
+        format!("rules {} {} {}\n", self.now, symbol.0, words(instrument, &rules))
     }
 
     /// Trading stops now and then, and goes on with the next of these events.

@@ -123,13 +123,27 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "shrink-to-nothing",
         "drawdown-from-the-start",
         "limits-wait-for-the-call",
+        "first-tier-for-ever",
+        "volume-for-ever",
+        "one-currency",
+        "costs-down",
+        "rules-of-the-start",
     ];
-    let sessions: Vec<Session> = (1..=40).map(|seed| Session::run(seed, 150)).collect();
-    let stream: String = sessions.iter().map(|session| session.stream.as_str()).collect();
-    let outcome: String = sessions.iter().map(|s| format!("{}end\n", s.outcome)).collect();
-    assert!(ask(&stream, None) == outcome, "the rules as they are");
+    let sessions: Vec<Session> = (1..=120).map(|seed| Session::run(seed, 150)).collect();
+    // Most show within some sessions; a rule that is seldom needed meets more of them.
+    let chunks: Vec<(String, String)> = sessions
+        .chunks(8)
+        .map(|chunk| {
+            let stream = chunk.iter().map(|session| session.stream.as_str()).collect();
+            (stream, chunk.iter().map(|s| format!("{}end\n", s.outcome)).collect())
+        })
+        .collect();
+    for (stream, outcome) in &chunks {
+        // Not `assert_eq`, which would print all of it.
+        assert!(ask(stream, None) == *outcome, "the rules as they are");
+    }
     for rule in rules {
-        // Not `assert_ne`, which would print all of it.
-        assert!(ask(&stream, Some(rule)) != outcome, "nothing shows that {rule} is wrong");
+        let seen = chunks.iter().any(|(stream, outcome)| ask(stream, Some(rule)) != *outcome);
+        assert!(seen, "nothing shows that {rule} is wrong");
     }
 }

@@ -95,16 +95,19 @@ pub fn state(engine: &Engine, instruments: &InstrumentTable, out: &mut String) {
         fraction(units.expect("its own text"), instrument.qty_decimals)
     };
     let positions: Vec<String> = instruments.iter().map(|(_, i)| held(i)).collect();
+    let cash: Vec<String> = report.assets.iter().map(|asset| money(asset.cash)).collect();
     let totals = &report.statistics;
     let _ = writeln!(
         out,
-        "state {} {} {} {} {} {} {:.0}",
-        money(report.cash),
+        "state {} {} {} {} {} {} {} {} {:.0}",
+        cash.join(" "),
         positions.join(" "),
         money(totals.fees),
         money(totals.carry),
         money(totals.realized),
-        money(report.equity.expect("known")),
+        money(totals.net),
+        totals.unconverted,
+        report.equity.map_or("-".into(), money),
         report.max_drawdown_pct * 1e7,
     );
 }

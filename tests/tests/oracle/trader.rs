@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use sandpaper::app::export::{Ledger, Sheet as _};
 use sandpaper::domain::{Action, Money, Rate, TimeInForce, Ts};
 use sandpaper::engine::{Engine, EngineBuilder, EngineConfig, LaneSpec};
-use sandpaper::execution::{Delay, Model};
+use sandpaper::execution::{Delay, Model, Schedule};
 use sandpaper::input::InputBlock;
 use sandpaper::portfolio::AccountConfig;
 use sandpaper::risk::{OnHalt, RiskConfig, ShortBase};
@@ -22,6 +22,10 @@ use super::market::{Market, describe, instruments};
 use super::outcome;
 
 const CAPITAL: &str = "1000";
+
+fn money(text: &str) -> Money {
+    Money::parse(text).expect("a decimal")
+}
 
 /// What strategy and driver both know.
 #[derive(Debug, Default)]
@@ -65,10 +69,12 @@ impl Session {
         let mut random = Random::new(seed, "session");
         let table = instruments(&mut random);
         let config = config(&mut random, seed);
-        let mut stream = header(&config);
+        let foreign = table.iter().any(|(_, instrument)| instrument.quote == "X");
+        let held = foreign.then(|| random.pick(&["0", "60", "3.00000001"]));
+        let mut stream = header(&config, held);
         table.iter().for_each(|(_, instrument)| stream.push_str(&describe(instrument)));
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let mut engine = engine(&config, table.clone(), seed, &shared);
+        let mut engine = engine(&config, table.clone(), seed, held, &shared);
         let mut market = Market::new(seed, table.clone());
         let mut block = InputBlock::new(&table, 1);
         let (mut outcome, mut fills) = (String::new(), 0);
@@ -134,16 +140,20 @@ fn config(random: &mut Random, seed: u64) -> EngineConfig {
     execution.slippage = Rate(random.pick(&[0, 500_000, 1_234_567]));
     execution.max_short_leverage = Rate(random.pick(&[500_000_000, 2_000_000_000, 3_333_333_333]));
     execution.short_base = random.pick(&[ShortBase::Starting, ShortBase::Equity]);
+    if random.chance(250) {
+        execution.schedule = Schedule::Kraken;
+        let volume = random.pick(&["0", "9500", "46000.00000001", "99000", "499000"]);
+        execution.volume = money(volume);
+    }
     config.terms.short_open = Rate(random.pick(&[0, 200_000]));
     config.terms.short_rollover = Rate(random.pick(&[0, 200_000, 333_333]));
     if config.execution.model == Model::Book && random.chance(600) {
         (config.latency.order, config.latency.cancel) = (delay(random), delay(random));
     }
     if random.chance(200) {
-        config.risk.max_order = Some(Money::parse("400").expect("a decimal"));
-        config.risk.max_position = Some(Money::parse("700.5").expect("a decimal"));
-        config.risk.max_exposure =
-            random.chance(500).then(|| Money::parse("900.25").expect("a decimal"));
+        config.risk.max_order = Some(money("400"));
+        config.risk.max_position = Some(money("700.5"));
+        config.risk.max_exposure = random.chance(500).then(|| money("900.25"));
     }
     if random.chance(450) {
         limits(random, &mut config.risk);
@@ -187,7 +197,7 @@ fn spread(delay: &Delay) -> String {
     }
 }
 
-fn header(config: &EngineConfig) -> String {
+fn header(config: &EngineConfig, held: Option<&str>) -> String {
     let execution = &config.execution;
     let limit = |limit: Option<Money>| limit.map_or("none".into(), |l| l.to_string());
     let rate = |rate: Option<Rate>| rate.map_or("none".into(), |r| r.to_string());
@@ -195,7 +205,7 @@ fn header(config: &EngineConfig) -> String {
         "session model={} taker={} maker={} slippage={} extra={} max_age={} leverage={} base={} short_open={} \
          short_roll={} max_order={} max_position={} max_exposure={} drawdown={} \
          daily={} margin={} liquidation_fee={} per_minute={} on_halt={} seed={} lane=trader order={} \
-         cancel={} capital={CAPITAL}\n",
+         cancel={} schedule={} volume={} assets={} capital={CAPITAL}\n",
         if execution.model == Model::Book { "book" } else { "instant" },
         execution.fee,
         execution.maker,
@@ -218,6 +228,9 @@ fn header(config: &EngineConfig) -> String {
         config.seed,
         spread(&config.latency.order),
         spread(&config.latency.cancel),
+        if execution.schedule == Schedule::Kraken { "kraken" } else { "flat" },
+        execution.volume,
+        held.map_or("none".into(), |amount| format!("X:{amount}")),
     )
 }
 
@@ -225,6 +238,7 @@ fn engine(
     config: &EngineConfig,
     table: sandpaper::domain::InstrumentTable,
     seed: u64,
+    held: Option<&str>,
     shared: &Arc<Mutex<Shared>>,
 ) -> Engine {
     let symbols = table.iter().map(|(_, instrument)| instrument.symbol.clone()).collect();
@@ -240,8 +254,8 @@ fn engine(
             parameters: Vec::new(),
             account: AccountConfig {
                 currency: "USD".into(),
-                capital: Money::parse(CAPITAL).expect("a decimal"),
-                assets: Vec::new(),
+                capital: money(CAPITAL),
+                assets: held.map(|held| ("X".into(), money(held))).into_iter().collect(),
                 fills_kept: 1,
                 trips_kept: 1,
             },
