@@ -124,12 +124,12 @@ impl Lane {
     /// How much more may be sold short, in the symbol's quote asset.
     fn short_room(&self, symbol: SymbolId) -> Money {
         // Only in the account currency: elsewhere a limit has no exact inverse.
-        let room =
-            self.account.in_currency(symbol, Money(1)).filter(|m| *m == Money(1)).and_then(|_| {
-                let base = self.short_base()?;
-                let limit = base.times(self.execution.max_short_leverage, Rounding::Floor);
-                Some(limit - self.account.short_notional()?)
-            });
+        if !self.account.is_in_currency(symbol) {
+            return Money::ZERO;
+        }
+        let room = self.short_base().zip(self.account.short_notional()).map(|(base, shorts)| {
+            base.times(self.execution.max_short_leverage, Rounding::Floor) - shorts
+        });
         room.filter(|r| r.is_positive()).unwrap_or_default()
     }
 

@@ -48,6 +48,12 @@ impl Account {
         self.open_positions().map(value).sum()
     }
 
+    /// True when a symbol is quoted in the account currency.
+    #[must_use]
+    pub fn is_in_currency(&self, symbol: SymbolId) -> bool {
+        self.quote[symbol.index()] == 0
+    }
+
     /// Converts an amount of a symbol's quote asset to the account currency,
     /// rounded down; `None` while there is no mark for the rate.
     #[must_use]

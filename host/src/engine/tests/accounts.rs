@@ -83,6 +83,59 @@ impl Open {
     }
 }
 
+/// What the fills say is held, and which orders were answered.
+#[derive(Default)]
+pub(super) struct Answers {
+    held: [i64; 2],
+    answered: BTreeSet<u64>,
+}
+
+impl Answers {
+    /// Takes the next news; names a fill that sells or covers what is not there, and a
+    /// refusal without a reason.
+    pub(super) fn follow(&mut self, news: &[Output]) -> Result<(), String> {
+        for one in news {
+            match &one.body {
+                LaneOutput::Fill { fill, .. } => {
+                    let held = &mut self.held[fill.symbol.index()];
+                    let fits = match fill.action {
+                        Action::Buy => *held >= 0,
+                        Action::Sell => *held >= fill.qty.0,
+                        Action::Short => *held <= 0,
+                        Action::Cover => -*held >= fill.qty.0,
+                    };
+                    if !fits {
+                        return Err(format!("{fill:?} of {held}"));
+                    }
+                    *held += if fill.action.side() == Side::Buy { fill.qty.0 } else { -fill.qty.0 };
+                    self.answered.insert(fill.order.0);
+                }
+                LaneOutput::Reject { order, reason, detail, .. } => {
+                    if reason.name().is_empty() || detail.is_empty() {
+                        return Err(format!("{order:?} is refused without a word"));
+                    }
+                    self.answered.insert(order.0);
+                }
+                LaneOutput::Accepted { order, .. } => {
+                    self.answered.insert(order.0);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The orders before `next` that nothing was said of.
+    pub(super) fn missing(&self, next: u64) -> Vec<u64> {
+        (1..next).filter(|order| !self.answered.contains(order)).collect()
+    }
+}
+
+/// What an account is, as bytes: whatever changes in it shows.
+pub(super) fn bytes(engine: &Engine, lane: usize) -> Vec<u8> {
+    rmp_serde::to_vec(&engine.lanes[lane].account).expect("plain data")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::default())]
 
@@ -147,38 +200,13 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let mut engine = one_lane(&EngineConfig::default(), seed);
-        let (mut held, mut answered) = ([0_i64; 2], BTreeSet::new());
+        let mut answers = Answers::default();
         single_steps(&mut engine, &steps, |_, news| {
-            for one in news {
-                match &one.body {
-                    LaneOutput::Fill { fill, .. } => {
-                        let (before, qty) = (held[fill.symbol.index()], fill.qty.0);
-                        let fits = match fill.action {
-                            Action::Buy => before >= 0,
-                            Action::Sell => before >= qty,
-                            Action::Short => before <= 0,
-                            Action::Cover => -before >= qty,
-                        };
-                        prop_assert!(fits, "{:?} of {}", fill, before);
-                        let sign = if fill.action.side() == Side::Buy { 1 } else { -1 };
-                        held[fill.symbol.index()] = before + sign * qty;
-                        answered.insert(fill.order.0);
-                    }
-                    LaneOutput::Reject { order, reason, detail, .. } => {
-                        prop_assert!(!reason.name().is_empty() && !detail.is_empty());
-                        answered.insert(order.0);
-                    }
-                    LaneOutput::Accepted { order, .. } => {
-                        answered.insert(order.0);
-                    }
-                    _ => {}
-                }
-            }
+            let followed = answers.follow(news);
+            prop_assert!(followed.is_ok(), "{:?}", followed);
             Ok(())
         })?;
-        let sent = engine.lanes[0].next_order - 1;
-        let silent: Vec<u64> = (1..=sent).filter(|order| !answered.contains(order)).collect();
-        prop_assert_eq!(silent, Vec::<u64>::new());
+        prop_assert_eq!(answers.missing(engine.lanes[0].next_order), Vec::<u64>::new());
     }
 
     #[test]
@@ -217,9 +245,6 @@ proptest! {
         for step in &steps {
             let mut one = InputBlock::new(&instruments(), engine.next_seq());
             step.push(&mut one, &mut now);
-            let bytes = |engine: &Engine, lane: usize| {
-                rmp_serde::to_vec(&engine.lanes[lane].account).expect("plain data")
-            };
             let before = [bytes(&engine, 0), bytes(&engine, 1)];
             engine.step(&one).expect("no invariant breaks");
             if let Some(other) = step.symbol().map(|symbol| 1 - symbol) {
@@ -338,7 +363,7 @@ proptest! {
 }
 
 /// Two strategies that share no symbol.
-fn apart(config: &EngineConfig, seeds: (u64, u64)) -> Engine {
+pub(super) fn apart(config: &EngineConfig, seeds: (u64, u64)) -> Engine {
     let mut builder = EngineBuilder::new(config.clone(), instruments()).expect("instruments");
     for (name, symbol, seed) in [("x", "X/USD", seeds.0), ("y", "Y/USD", seeds.1)] {
         let mut strategy = on_its_symbol(seed);
@@ -502,7 +527,7 @@ fn extreme_price() -> impl Strategy<Value = i64> {
     prop_oneof![Just(1_i64), Just(1_000_000_000), 1_i64..1_000_000_000]
 }
 
-fn extreme_order(state: u64, size: f64, price: f64, level: f64) -> OrderRequest {
+pub(super) fn extreme_order(state: u64, size: f64, price: f64, level: f64) -> OrderRequest {
     let action = [Action::Buy, Action::Sell, Action::Short, Action::Cover][(state % 4) as usize];
     let size = match (state >> 2) % 4 {
         0 => Size::Quote(size),

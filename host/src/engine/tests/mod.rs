@@ -4,6 +4,7 @@ mod accounting;
 mod accounts;
 mod candles;
 mod commands;
+mod controls;
 mod faults;
 mod freshness;
 mod honest;
