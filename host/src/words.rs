@@ -26,10 +26,12 @@ pub const TAKER_SOLD: u8 = 1;
 pub const SNAPSHOT: u8 = 1;
 /// Rules flag: it may be sold short.
 pub const SHORT_ALLOWED: u8 = 1;
-/// Candle flag: history from before the start.
+/// Candle flag: history, from before the start or of an outage.
 pub const WARM_UP: u8 = 1;
 /// Candle flag: no trade fell into it.
 pub const EMPTY: u8 = 2;
+/// Candle flag: trades may be missing from it.
+pub const PARTIAL: u8 = 4;
 
 /// Words of a trade.
 pub const TRADE_WORDS: usize = 5;

@@ -100,7 +100,7 @@ export class Context {
         strategy.onCandle?.(this, {
           symbol, tsNs, intervalS: Number(words[at + 2]), openTsNs: words[at + 3],
           open, high, low, close, volume, vwap,
-          warmUp: this.#warmUp, empty: (flags & 2) !== 0,
+          warmUp: this.#warmUp, empty: (flags & 2) !== 0, partial: (flags & 4) !== 0,
         });
         return at + 10;
       }

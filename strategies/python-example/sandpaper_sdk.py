@@ -29,6 +29,7 @@ _TRADE, _BOOK, _CANDLE, _TIMER, _STATUS = 1, 2, 3, 4, 5
 # What a word's flags say, by the kind of its event.
 _TAKER_SOLD = _WARM_UP = 1
 _EMPTY = 2
+_PARTIAL = 4
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Trade:
 
 @dataclass(frozen=True)
 class Candle:
-    """A closed candle. `warm_up`: from before the start; orders are refused."""
+    """A closed candle. `warm_up`: from before the start or of an outage; orders are
+    refused. `partial`: trades may be missing from it."""
 
     symbol: int
     ts_ns: int
@@ -59,6 +61,7 @@ class Candle:
     vwap: float
     warm_up: bool
     empty: bool
+    partial: bool
 
 
 @dataclass(frozen=True)
@@ -366,7 +369,8 @@ def _event(words: List[int], at: int, ctx: Context, strategy: Strategy) -> int:
         ctx._warm_up = bool(flags & _WARM_UP)
         numbers = _floats(words[at + 4 : at + 10])
         candle = Candle(
-            symbol, ts_ns, words[at + 2], words[at + 3], *numbers, ctx._warm_up, bool(flags & _EMPTY)
+            symbol, ts_ns, words[at + 2], words[at + 3], *numbers,
+            ctx._warm_up, bool(flags & _EMPTY), bool(flags & _PARTIAL),
         )
         strategy.on_candle(ctx, candle)
         return at + 10

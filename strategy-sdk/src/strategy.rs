@@ -33,8 +33,9 @@ pub trait Strategy: Sized + Serialize + DeserializeOwned {
         let _ = (ctx, book);
     }
 
-    /// A closed candle. Those with `warm_up` set are history from before the
-    /// run: they fill indicators, and no order can be sent on them.
+    /// A closed candle. Those with `warm_up` set are history from before the run, or of
+    /// an outage that is over: they fill indicators, and no order can be sent on them.
+    /// In one with `partial` set trades may be missing.
     fn on_candle(&mut self, ctx: &mut Context, candle: &Candle) {
         let _ = (ctx, candle);
     }

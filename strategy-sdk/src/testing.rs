@@ -237,6 +237,7 @@ impl<S: Strategy> Harness<S> {
             vwap: close,
             warm_up: false,
             empty: volume == 0.0,
+            partial: false,
         };
         change(&mut candle);
         self.ts_ns = self.ts_ns.max(candle.end_ts_ns());

@@ -413,10 +413,15 @@ pub struct Candle {
     pub volume: f64,
     /// Volume-weighted average price.
     pub vwap: f64,
-    /// Whether it is history from before the run; no order can be sent on it.
+    /// Whether it is history, from before the run or of an outage; no order can be sent
+    /// on it.
     pub warm_up: bool,
     /// Whether no trade fell in it.
     pub empty: bool,
+    /// Whether trades may be missing from it: the feed was interrupted, or the run began
+    /// within it.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 impl Candle {

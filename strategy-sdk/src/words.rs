@@ -20,6 +20,7 @@ const TAKER_SOLD: u8 = 1;
 const SNAPSHOT: u8 = 1;
 const WARM_UP: u8 = 1;
 const EMPTY: u8 = 2;
+const PARTIAL: u8 = 4;
 
 /// Why a batch cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +148,7 @@ impl<'a> RawEvent<'a> {
             vwap: f64::from_bits(vwap),
             warm_up: self.flags() & WARM_UP != 0,
             empty: self.flags() & EMPTY != 0,
+            partial: self.flags() & PARTIAL != 0,
         })
     }
 
@@ -225,7 +227,9 @@ pub fn push_book(
 
 /// Appends a closed candle to a batch.
 pub fn push_candle(words: &mut Vec<u64>, ts_ns: u64, candle: &Candle) {
-    let flags = (u8::from(candle.warm_up) * WARM_UP) | (u8::from(candle.empty) * EMPTY);
+    let flags = (u8::from(candle.warm_up) * WARM_UP)
+        | (u8::from(candle.empty) * EMPTY)
+        | (u8::from(candle.partial) * PARTIAL);
     words.extend([
         header(KIND_CANDLE, flags, candle.symbol),
         ts_ns,

@@ -142,6 +142,7 @@ fn candle(warm_up: bool) -> Candle {
         vwap: 1.2,
         warm_up,
         empty: false,
+        partial: false,
     }
 }
 

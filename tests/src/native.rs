@@ -72,6 +72,7 @@ impl Host for Call<'_> {
             vwap: c.vwap,
             warm_up: false,
             empty: false,
+            partial: false,
         };
         self.history().candles(symbol.0, interval_s, newest).into_iter().map(candle).collect()
     }

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::domain::{InstrumentTable, Ts};
 use crate::engine::{Command, CommandAction, Engine, LaneOutput, Output, Replacement};
 use crate::feed::live::Health;
-use crate::input::{InputBlock, TradingStatus};
+use crate::input::InputBlock;
 use crate::journal::SwapRecord;
 use crate::strategy::Value;
 
@@ -55,12 +55,7 @@ pub trait Source {
     /// Goes on behind `taken` events that an earlier process took, warm-up apart,
     /// and appends to `block` what that means. A venue's market has moved on in
     /// the meantime: every symbol is stale until its data has come anew.
-    fn go_on(&mut self, _taken: u64, block: &mut InputBlock) {
-        let symbols: Vec<_> = self.instruments().iter().map(|(symbol, _)| symbol).collect();
-        for symbol in symbols {
-            block.push_status(self.start(), symbol, TradingStatus::Stale);
-        }
-    }
+    fn go_on(&mut self, taken: u64, block: &mut InputBlock);
 
     /// Waits for inputs and appends them to `block`, which comes empty and knows
     /// its first sequence number. It may return without any. Dropping the future

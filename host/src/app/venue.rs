@@ -13,7 +13,8 @@ use crate::domain::{Instrument, InstrumentTable, SymbolId, Ts};
 use crate::feed::live::{
     Attempts, Clock, Driver, Endpoint, Health, LinkSettings, Pump, history, listing,
 };
-use crate::input::{CandleInput, EventRef, InputBlock};
+use crate::input::{CandleInput, EventRef, InputBlock, TradingStatus};
+use crate::market::candles::PART_S;
 use crate::output;
 use crate::venue::{Listing, Live, SessionPlan, Venue, Wanted};
 
@@ -25,6 +26,10 @@ use super::{Failure, Interrupt};
 const BLOCKS_AHEAD: usize = 4;
 /// How long the history of one candle interval may take.
 const HISTORY_WAIT: Duration = Duration::from_secs(10);
+
+/// How far behind the end of a record candles are told again: what the venue's clock may
+/// differ by.
+const RETOLD_NS: i64 = 60 * Ts::SECOND;
 
 /// What a run wants of the venue.
 pub struct Plan {
@@ -43,6 +48,8 @@ pub struct VenueSource {
     instruments: InstrumentTable,
     start: Ts,
     end: Option<Ts>,
+    /// where the record ends that the run goes on from
+    after: Option<Ts>,
     candles: Vec<CandleInput>,
     blocks: mpsc::Receiver<InputBlock>,
     health: watch::Receiver<Health>,
@@ -144,8 +151,12 @@ impl VenueSource {
             }
         }
         let levels = |symbol: SymbolId| depths.get(symbol.index()).copied();
-        let session = session(&wanted(&instruments, |symbol| (levels(symbol), true, None)))
-            .map_err(|error| Failure::new(Exit::Feed, error))?;
+        let followed =
+            |minutes| session(&wanted(&instruments, |symbol| (levels(symbol), true, minutes)));
+        // Candles of a minute complete those of whole minutes behind an outage.
+        let minute = plan.intervals.iter().any(|s| s.is_multiple_of(PART_S)).then_some(PART_S / 60);
+        let session = followed(minute).or_else(|_| followed(None));
+        let session = session.map_err(|error| Failure::new(Exit::Feed, error))?;
         let health = Health::new(venue.name(), &url, &instruments);
         // Before anything can come, so that no event is older than the start.
         let start = clock.now();
@@ -153,7 +164,8 @@ impl VenueSource {
             spawn(endpoint, session, (settings, clock, attempts), &instruments, health)?;
         let end = (!config.run.duration.is_zero())
             .then(|| Ts(start.0.saturating_add(nanoseconds(config.run.duration))));
-        Ok(Self { start, end, candles: in_order(&block), blocks, health, instruments })
+        let (candles, after) = (in_order(&block), plan.after);
+        Ok(Self { start, end, after, candles, blocks, health, instruments })
     }
 }
 
@@ -230,6 +242,21 @@ impl Source for VenueSource {
         for candle in std::mem::take(&mut self.candles) {
             block.push_candle(self.start, &candle);
         }
+    }
+
+    fn go_on(&mut self, _taken: u64, block: &mut InputBlock) {
+        for (symbol, _) in self.instruments.iter() {
+            block.push_status(self.start, symbol, TradingStatus::Stale);
+        }
+        // What the market did meanwhile, and the intervals that were open.
+        let known = |candle: &CandleInput| {
+            let end = closes(candle).saturating_add(RETOLD_NS);
+            self.after.is_some_and(|after| end <= after.0)
+        };
+        for candle in self.candles.iter().filter(|candle| !known(candle)) {
+            block.push_candle(self.start, candle);
+        }
+        self.candles.clear();
     }
 
     async fn next(&mut self, block: &mut InputBlock) -> Result<Flow, Failure> {
@@ -340,10 +367,12 @@ fn in_order(block: &InputBlock) -> Vec<CandleInput> {
             _ => None,
         })
         .collect();
-    candles.sort_by_key(|c| {
-        (c.open_ts.0.saturating_add(i64::from(c.interval_s) * Ts::SECOND), c.symbol.0, c.interval_s)
-    });
+    candles.sort_by_key(|c| (closes(c), c.symbol.0, c.interval_s));
     candles
+}
+
+fn closes(candle: &CandleInput) -> i64 {
+    candle.open_ts.0.saturating_add(i64::from(candle.interval_s) * Ts::SECOND)
 }
 
 fn settings(config: &Config) -> LinkSettings {

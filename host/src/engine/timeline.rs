@@ -7,7 +7,7 @@
 
 use crate::domain::{InstrumentTable, SymbolId, Ts};
 use crate::input::{CandleInput, EventRef, InputBlock, Trade, TradingStatus};
-use crate::market::{Candle, ClosedCandle, DepthView, Market, Top, candles};
+use crate::market::{Candle, CandleSeries, ClosedCandle, DepthView, Market, Top, candles};
 use crate::words::{self, Header};
 
 use super::stream::Class;
@@ -75,6 +75,8 @@ pub struct Timeline {
     /// when a candle or timer falls due by the clock
     deadline: i64,
     closing: Vec<(u32, Candle)>,
+    /// whether an input has come
+    begun: bool,
     scratch: Vec<u64>,
     /// inputs so far that were commands and swaps
     aside: u64,
@@ -104,6 +106,7 @@ impl Timeline {
             now: now.0,
             deadline: i64::MAX,
             closing: Vec::new(),
+            begun: false,
             scratch: Vec::new(),
             aside: 0,
         };
@@ -186,6 +189,11 @@ impl Timeline {
             index: index as u32,
             ts: block.ts(index).0.max(self.now),
         };
+        if !std::mem::replace(&mut self.begun, true) {
+            for symbol in symbols(market) {
+                market.series_mut(symbol).iter_mut().for_each(|series| series.begin(at.ts));
+            }
+        }
         // History tells of the past at one moment: it must not close the intervals
         // that its next candle is about to tell of.
         if at.ts >= self.deadline && block.header(index).kind() != words::CANDLE {
@@ -206,6 +214,7 @@ impl Timeline {
             EventRef::Candle(candle) => self.history(at, &candle, market, classes),
             EventRef::Status { symbol, status } => {
                 market.apply_status(symbol, status);
+                self.expect_close(symbol, market);
                 let moment = self.push(at, 0, MomentKind::Status, symbol, 0, market);
                 self.status(at, moment, symbol, status, classes);
             }
@@ -250,17 +259,20 @@ impl Timeline {
     ) {
         let time = candles::trade_time(block.ts_exchange(at.index as usize), Ts(at.ts));
         let symbol = trade.symbol;
+        for series in market.series_mut(symbol) {
+            series.expect(trade.id, time);
+        }
         if market.series(symbol).iter().any(|s| s.closes_before(time)) {
             for series in market.series_mut(symbol) {
                 let interval = series.interval_s();
                 series.close_before(time, |candle| self.closing.push((interval, candle)));
             }
-            self.emit_closed(at, symbol, market, classes);
+            self.emit_closed(at, symbol, None, market, classes);
         }
         for series in market.series_mut(symbol) {
             series.add(time, trade.price.0, trade.qty.0);
-            self.deadline = self.deadline.min(series.deadline());
         }
+        self.expect_close(symbol, market);
         let number = self.first + self.moments.len() as u64;
         market.apply_trade(number, Ts(at.ts), trade);
         let moment = self.push(at, 0, MomentKind::Trade, symbol, trade.price.0, market);
@@ -275,21 +287,31 @@ impl Timeline {
     /// What falls due by the clock before an input at `at.ts`.
     fn clock(&mut self, at: At, market: &mut Market, classes: &mut [Class]) {
         self.timers(at, market, classes);
-        for symbol in (0..market.len()).filter_map(|s| u16::try_from(s).ok()).map(SymbolId) {
+        for symbol in symbols(market) {
+            if !is_known(market, symbol) {
+                continue;
+            }
             for series in market.series_mut(symbol) {
                 let interval = series.interval_s();
                 if series.deadline() <= at.ts {
                     series.close_by_clock(at.ts, |candle| self.closing.push((interval, candle)));
                 }
             }
-            self.emit_closed(at, symbol, market, classes);
+            self.emit_closed(at, symbol, None, market, classes);
         }
         self.now = at.ts;
         self.deadline = self.next_timer(classes);
-        for symbol in (0..market.len()).filter_map(|s| u16::try_from(s).ok()).map(SymbolId) {
-            for series in market.series(symbol) {
-                self.deadline = self.deadline.min(series.deadline());
-            }
+        for symbol in symbols(market) {
+            self.expect_close(symbol, market);
+        }
+    }
+
+    /// Minds when the clock closes a symbol's candles next: never while its data is
+    /// stale, since nobody knows then whether trades fall into them.
+    fn expect_close(&mut self, symbol: SymbolId, market: &Market) {
+        if is_known(market, symbol) {
+            let due = market.series(symbol).iter().map(CandleSeries::deadline).min();
+            self.deadline = self.deadline.min(due.unwrap_or(i64::MAX));
         }
     }
 
@@ -323,36 +345,35 @@ impl Timeline {
         &mut self,
         at: At,
         symbol: SymbolId,
+        history: Option<&CandleInput>,
         market: &mut Market,
         classes: &mut [Class],
     ) {
         let closing = std::mem::take(&mut self.closing);
         for &(interval, candle) in &closing {
-            self.candle(at, symbol, interval, &candle, None, market, classes);
+            self.candle(at, symbol, interval, &candle, history, market, classes);
         }
         self.closing = closing;
         self.closing.clear();
     }
 
+    /// A candle of the venue: whatever it closes is history, since it is told late.
     fn history(&mut self, at: At, input: &CandleInput, market: &mut Market, classes: &mut [Class]) {
         let symbol = input.symbol;
-        let series =
-            market.series_mut(symbol).iter_mut().find(|s| s.interval_s() == input.interval_s);
-        let mut seeded = None;
-        if let Some(series) = series {
-            seeded = series.seed(input);
-            self.deadline = self.deadline.min(series.deadline());
+        let instrument = self.instruments.at(symbol);
+        for series in market.series_mut(symbol) {
+            let interval = series.interval_s();
+            series.tell(input, instrument, |candle| self.closing.push((interval, candle)));
         }
+        self.expect_close(symbol, market);
         let length = i64::from(input.interval_s).saturating_mul(Ts::SECOND);
         let end = Ts(input.open_ts.0.saturating_add(length).min(at.ts));
         market.apply_history_price(symbol, input.close.0, end);
-        if let Some(candle) = seeded {
-            self.candle(at, symbol, input.interval_s, &candle, Some(input.vwap), market, classes);
-        }
+        self.emit_closed(at, symbol, Some(input), market, classes);
     }
 
     /// A closed candle becomes known: a moment, a piece of history, an event.
-    /// `history` is the average price of one that a recording supplied.
+    /// `history` is the venue's candle that closes it.
     #[allow(clippy::too_many_arguments, reason = "the candle, its place and who hears of it")]
     fn candle(
         &mut self,
@@ -360,12 +381,16 @@ impl Timeline {
         symbol: SymbolId,
         interval: u32,
         candle: &Candle,
-        history: Option<f64>,
+        history: Option<&CandleInput>,
         market: &mut Market,
         classes: &mut [Class],
     ) {
         let instrument = self.instruments.at(symbol);
-        let vwap = history.unwrap_or_else(|| candle.vwap(instrument));
+        let own = |input: &&CandleInput| {
+            (input.interval_s, input.open_ts.0) == (interval, candle.open_ts)
+        };
+        let told = history.filter(own).map(|input| input.vwap);
+        let vwap = told.unwrap_or_else(|| candle.vwap(instrument));
         let number = self.first + self.moments.len() as u64;
         if let Some(series) =
             market.series_mut(symbol).iter_mut().find(|s| s.interval_s() == interval)
@@ -373,6 +398,9 @@ impl Timeline {
             series.remember(ClosedCandle { moment: number, candle: *candle, vwap });
         }
         let mut flags = if candle.is_empty() { words::EMPTY } else { 0 };
+        if candle.partial {
+            flags |= words::PARTIAL;
+        }
         let mut kind = MomentKind::Candle;
         if history.is_some() {
             flags |= words::WARM_UP;
@@ -458,6 +486,14 @@ struct At {
     seq: u64,
     index: u32,
     ts: i64,
+}
+
+fn symbols(market: &Market) -> impl Iterator<Item = SymbolId> + use<> {
+    (0..market.len()).filter_map(|s| u16::try_from(s).ok()).map(SymbolId)
+}
+
+fn is_known(market: &Market, symbol: SymbolId) -> bool {
+    market.top(symbol).status != TradingStatus::Stale
 }
 
 fn nanoseconds(ms: u32) -> i64 {

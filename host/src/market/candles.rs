@@ -1,4 +1,5 @@
-//! Candles of any interval, built from trades.
+//! Candles of any interval, built from trades, and from a venue's own where trades
+//! were missed.
 //!
 //! 1. A candle covers `[open, open + interval)` on the venue's clock, aligned to
 //!    the Unix epoch.
@@ -12,6 +13,15 @@
 //! 5. The venue's clock may be ahead of the engine's by [`AHEAD_MAX_NS`]. A time
 //!    beyond that is not believed, and the engine's own taken instead: one trade of
 //!    the year 2199 would end every candle there will be.
+//! 6. While a symbol's data is stale the clock closes nothing: nobody knows whether
+//!    trades fell into those intervals. What is told of them afterwards, by trades or
+//!    as candles of the venue, counts where it belongs.
+//! 7. A candle of the venue stands for its whole interval: it replaces what was seen
+//!    of that interval, and trades from before its end that come later are in it. One
+//!    of a minute also replaces that minute within the longer candle that is open.
+//! 8. A candle is marked partial when it reaches into a time of which trades are
+//!    missing: before the first event, as far as no candle of the venue tells of it,
+//!    and between two trades whose ids are not neighbors.
 
 use std::collections::VecDeque;
 
@@ -26,6 +36,11 @@ pub const GRACE_NS: i64 = 2 * Ts::SECOND;
 /// How far the venue's clock may be ahead: many times what clocks that are set at all
 /// differ by.
 pub const AHEAD_MAX_NS: i64 = 60 * Ts::SECOND;
+
+/// The interval in seconds of the venue's candles that complete longer ones, by rule 7.
+pub const PART_S: u32 = 60;
+
+const PART_NS: i64 = PART_S as i64 * Ts::SECOND;
 
 /// The time at which a trade counts, by rule 5.
 #[must_use]
@@ -52,9 +67,42 @@ pub struct Candle {
     pub turnover: i128,
     /// number of trades
     pub trades: u32,
+    /// whether trades may be missing from it
+    pub partial: bool,
 }
 
 impl Candle {
+    /// What a venue tells of an interval. Its average price stands for the turnover.
+    #[allow(clippy::float_arithmetic, reason = "an indicator")]
+    fn told(input: &CandleInput, instrument: &Instrument) -> Self {
+        let average = input.vwap * crate::domain::decimal::power(instrument.price_decimals);
+        Self {
+            open_ts: input.open_ts.0,
+            open: input.open.0,
+            high: input.high.0,
+            low: input.low.0,
+            close: input.close.0,
+            volume: input.volume.0,
+            turnover: (average * input.volume.0 as f64) as i128,
+            trades: u32::from(input.volume != Qty::ZERO),
+            partial: false,
+        }
+    }
+
+    /// Counts a later part of the same interval.
+    fn absorb(&mut self, later: &Self) {
+        if self.is_empty() {
+            *self = Self { open_ts: self.open_ts, ..*later };
+        } else if !later.is_empty() {
+            self.high = self.high.max(later.high);
+            self.low = self.low.min(later.low);
+            self.close = later.close;
+            self.volume = self.volume.saturating_add(later.volume);
+            self.turnover = self.turnover.saturating_add(later.turnover);
+            self.trades = self.trades.saturating_add(later.trades);
+        }
+    }
+
     fn flat(open_ts: i64, price: i64) -> Self {
         Self {
             open_ts,
@@ -65,6 +113,7 @@ impl Candle {
             volume: 0,
             turnover: 0,
             trades: 0,
+            partial: false,
         }
     }
 
@@ -119,6 +168,16 @@ pub struct CandleSeries {
     keep: usize,
     fill_gaps: u32,
     forming: Option<Candle>,
+    /// the same without its latest part, which begins at `part`
+    before_part: Option<Candle>,
+    /// start of the latest minute that told something
+    part: i64,
+    /// until when candles of the venue have told everything
+    told_until: i64,
+    /// the last trade's id and time
+    last_trade: Option<(u64, i64)>,
+    /// from when to when trades are missing, both included
+    missing: Option<(i64, i64)>,
     /// start of the earliest candle that may still open
     next_open: i64,
     last_close: Option<i64>,
@@ -135,6 +194,11 @@ impl CandleSeries {
             keep,
             fill_gaps,
             forming: None,
+            before_part: None,
+            part: i64::MIN,
+            told_until: i64::MIN,
+            last_trade: None,
+            missing: None,
             next_open: i64::MIN,
             last_close: None,
             closed: VecDeque::new(),
@@ -188,7 +252,7 @@ impl CandleSeries {
         if let Some(candle) = self.forming.take_if(|c| c.open_ts + self.interval_ns <= time) {
             self.next_open = candle.open_ts + self.interval_ns;
             close = candle.close;
-            emit(candle);
+            emit(self.marked(candle));
         }
         if self.forming.is_some() {
             return;
@@ -200,40 +264,118 @@ impl CandleSeries {
             return;
         }
         for _ in 0..missing.max(0) {
-            emit(Candle::flat(self.next_open, close));
+            emit(self.marked(Candle::flat(self.next_open, close)));
             self.next_open += self.interval_ns;
         }
     }
 
+    fn marked(&self, candle: Candle) -> Candle {
+        let end = candle.open_ts.saturating_add(self.interval_ns);
+        let reaches = |(from, to): (i64, i64)| candle.open_ts <= to && end > from;
+        Candle { partial: self.missing.is_some_and(reaches), ..candle }
+    }
+
+    /// Notes that nothing was seen before this moment.
+    pub fn begin(&mut self, now: i64) {
+        // At the very moment of an interval's start nothing of it is missing.
+        self.missing = now.checked_sub(1).map(|before| (i64::MIN, before));
+    }
+
+    /// Notes a trade that is about to come: whether any are missing before it. Ids that
+    /// do not count, as those of simulated ones may, say nothing.
+    pub fn expect(&mut self, id: u64, ts_exchange: i64) {
+        let last = self.last_trade.replace((id, ts_exchange));
+        let skipped = last.filter(|(last, _)| *last > 0 && id > last.saturating_add(1));
+        let Some((_, since)) = skipped else { return };
+        let from = since.max(self.told_until);
+        if from > ts_exchange {
+            return;
+        }
+        // What was missing before in a candle that is still open is missing in it yet.
+        let open = self.forming.map_or(self.next_open, |candle| candle.open_ts);
+        let earlier = self.missing.filter(|(_, to)| *to >= open).map(|(from, _)| from);
+        self.missing = Some((earlier.unwrap_or(from).min(from), ts_exchange));
+    }
+
     /// Counts a trade. What it ends was closed before.
     pub fn add(&mut self, ts_exchange: i64, price: i64, qty: i64) {
-        let (interval, next_open) = (self.interval_ns, self.next_open);
-        let candle = self.forming.get_or_insert_with(|| {
-            let own = ts_exchange.div_euclid(interval).saturating_mul(interval);
-            Candle::flat(own.max(next_open), price)
-        });
+        if ts_exchange < self.told_until {
+            return;
+        }
+        self.begin_part(ts_exchange.div_euclid(PART_NS).saturating_mul(PART_NS));
+        let candle = self.open(ts_exchange, price);
         candle.add(price, qty);
         self.last_close = Some(price);
     }
 
-    /// Takes a closed candle of history. Older ones than already known are
-    /// ignored.
-    pub fn seed(&mut self, input: &CandleInput) -> Option<Candle> {
-        if input.open_ts.0 < self.next_open || self.forming.is_some() {
-            return None;
+    /// The candle that is open, which begins with this moment where there is none.
+    fn open(&mut self, ts_exchange: i64, price: i64) -> &mut Candle {
+        let own = ts_exchange.div_euclid(self.interval_ns).saturating_mul(self.interval_ns);
+        let next_open = self.next_open;
+        self.forming.get_or_insert_with(|| Candle::flat(own.max(next_open), price))
+    }
+
+    fn begin_part(&mut self, part: i64) {
+        if part > self.part || self.forming.is_none() {
+            self.before_part = self.forming;
+            self.part = self.part.max(part);
         }
-        self.next_open = input.open_ts.0.saturating_add(self.interval_ns);
-        self.last_close = Some(input.close.0);
-        Some(Candle {
-            open_ts: input.open_ts.0,
-            open: input.open.0,
-            high: input.high.0,
-            low: input.low.0,
-            close: input.close.0,
-            volume: input.volume.0,
-            turnover: 0,
-            trades: u32::from(input.volume != Qty::ZERO),
-        })
+    }
+
+    /// Takes a candle of the venue, of this interval or of a minute of it, by rule 7, and
+    /// closes what that ends: candles before it, or it itself. What is older than all
+    /// that is open is known already and ignored.
+    pub fn tell(
+        &mut self,
+        input: &CandleInput,
+        instrument: &Instrument,
+        mut emit: impl FnMut(Candle),
+    ) {
+        let told = Candle::told(input, instrument);
+        if input.interval_s == self.interval_s {
+            self.tell_whole(told, &mut emit);
+        } else if input.interval_s == PART_S && self.interval_s.is_multiple_of(PART_S) {
+            self.tell_part(&told, &mut emit);
+        }
+    }
+
+    fn tell_whole(&mut self, told: Candle, emit: &mut impl FnMut(Candle)) {
+        self.close_until(told.open_ts, emit);
+        let open = self.forming.map_or(self.next_open, |candle| candle.open_ts);
+        if told.open_ts < open {
+            return;
+        }
+        self.forming = None;
+        self.next_open = told.open_ts.saturating_add(self.interval_ns);
+        self.last_close = Some(told.close);
+        self.was_told(self.next_open);
+        emit(told);
+    }
+
+    fn tell_part(&mut self, told: &Candle, emit: &mut impl FnMut(Candle)) {
+        let (minute, end) = (told.open_ts, told.open_ts.saturating_add(PART_NS));
+        self.close_until(minute, emit);
+        let open = self.forming.map_or(self.next_open, |candle| candle.open_ts);
+        if minute < open || (self.forming.is_some() && minute < self.part) {
+            return;
+        }
+        self.begin_part(minute);
+        let before = self.before_part;
+        let candle = self.open(minute, told.open);
+        *candle = before.unwrap_or(Candle::flat(candle.open_ts, told.open));
+        candle.absorb(told);
+        self.last_close = Some(told.close);
+        self.was_told(end);
+    }
+
+    /// Everything until then is known now.
+    fn was_told(&mut self, until: i64) {
+        self.told_until = self.told_until.max(until);
+        // The venue's candles come in order, without gaps between them.
+        self.missing = self.missing.filter(|(_, to)| *to >= self.told_until);
+        if let Some((from, _)) = &mut self.missing {
+            *from = (*from).max(self.told_until);
+        }
     }
 
     /// Adds a closed candle to the history.
@@ -343,6 +485,7 @@ mod tests {
                 volume: group.iter().map(|(_, qty)| qty).sum(),
                 turnover: group.iter().map(|(p, q)| i128::from(*p) * i128::from(*q)).sum(),
                 trades: group.len() as u32,
+                partial: false,
             });
         }
         all

@@ -6,6 +6,8 @@
 
 pub mod book;
 pub mod candles;
+#[cfg(test)]
+mod told_tests;
 pub mod view;
 
 use std::collections::VecDeque;

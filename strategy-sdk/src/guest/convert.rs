@@ -200,8 +200,8 @@ impl From<&Description> for wit::Descriptor {
     }
 }
 
-/// History carries neither symbol nor flags: every candle in it is closed, and
-/// one without volume had no trade.
+/// History carries neither symbol nor flags: every candle in it is closed, one
+/// without volume had no trade, and none says what may be missing from it.
 pub(super) fn candle(symbol: Symbol, candle: wit::Candle) -> Candle {
     Candle {
         symbol,
@@ -215,6 +215,7 @@ pub(super) fn candle(symbol: Symbol, candle: wit::Candle) -> Candle {
         vwap: candle.vwap,
         warm_up: false,
         empty: candle.volume == 0.0,
+        partial: false,
     }
 }
 

@@ -252,6 +252,12 @@ impl TrueBook {
         self.next_id
     }
 
+    /// A minute's trades, numbered from 1970, while it is remembered.
+    #[must_use]
+    pub fn minute(&self, minute: i64) -> Option<Minute> {
+        self.minutes.get(&minute).copied()
+    }
+
     /// Candles of so many minutes, oldest first: minute of their start and sums.
     #[must_use]
     pub fn candles(&self, minutes: i64) -> Vec<(i64, Minute)> {

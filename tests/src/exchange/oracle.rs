@@ -1,7 +1,7 @@
 //! Compares what reaches a strategy with the truth, event by event.
 
 use sandpaper::domain::{InstrumentTable, Side};
-use sandpaper::input::{EventRef, InputBlock, Levels, TradingStatus};
+use sandpaper::input::{CandleInput, EventRef, InputBlock, Levels, TradingStatus};
 
 use super::State;
 use super::book::{CHECKED, Level, View};
@@ -21,6 +21,8 @@ pub enum Sabotage {
     None,
     /// it does not hear that a symbol is stale
     IgnoresStale,
+    /// it asks for no candles of an outage
+    AsksNoCandles,
 }
 
 /// A listener with knowledge of the truth.
@@ -32,6 +34,8 @@ pub struct Oracle {
     pub wrong: Vec<String>,
     /// books that were compared
     pub compared: u64,
+    /// candles that were
+    pub candles: u64,
     /// how often the last symbol with fresh data lost it
     pub darkened: u64,
 }
@@ -77,7 +81,7 @@ impl Oracle {
             missed: 0,
         };
         let symbols = instruments.iter().map(|(_, i)| symbol(&i.symbol)).collect();
-        Self { symbols, depth, sabotage, wrong: Vec::new(), compared: 0, darkened: 0 }
+        Self { symbols, depth, sabotage, wrong: Vec::new(), compared: 0, candles: 0, darkened: 0 }
     }
 
     /// Takes what reaches a strategy.
@@ -111,7 +115,8 @@ impl Oracle {
                     let told = (buy, trade.price.0, trade.qty.0);
                     self.trade(trade.symbol.index(), trade.id, told, state);
                 }
-                EventRef::Candle(_) | EventRef::Timer | EventRef::Rules { .. } => {}
+                EventRef::Candle(candle) => self.candle(&candle, state),
+                EventRef::Timer | EventRef::Rules { .. } => {}
             }
         }
     }
@@ -129,6 +134,25 @@ impl Oracle {
         }
         if truth != Some(told) {
             self.note(format!("{name}: trade {id} is {truth:?}, not {told:?}"));
+        }
+    }
+
+    /// A candle of the venue is the true one; where no trade fell, it stands still.
+    fn candle(&mut self, candle: &CandleInput, state: &State) {
+        let symbol = &self.symbols[candle.symbol.index()];
+        let minute = candle.open_ts.0 / (60 * SECOND);
+        let told = [candle.open, candle.high, candle.low, candle.close].map(|price| price.0);
+        let truth = state.market.books[symbol.place].minute(minute);
+        let is_true = match truth {
+            Some(row) => {
+                told == [row.open, row.high, row.low, row.close] && candle.volume.0 == row.volume
+            }
+            None => told == [told[0]; 4] && candle.volume.0 == 0,
+        };
+        self.candles += 1;
+        if !is_true {
+            let (name, volume) = (symbol.name.clone(), candle.volume.0);
+            self.note(format!("{name}: minute {minute} is {truth:?}, not {told:?} of {volume}"));
         }
     }
 

@@ -177,7 +177,7 @@ impl Scenario {
             levels: Some(depth),
             shown: None,
             trades: true,
-            candle_minutes: None,
+            candle_minutes: (sabotage != Sabotage::AsksNoCandles).then_some(1),
         };
         let wanted: Vec<Wanted> = table.iter().map(|(symbol, _)| want(symbol)).collect();
         let session = Session::new(table.clone(), &wanted, Timing::default()).expect("a session");

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sandpaper::domain::{Action, InstrumentTable, Price, Qty, TimeInForce, Ts};
+use sandpaper::domain::{Action, InstrumentTable, Price, Qty, SymbolId, TimeInForce, Ts};
 use sandpaper::engine::{Engine, EngineConfig, LaneOutput};
 use sandpaper::feed::live::{Attempts, Clock, LinkSettings, history};
 use sandpaper::input::{EventRef, InputBlock, TradingStatus};
@@ -34,6 +34,7 @@ struct Eager {
 #[derive(Clone, Copy, Debug)]
 struct Candle {
     flags: u8,
+    interval: u64,
     open_ts: u64,
     prices: [f64; 4],
     volume: f64,
@@ -41,7 +42,7 @@ struct Candle {
 
 impl Strategy for Eager {
     fn describe(&mut self) -> Result<Descriptor, StrategyFault> {
-        let channels = [Channel::Trades, Channel::Candles(60)];
+        let channels = [Channel::Trades, Channel::Candles(60), Channel::Candles(300)];
         Ok(Descriptor {
             name: "eager".into(),
             version: "1".into(),
@@ -74,6 +75,7 @@ impl Strategy for Eager {
                 let number = |word: usize| f64::from_bits(event[word]);
                 self.candles.lock().expect("one thread").push(Candle {
                     flags: header.flags(),
+                    interval: event[2],
                     open_ts: event[3],
                     prices: [4, 5, 6, 7].map(number),
                     volume: number(8),
@@ -263,7 +265,8 @@ fn add_13_candles_are_warm_at_the_start_and_go_on_without_a_gap() {
         let floor = Arc::new(Mutex::new(floor));
         scenario.sink = Some(Box::new(move |block| floor.lock().expect("one thread").take(block)));
         scenario.run(Duration::from_secs(200)).await;
-        let candles = candles.lock().expect("one thread").clone();
+        let mut candles = candles.lock().expect("one thread").clone();
+        candles.retain(|candle| candle.interval == 60);
         let is_warm = |candle: &&Candle| candle.flags & words::WARM_UP != 0;
         let warm = candles.iter().filter(is_warm).count();
         assert!(warm > 60 && candles.len() >= warm + 2, "{warm} of {}", candles.len());
@@ -277,4 +280,65 @@ fn add_13_candles_are_warm_at_the_start_and_go_on_without_a_gap() {
         let empty = candles.iter().filter(|candle| candle.volume == 0.0).count();
         assert!(empty > 5, "the venue leaves some out: {empty}");
     });
+}
+
+/// What a strategy was told of a market that it could not see for four minutes and a
+/// half: candles that are not the true ones, of these those that are not marked, all that
+/// are marked, and all that it got.
+fn candles_of_an_outage(sabotage: Sabotage) -> (usize, usize, usize, usize) {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let table = instruments(1);
+        let mut scenario = Scenario::new(5, 1, 10, sabotage);
+        let (mut floor, candles) = Floor::open(&table, false);
+        let start = Ts(MarketConfig::default().start);
+        let mut begin = InputBlock::new(&table, 1);
+        begin.push_timer(start);
+        floor.take(&begin);
+        let floor = Arc::new(Mutex::new(floor));
+        scenario.sink = Some(Box::new(move |block| floor.lock().expect("one thread").take(block)));
+        scenario.until(Duration::from_secs(5), Oracle::all_trading).await.expect("it begins");
+        scenario.run(Duration::from_secs(80)).await;
+        scenario.begin(Fault::NoName, &mut Random::new(5, "candles"));
+        scenario.run(Duration::from_secs(270)).await;
+        scenario.end();
+        scenario.until(Duration::from_secs(5), Oracle::all_trading).await.expect("it goes on");
+        scenario.run(Duration::from_secs(300)).await;
+        assert!(scenario.oracle.wrong.is_empty(), "{:?}", scenario.oracle.wrong);
+        let state = scenario.exchange.state();
+        let instrument = table.at(SymbolId(0));
+        let (mut wrong, mut unmarked, mut marked) = (0, 0, 0);
+        let candles = candles.lock().expect("one thread").clone();
+        let followed: Vec<&Candle> =
+            candles.iter().filter(|candle| candle.open_ts >= start.0 as u64).collect();
+        for candle in &followed {
+            let minutes = candle.interval as i64 / 60;
+            let first = (candle.open_ts / MINUTE) as i64;
+            let truth = state.market.books[0].candles(minutes);
+            let truth = truth.iter().find(|(minute, _)| *minute == first).expect("it traded").1;
+            let prices = [truth.open, truth.high, truth.low, truth.close]
+                .map(|units| instrument.price_f64(Price(units)));
+            let is_true =
+                candle.prices == prices && candle.volume == instrument.qty_f64(Qty(truth.volume));
+            let is_marked = candle.flags & words::PARTIAL != 0;
+            wrong += usize::from(!is_true);
+            unmarked += usize::from(!is_true && !is_marked);
+            marked += usize::from(is_marked);
+        }
+        (wrong, unmarked, marked, followed.len())
+    })
+}
+
+#[test]
+fn add_13_candles_of_an_outage_are_the_true_ones_or_marked() {
+    let (wrong, unmarked, marked, all) = candles_of_an_outage(Sabotage::None);
+    // More was traded in the minute of the return than the venue tells again: it and the
+    // five minutes that hold it are known in part, and say so.
+    assert!(all >= 12, "ten minutes, and twice five: {all}");
+    assert_eq!(unmarked, 0, "{wrong} of {all} wrong");
+    assert!(marked <= 2 && wrong <= 2, "{wrong} wrong, {marked} marked of {all}");
+    // The control: who does not ask for the venue's candles has many wrong ones, and
+    // marks them.
+    let (wrong, unmarked, marked, _) = candles_of_an_outage(Sabotage::AsksNoCandles);
+    assert!(wrong >= 5 && marked >= wrong && unmarked == 0, "{wrong} wrong, {marked} marked");
 }

@@ -21,7 +21,7 @@ pub struct SymbolHealth {
     pub symbol: String,
     /// whether its data is current and the venue trades it
     pub status: TradingStatus,
-    /// when data came last, by channel: `book`, `trade`, `ohlc`
+    /// when data came last, by channel: `book`, `trade`
     pub last: BTreeMap<&'static str, Ts>,
     /// events that reached the engine
     pub messages: u64,
@@ -119,19 +119,16 @@ impl Health {
             let (symbol, channel) = match block.get(index) {
                 EventRef::Trade(trade) => (trade.symbol, "trade"),
                 EventRef::Book { symbol, .. } => (symbol, "book"),
-                EventRef::Candle(candle) => (candle.symbol, "ohlc"),
                 EventRef::Status { symbol, status } => {
                     if let Some(one) = self.symbols.get_mut(symbol.index()) {
                         one.status = status;
                     }
                     continue;
                 }
-                EventRef::Rules { .. } | EventRef::Timer => continue,
+                EventRef::Candle(_) | EventRef::Rules { .. } | EventRef::Timer => continue,
             };
             let ts = block.ts(index);
-            if channel != "ohlc" {
-                self.skew_ns = Some(ts.since(block.ts_exchange(index)));
-            }
+            self.skew_ns = Some(ts.since(block.ts_exchange(index)));
             if let Some(one) = self.symbols.get_mut(symbol.index()) {
                 one.messages += 1;
                 one.last.insert(channel, ts);

@@ -18,6 +18,14 @@ use crate::venue::FrameError;
 /// has rows; a longer silence leaves a gap.
 const FILL_MAX: i64 = 720;
 
+/// Whose trades a message has.
+#[derive(Default)]
+struct SeenTrades {
+    symbols: BTreeSet<SymbolId>,
+    /// those whose first snapshot this is: it tells of the time before
+    history: BTreeSet<SymbolId>,
+}
+
 impl Session {
     /// Notes data of a feed; false when it belongs to a subscription that is
     /// being ended.
@@ -121,9 +129,13 @@ impl Session {
         if snapshot {
             self.counted_anew(rows);
         }
-        // Symbols whose first snapshot this is: it tells of the time before.
-        let mut history = BTreeSet::new();
-        self.each(rows, |session, row| session.trade(row, snapshot, &mut history, out))
+        let mut seen = SeenTrades::default();
+        let result = self.each(rows, |session, row| session.trade(row, snapshot, &mut seen, out));
+        // Only behind all of them is the market current again.
+        for symbol in seen.symbols {
+            self.announce(symbol, out);
+        }
+        result
     }
 
     /// The first snapshot of a subscription has the newest trades, and so at least the
@@ -152,7 +164,7 @@ impl Session {
         &mut self,
         data: &TradeData<'_>,
         snapshot: bool,
-        history: &mut BTreeSet<SymbolId>,
+        seen: &mut SeenTrades,
         out: &mut InputBlock,
     ) -> Result<(), FrameError> {
         let symbol = self.find(&data.symbol)?;
@@ -164,20 +176,19 @@ impl Session {
         let (ts_exchange, trade) = parse::trade(data, symbol, self.instruments.at(symbol))?;
         let Some(stream) = self.streams.get_mut(symbol.index()) else { return Ok(()) };
         stream.trades_ready = true;
+        seen.symbols.insert(symbol);
         if snapshot && stream.last_trade.is_none() {
-            history.insert(symbol);
+            seen.history.insert(symbol);
         }
         let order = stream.place_trade(trade.id, snapshot);
-        if history.contains(&symbol) {
+        if seen.history.contains(&symbol) {
             self.counts.trades_history += 1;
-            self.announce(symbol, out);
             return Ok(());
         }
         match order {
             TradeOrder::Next => {}
             TradeOrder::Repeated => {
                 self.counts.trades_repeated += 1;
-                self.announce(symbol, out);
                 return Ok(());
             }
             TradeOrder::Gap { after } => {
@@ -192,13 +203,13 @@ impl Session {
         }
         self.counts.trades += 1;
         out.push_trade(self.now, ts_exchange, &trade);
-        self.announce(symbol, out);
         Ok(())
     }
 
-    /// Passes on the closed candles of the first snapshot, with the empty
-    /// intervals between them. Updates are the candle that is forming: trades
-    /// make that one.
+    /// Passes on the closed candles of a connection's first snapshot, with the empty
+    /// intervals between them: all of them, or where the market is followed those of
+    /// the time without a connection. Updates are the candle that is forming: trades
+    /// make that one, so the feed is ended behind its snapshot.
     pub(super) fn candles(
         &mut self,
         rows: &[OhlcData<'_>],
@@ -213,7 +224,8 @@ impl Session {
             let symbol = session.find(&row.symbol)?;
             let stream = session.streams.get(symbol.index());
             let minutes = stream.and_then(|s| s.candle_minutes);
-            let warm = stream.is_none_or(|s| s.warm);
+            let told = stream.is_none_or(|s| s.told);
+            let known_until = stream.map_or(Ts(i64::MIN), |s| s.known_until());
             let wanted = minutes.is_some_and(|minutes| minutes == row.interval);
             if !wanted || !session.takes(Channel::Ohlc(row.interval), Some(symbol)) {
                 session.counts.ignored += 1;
@@ -221,11 +233,14 @@ impl Session {
             }
             let candle = parse::candle(row, symbol, session.instruments.at(symbol))?;
             let length = i64::from(candle.interval_s).saturating_mul(Ts::SECOND);
-            if warm || !snapshot || candle.open_ts.0.saturating_add(length) > sent.0 {
+            let end = Ts(candle.open_ts.0.saturating_add(length));
+            if snapshot && !told {
+                warmed.insert(symbol);
+            }
+            if told || !snapshot || end > sent || end <= known_until {
                 session.counts.candles_ignored += 1;
                 return Ok(());
             }
-            warmed.insert(symbol);
             let before = last.get(&symbol).copied();
             if before.is_some_and(|last| candle.open_ts <= last.open_ts) {
                 session.counts.candles_ignored += 1;
@@ -241,8 +256,10 @@ impl Session {
             Ok(())
         });
         for symbol in warmed {
-            if let Some(stream) = self.streams.get_mut(symbol.index()) {
-                stream.warm = true;
+            let Some(stream) = self.streams.get_mut(symbol.index()) else { continue };
+            stream.was_told();
+            if let Some(minutes) = stream.candle_minutes {
+                self.finish(FeedKey { channel: Channel::Ohlc(minutes), symbol: Some(symbol) });
             }
         }
         result

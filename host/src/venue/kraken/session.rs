@@ -250,6 +250,13 @@ impl Session {
         self.announce(symbol, out);
     }
 
+    /// A feed is not needed any more on this connection.
+    pub(super) fn finish(&mut self, key: FeedKey) {
+        if let Some(subscriptions) = &mut self.subscriptions {
+            subscriptions.finish(key, self.now);
+        }
+    }
+
     /// Whether nothing came of a feed because there is nothing: a pair that has never
     /// traded, whose book must not be stale for that. Its trades are asked for anew as
     /// those of any quiet pair are.
@@ -311,8 +318,7 @@ impl Session {
             subscriptions.disconnected();
         }
         for stream in &mut self.streams {
-            stream.lose_book();
-            stream.trades_ready = false;
+            stream.lose_connection(self.now);
         }
         self.announce_all(out);
     }
@@ -409,6 +415,10 @@ impl Protocol for Session {
         for (key, failure) in expired {
             if failure == Failure::SnapshotOverdue && self.has_not_traded(key, out) {
                 continue;
+            }
+            if failure == Failure::SnapshotOverdue && matches!(key.channel, Channel::Ohlc(_)) {
+                // A pair that has not traded has no candles.
+                self.finish(key);
             }
             // Trades may be rare: that none came proves nothing yet. A new snapshot
             // tells whether any were missed, and until then the book is current.

@@ -51,6 +51,9 @@ pub struct Timing {
     pub ack_ns: i64,
     /// from a granted subscription to its first data
     pub snapshot_ns: i64,
+    /// how long a pair's trades wait for the candles of what came before them: candles
+    /// of an outage count only where they come first
+    pub history_ns: i64,
     /// between two messages of a book. A quiet pair is renewed for nothing
     /// now and then, which costs three frames.
     pub book_silence_ns: Option<i64>,
@@ -76,6 +79,7 @@ impl Default for Timing {
             burst: 10,
             ack_ns: 5 * Ts::SECOND,
             snapshot_ns: 10 * Ts::SECOND,
+            history_ns: Ts::SECOND,
             book_silence_ns: Some(60 * Ts::SECOND),
             trade_silence_ns: Some(600 * Ts::SECOND),
             backoff_ns: Ts::SECOND,

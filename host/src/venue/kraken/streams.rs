@@ -3,7 +3,7 @@
 use super::book::Book;
 use super::checksum::{Precision, Units};
 use super::instruments::{Pair, stricter};
-use crate::domain::Instrument;
+use crate::domain::{Instrument, Ts};
 use crate::input::{TradingStatus, UNITS_MAX};
 use crate::venue::Wanted;
 
@@ -11,6 +11,10 @@ use crate::venue::Wanted;
 /// a trade is repeated: snapshots reach back 50 trades. Without this a restart
 /// would silence the channel for good.
 const RESTART_DISTANCE: u64 = 100_000;
+
+/// How far behind the loss of a connection candles are told again: the minute that was
+/// open, and what the venue's clock may differ by.
+const RETOLD_NS: i64 = 180 * Ts::SECOND;
 
 /// What is known of a symbol.
 pub(super) struct Stream {
@@ -31,6 +35,10 @@ pub(super) struct Stream {
     pub(super) trades_waited: u32,
     pub(super) candle_minutes: Option<u32>,
     pub(super) warm: bool,
+    /// candles have told of the time before this connection
+    pub(super) told: bool,
+    /// since when it may lack data
+    dark_since: Option<Ts>,
     announced: TradingStatus,
 }
 
@@ -72,6 +80,8 @@ impl Stream {
             trades_waited: 0,
             candle_minutes: None,
             warm: false,
+            told: false,
+            dark_since: None,
             announced: TradingStatus::Trading,
         }
     }
@@ -106,6 +116,26 @@ impl Stream {
         let none = self.last_trade.is_none() && self.trades_waited >= 2;
         self.trades_ready |= none;
         none
+    }
+
+    /// The connection is gone.
+    pub(super) fn lose_connection(&mut self, now: Ts) {
+        self.lose_book();
+        (self.trades_ready, self.told) = (false, false);
+        self.dark_since.get_or_insert(now);
+    }
+
+    /// Notes that candles have told of the time before this connection.
+    pub(super) fn was_told(&mut self) {
+        (self.warm, self.told, self.dark_since) = (true, true, None);
+    }
+
+    /// Candles that end before this are known: where the market is followed too, and
+    /// not only its past asked for, those of the time before the connection was lost.
+    pub(super) fn known_until(&self) -> Ts {
+        let follows = self.trades_wanted || self.depth.is_some();
+        let since = self.dark_since.filter(|_| follows);
+        since.map_or(Ts(i64::MIN), |since| Ts(since.0.saturating_sub(RETOLD_NS)))
     }
 
     /// Forgets the book.

@@ -57,6 +57,12 @@ pub struct FeedKey {
     pub symbol: Option<SymbolId>,
 }
 
+impl FeedKey {
+    fn is_candles(&self) -> bool {
+        matches!(self.channel, Channel::Ohlc(_))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// no connection
@@ -75,6 +81,8 @@ enum State {
     Ended(Ts),
     /// the venue does not have it, as far as this connection goes
     Refused,
+    /// it has brought what it was for on this connection
+    Done,
 }
 
 #[derive(Debug)]
@@ -83,6 +91,8 @@ struct Feed {
     /// failures since it was last live for long enough
     tries: u32,
     live_since: Ts,
+    /// it is ended for good, as far as this connection goes
+    done: bool,
 }
 
 #[derive(Debug)]
@@ -131,7 +141,7 @@ pub(super) struct Subscriptions {
 
 impl Subscriptions {
     pub(super) fn new(keys: impl Iterator<Item = FeedKey>, timing: Timing) -> Self {
-        let feed = || Feed { state: State::Idle, tries: 0, live_since: Ts(0) };
+        let feed = || Feed { state: State::Idle, tries: 0, live_since: Ts(0), done: false };
         Self {
             feeds: keys.map(|key| (key, feed())).collect(),
             requests: BTreeMap::new(),
@@ -142,12 +152,41 @@ impl Subscriptions {
         }
     }
 
-    /// Everything is to be subscribed, at once but paced.
+    /// Everything is to be subscribed, at once but paced; trades only when candles have
+    /// told of the time before, or not in time.
     pub(super) fn connected(&mut self, now: Ts) {
         self.requests.clear();
         self.paced_until = Ts(i64::MIN);
+        let candles: Vec<FeedKey> = self.keys().into_iter().filter(FeedKey::is_candles).collect();
         for key in self.keys() {
-            self.set(key, State::Due(now));
+            let waits = key.channel == Channel::Trade
+                && candles.iter().any(|candles| candles.symbol == key.symbol);
+            let wait = if waits { self.timing.history_ns } else { 0 };
+            self.set(key, State::Due(later(now, wait)));
+        }
+        self.feeds.values_mut().for_each(|feed| feed.done = false);
+    }
+
+    /// A feed has brought what it was for, or will not: it is ended and not asked for
+    /// anew on this connection. Behind the last of the candles come the trades.
+    pub(super) fn finish(&mut self, key: FeedKey, now: Ts) {
+        let Some(feed) = self.feeds.get_mut(&key) else { return };
+        feed.done = true;
+        if !matches!(feed.state, State::Ended(_)) {
+            self.set(key, State::Ending);
+        }
+        let awaited = |(key, feed): (&FeedKey, &Feed)| {
+            let comes = matches!(feed.state, State::Due(_) | State::Asked(_) | State::Granted(_));
+            key.is_candles() && comes
+        };
+        if self.feeds.iter().any(awaited) {
+            return;
+        }
+        for key in self.keys().into_iter().filter(|key| key.channel == Channel::Trade) {
+            let waits = |feed: &&Feed| feed.tries == 0 && matches!(feed.state, State::Due(_));
+            if self.feeds.get(&key).filter(waits).is_some() {
+                self.set(key, State::Due(now));
+            }
         }
     }
 
@@ -243,7 +282,7 @@ impl Subscriptions {
             Some(State::Asked(_)) => {
                 self.set(key, State::Granted(later(now, self.timing.snapshot_ns)));
             }
-            Some(State::Ended(_)) => self.again(key, now),
+            Some(State::Ended(_)) => self.ended(key, now),
             _ => {}
         }
     }
@@ -253,7 +292,7 @@ impl Subscriptions {
         match self.state(key)? {
             // Whatever was wrong with ending it, it is not subscribed.
             State::Ended(_) => {
-                self.again(key, now);
+                self.ended(key, now);
                 None
             }
             State::Asked(_) if error.starts_with("Currency pair not supported") => {
@@ -310,7 +349,7 @@ impl Subscriptions {
                 Some(Failure::Silent)
             }
             State::Ended(_) => {
-                self.again(key, now);
+                self.ended(key, now);
                 None
             }
             _ => None,
@@ -398,7 +437,15 @@ impl Subscriptions {
                 Channel::Trade => self.timing.trade_silence_ns.map(|ns| later(last, ns)),
                 Channel::Instrument | Channel::Ohlc(_) => None,
             },
-            State::Idle | State::Due(_) | State::Ending | State::Refused => None,
+            State::Idle | State::Due(_) | State::Ending | State::Refused | State::Done => None,
+        }
+    }
+
+    /// It is subscribed no more: for good, or until it is asked for anew.
+    fn ended(&mut self, key: FeedKey, now: Ts) {
+        match self.feeds.get(&key).is_some_and(|feed| feed.done) {
+            true => self.set(key, State::Done),
+            false => self.again(key, now),
         }
     }
 

@@ -242,3 +242,73 @@ fn frames_are_paced_after_a_burst() {
     assert_eq!(times[..10], [0; 10]);
     assert_eq!(times[10..], [50, 100, 150, 200, 250, 300]);
 }
+
+/// Candles of these minutes, the last of them still open.
+fn candles(minutes: std::ops::RangeInclusive<i64>) -> String {
+    let time = |ns: i64| jiff::Timestamp::from_nanosecond(i128::from(ns)).expect("a time");
+    let row = |minute: i64| {
+        format!(
+            r#"{{"symbol":"BTC/USD","open":100.0,"high":100.0,"low":100.0,"close":{},"vwap":100.0,"trades":3,"volume":1.0,"interval_begin":"{}","interval":1,"timestamp":"{}"}}"#,
+            100 + minute,
+            time(minute * 60 * SECOND),
+            time((minute + 1) * 60 * SECOND),
+        )
+    };
+    let sent = time((minutes.end() * 60 + 30) * SECOND);
+    let rows: Vec<String> = minutes.map(row).collect();
+    format!(
+        r#"{{"channel":"ohlc","type":"snapshot","timestamp":"{sent}","data":[{}]}}"#,
+        rows.join(",")
+    )
+}
+
+/// A pair that is followed, with its candles of a minute, on its second connection, ten
+/// minutes after the first was lost.
+fn after_an_outage() -> Fixture {
+    let want = [Wanted { trades: true, candle_minutes: Some(1), ..wanted(0) }];
+    let mut fixture = Fixture::live(&want);
+    fixture.frames();
+    fixture.ok(&candles(0..=1));
+    fixture.now = 600 * SECOND;
+    fixture.session.handle_disconnected(Ts(fixture.now), &mut fixture.out);
+    fixture.now += 600 * SECOND;
+    fixture.session.handle_connected(Ts(fixture.now), &mut fixture.out);
+    fixture
+}
+
+#[test]
+fn add_13_behind_an_outage_candles_come_before_the_trades() {
+    let mut fixture = after_an_outage();
+    let begin = fixture.out.len();
+    let about = |frames: &[String], what: &str| frames.iter().filter(|f| f.contains(what)).count();
+    let frames = fixture.frames();
+    assert_eq!((about(&frames, "\"ohlc\""), about(&frames, "\"trade\"")), (1, 0), "{frames:?}");
+    fixture.ok(&candles(1..=20));
+    // The minutes from a little before the loss on; the one that is open is left out.
+    let expected: Vec<String> =
+        (7..20).map(|m| format!("candle {m} {} ", 1_000 + 10 * m)).collect();
+    let events = fixture.events()[begin..].to_vec();
+    assert_eq!(events.len(), expected.len(), "{events:?}");
+    assert!(events.iter().zip(&expected).all(|(e, x)| e.starts_with(x.as_str())), "{events:?}");
+    let frames = fixture.frames();
+    assert_eq!(about(&frames, "\"trade\""), 1, "{frames:?}");
+    let ends = frames.iter().find(|f| f.contains("unsubscribe")).expect("it is ended");
+    assert!(ends.contains("\"ohlc\""), "{ends}");
+    fixture.ok(&ack("unsubscribe", "ohlc", "BTC/USD", id_of(ends)));
+    let sent = beat_to(&mut fixture, 1_300 * SECOND);
+    assert!(!sent.iter().any(|(_, f)| f.contains("ohlc")), "not asked again: {sent:?}");
+}
+
+/// Without them the pair trades all the same: prices matter more than the past.
+#[test]
+fn add_13_candles_that_do_not_come_keep_nobody_waiting() {
+    let mut fixture = after_an_outage();
+    let frames = fixture.frames();
+    assert!(!frames.iter().any(|frame| frame.contains("trade")), "{frames:?}");
+    let sent = fixture.run_to(fixture.now + 2 * SECOND);
+    let asked = sent.iter().find(|(_, frame)| frame.contains("trade")).map(|(at, _)| *at);
+    assert_eq!(asked, Some(1_201_000), "after a second");
+    fixture.ok(&trade(7, "snapshot"));
+    fixture.ok(&snapshot("BTC/USD", "99.5x1", "100.5x2"));
+    assert_eq!(fixture.events().last().map(String::as_str), Some("0 Trading"));
+}
