@@ -149,6 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn add_14_a_day_of_the_volume_is_a_utc_day() {
+        let flat = Rates { maker: Rate(1), taker: Rate(2) };
+        let mut fees = Fees::new(Schedule::Kraken, flat, Money::ZERO);
+        let midnight = 86_400_000_000_000;
+        fees.on_fill(Ts(midnight - 1), Some(usd("1")));
+        fees.on_fill(Ts(midnight), Some(usd("2")));
+        assert_eq!(fees.volume(Ts(30 * midnight - 1)), usd("3"), "the 30th day's last moment");
+        assert_eq!(fees.volume(Ts(30 * midnight)), usd("2"));
+        assert_eq!(fees.volume(Ts(31 * midnight - 1)), usd("2"));
+        assert_eq!(fees.volume(Ts(31 * midnight)), usd("0"));
+    }
+
+    #[test]
     fn tiers_rise_in_volume_and_fall_in_price() {
         for pair in KRAKEN.windows(2) {
             assert!(pair[0].from < pair[1].from);

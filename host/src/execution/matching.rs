@@ -276,6 +276,61 @@ mod tests {
     }
 
     #[test]
+    fn without_a_book_a_limit_is_kept_with_the_slippage_or_nothing_is_taken() {
+        let (book, instrument) = (Book::default(), Instrument::plain("X/USD", 2, 2));
+        let venue = venue(&book, &instrument, false);
+        // The last trade is at 100.00, and it slips by a twentieth of a percent.
+        let cases = [
+            (Side::Buy, 10_004, 0),
+            (Side::Buy, 10_005, 100),
+            (Side::Buy, 10_006, 100),
+            (Side::Sell, 9_996, 0),
+            (Side::Sell, 9_995, 100),
+            (Side::Sell, 9_994, 100),
+        ];
+        for (side, limit, qty) in cases {
+            let taken = venue.take_within(side, Qty(100), Some(Price(limit))).unwrap();
+            assert_eq!(taken.qty, Qty(qty), "{side:?} {limit}");
+        }
+    }
+
+    /// Without a book: the trade of the moment, else the quote, else the last trade.
+    #[test]
+    fn the_instant_model_meets_the_first_price_that_there_is() {
+        let (book, instrument) = (Book::default(), Instrument::plain("X/USD", 2, 2));
+        let mut venue = venue(&book, &instrument, false);
+        venue.config.model = Model::Instant;
+        venue.cause = 10_003;
+        assert_eq!(venue.reference(Side::Buy), Ok(Price(10_003)), "what was just traded");
+        venue.cause = 0;
+        assert_eq!(venue.reference(Side::Buy), Ok(Price(10_000)), "the ask");
+        assert_eq!(venue.reference(Side::Sell), Ok(Price(9_990)), "the bid");
+        venue.top = Top { bid: 0, ask: 0, last: 10_007, ..venue.top };
+        assert_eq!(venue.reference(Side::Buy), Ok(Price(10_007)), "the last trade");
+        venue.oldest = Ts(1);
+        assert_eq!(venue.reference(Side::Buy), Err(RejectReason::StaleData), "of long ago");
+        venue.cause = 10_003;
+        assert_eq!(venue.reference(Side::Buy), Err(RejectReason::StaleData), "its cause too");
+        venue.top.last = 0;
+        assert_eq!(venue.reference(Side::Buy), Err(RejectReason::NoMarketData));
+    }
+
+    /// The estimate takes fee and slippage off the budget: a large one would be missed by
+    /// thousands of units otherwise.
+    #[test]
+    fn a_large_budget_is_used_to_the_last_unit() {
+        let (book, instrument) = (Book::default(), Instrument::plain("X/USD", 2, 2));
+        let venue = venue(&book, &instrument, false);
+        for units in [1_000_000, 7_654_321, 1_000_000_000] {
+            let budget = Money(units * 100_000_000);
+            let qty = venue.quantity(Side::Buy, Want::Budget(budget)).unwrap();
+            let cost =
+                |qty| venue.take(Side::Buy, qty).map(|taken| taken.amount + taken.fee).unwrap();
+            assert!(cost(qty) <= budget && cost(Qty(qty.0 + 1)) > budget, "{units}: {qty:?}");
+        }
+    }
+
+    #[test]
     fn a_budget_is_never_exceeded() {
         let (book, instrument) = (book(), Instrument::plain("X/USD", 2, 2));
         for has_book in [true, false] {

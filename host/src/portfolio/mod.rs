@@ -48,6 +48,8 @@ pub use totals::{AssetTotals, Booked, Totals};
 pub struct InvariantBroken(pub String);
 
 #[cfg(test)]
+mod figures_tests;
+#[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
 mod property_tests;

@@ -177,10 +177,9 @@ impl Account {
             self.positions[index].excurse(self.values[index]);
         }
         match self.equity {
-            // The common case, exact: only this position's value changed.
-            Some(equity)
-                if self.quote[index] == 0 && !self.foreign_cash && !self.is_rate(symbol) =>
-            {
+            // The common case, exact: only this position's value changed. Whoever never
+            // had another asset has none that this mark could convert.
+            Some(equity) if self.quote[index] == 0 && !self.foreign_cash => {
                 let delta = self.values[index] - before;
                 if delta != Money::ZERO {
                     self.track(equity + delta);
@@ -189,11 +188,6 @@ impl Account {
             _ => self.sample(),
         }
         Ok(())
-    }
-
-    /// True when this symbol's mark converts another asset of the account.
-    fn is_rate(&self, symbol: SymbolId) -> bool {
-        self.assets.len() > 1 && self.assets.iter().any(|a| a.rate == Some(symbol))
     }
 
     pub(super) fn revalue(&mut self, symbol: SymbolId) -> Result<(), InvariantBroken> {

@@ -160,6 +160,23 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_a_utc_day_of_the_inputs() {
+        let limits = RiskConfig { max_daily_loss: Some(usd("10")), ..RiskConfig::default() };
+        let mut watch = Watch::default();
+        // 1970-01-02 begins 86,400 seconds behind the epoch.
+        let midnight = 86_400_000_000_000;
+        let mut look = |ns, equity| watch.look(&limits, Ts(ns), usd(equity), usd("100"));
+        assert_eq!(look(midnight - 2, "100"), None);
+        assert_eq!(look(midnight - 1, "95"), None);
+        assert_eq!(look(midnight, "85"), None, "10 less than at the end of the day before");
+        assert!(look(midnight + 1, "84.99").is_some());
+        let mut watch = Watch::default();
+        let mut look = |ns, equity| watch.look(&limits, Ts(ns), usd(equity), usd("100"));
+        assert_eq!(look(midnight, "95"), None);
+        assert!(look(2 * midnight - 1, "89").is_some(), "control: the same day, to its end");
+    }
+
+    #[test]
     fn a_drawdown_is_counted_from_the_peak() {
         let limits = RiskConfig { max_drawdown: Some(Rate(100_000_000)), ..RiskConfig::default() };
         let mut watch = Watch::default();

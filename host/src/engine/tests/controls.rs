@@ -13,7 +13,7 @@ use crate::engine::{EngineBuilder, EngineConfig, LaneOutput, LaneSpec, Output};
 use crate::execution::Taken;
 use crate::input::{InputBlock, Trade};
 use crate::portfolio::Account;
-use crate::strategy::{Channel, Size, Strategy as _};
+use crate::strategy::{Channel, OrderKind, Size, Strategy as _};
 
 /// What became of a gambler in a market that rises and falls, and its next number.
 fn gambled(seed: u64) -> (Vec<Output>, u64) {
@@ -182,4 +182,12 @@ fn all_of_the_room_for_shorts_is_known_in_the_currency_alone() {
     for rate in [9_000, 10_000, 10_800, 19_999, 20_000] {
         assert_eq!(shorts_all("EUR", rate), (vec!["below-minimum-quantity"], 0), "{rate}");
     }
+}
+
+#[test]
+fn no_more_orders_wait_than_may() {
+    let most = crate::execution::orders::OPEN_ORDERS_MAX;
+    let bid = super::steps::waits(Action::Buy, 0.01, OrderKind::Limit(1.0));
+    let (_, outputs) = run(sends(vec![bid; most + 2]), "1000", &trades(&vec![10_000; most + 3]));
+    assert_eq!(rejects(&outputs), ["too-many-orders"; 2]);
 }

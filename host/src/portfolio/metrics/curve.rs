@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Money, Ts};
 
 /// The most buckets of a curve; a chart has about as many pixels.
-const POINTS_MAX: usize = 512;
+pub(super) const POINTS_MAX: usize = 512;
 
 /// What the equity did in one bucket. A bucket without a change is missing: the
 /// last value before it held.

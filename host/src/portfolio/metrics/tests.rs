@@ -214,3 +214,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_value_has_a_mean_and_no_deviation() {
+    let mut moments = Moments::default();
+    assert_eq!((moments.mean(), moments.deviation()), (None, None));
+    moments.add(3.0, 1);
+    assert_eq!((moments.mean(), moments.deviation()), (Some(3.0), None));
+    moments.add(5.0, 1);
+    assert_eq!((moments.mean(), moments.deviation()), (Some(4.0), Some(2.0_f64.sqrt())));
+}
+
+#[test]
+fn a_curve_keeps_as_many_points_as_it_may() {
+    let mut curve = Curve::default();
+    let most = curve::POINTS_MAX as i64;
+    (0..most).for_each(|second| curve.push(second * Ts::SECOND, usd(second)));
+    assert_eq!((curve.points().len() as i64, curve.width()), (most, Ts::SECOND));
+    curve.push(most * Ts::SECOND, usd(0));
+    assert_eq!((curve.points().len() as i64, curve.width()), (most / 2 + 1, 2 * Ts::SECOND));
+}
