@@ -1,12 +1,13 @@
-//! A thousand browsers at once, a fifth of which do not read. CI runs a slice;
-//! `make crowd` all of it.
+//! A thousand browsers at once, a fifth of which do not read. CI runs a slice, and
+//! asks that everybody gets everything; `make crowd` runs all of it on a machine that
+//! does nothing else, and asks how soon, and what the engine pays for it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -28,8 +29,12 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 const KEY: &str = "a-key-of-more-than-thirty-two-characters";
-/// How long the crowd is watched, once all are there.
-const SPAN: Duration = Duration::from_secs(4);
+/// Steps of the engine for which the crowd is watched, ten a second.
+const STEPS: usize = 40;
+/// Steps in which everything must have come, on any machine.
+const STEPS_MOST: usize = 600;
+/// Events that a healthy client sees at least.
+const EVENTS: u64 = 100;
 /// Within this 99 of 100 events must have come.
 const LATE: Duration = Duration::from_millis(250);
 /// Strategies of a state.
@@ -115,13 +120,11 @@ impl Driver {
         block
     }
 
-    /// Steps the engine, notes and publishes ten times a second for `span`.
-    fn drive(&mut self, span: Duration) -> Steps {
-        #[allow(clippy::disallowed_methods, reason = "a load lasts for a time of the wall")]
-        let began = Instant::now();
+    /// Steps the engine, notes and publishes so many times, ten a second at most.
+    fn drive(&mut self, count: usize) -> Steps {
         let (_hold, never) = channel::<()>();
         let mut steps = Steps::default();
-        while began.elapsed() < span {
+        for _ in 0..count {
             let block = self.block();
             let before = thread_cpu();
             self.engine.step(&block).expect("a sound step");
@@ -135,6 +138,17 @@ impl Driver {
             assert_eq!(pause, Err(RecvTimeoutError::Timeout));
         }
         steps
+    }
+
+    /// Drives on until that holds.
+    fn until(&mut self, what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..STEPS_MOST {
+            if holds() {
+                return;
+            }
+            self.drive(1);
+        }
+        panic!("it never came: {what}");
     }
 }
 
@@ -162,7 +176,6 @@ async fn ask(client: &mut Client, text: String) {
 #[derive(Default)]
 struct Seen {
     late_us: Vec<u64>,
-    events: u64,
     boards: u64,
 }
 
@@ -185,7 +198,11 @@ fn check_board(board: &Value, last: &mut u64) -> Result<(), String> {
     if Some(sum) == equity(&board["totals"][0]) { Ok(()) } else { Err(format!("torn at {seq}")) }
 }
 
-async fn follow(mut client: Client, until: tokio::sync::watch::Receiver<bool>) -> Seen {
+async fn follow(
+    mut client: Client,
+    until: tokio::sync::watch::Receiver<bool>,
+    count: Arc<AtomicU64>,
+) -> Seen {
     let mut seen = Seen::default();
     let mut ended = until;
     let mut last = 0;
@@ -200,7 +217,7 @@ async fn follow(mut client: Client, until: tokio::sync::watch::Receiver<bool>) -
             assert!(!text.contains("\"t\":\"resync\""), "a healthy client missed something");
             let now = wall_ns();
             for at in times(&text) {
-                seen.events += 1;
+                count.fetch_add(1, Ordering::Relaxed);
                 seen.late_us.push(u64::try_from(now.saturating_sub(at) / 1_000).unwrap_or(0));
             }
         } else if text.contains("\"topic\":\"strategies\"") {
@@ -226,8 +243,8 @@ fn server(hub: Arc<Hub>) -> Server {
 #[allow(clippy::print_stdout, reason = "the figures are part of the result")]
 #[test]
 fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_held() {
-    let clients: usize =
-        std::env::var("SANDPAPER_CLIENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let asked: Option<usize> = std::env::var("SANDPAPER_CLIENTS").ok().and_then(|n| n.parse().ok());
+    let clients = asked.unwrap_or(150);
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let _ = setrlimit(Resource::Nofile, raised);
@@ -238,7 +255,7 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
     for _ in 0..1_000 {
         driver.desk.note(event("x".repeat(1_000)));
     }
-    let before = driver.drive(SPAN);
+    let before = driver.drive(STEPS);
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -247,6 +264,7 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
         .expect("a runtime");
     let (end, ended) = tokio::sync::watch::channel(false);
     let stuck = clients / 5;
+    let counts: Vec<_> = (stuck..clients).map(|_| Arc::new(AtomicU64::new(0))).collect();
     let (followers, held) = runtime.block_on(async {
         let mut held = Vec::new();
         for _ in 0..stuck {
@@ -255,23 +273,24 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
             held.push(client);
         }
         let mut followers = Vec::new();
-        for _ in stuck..clients {
+        for count in &counts {
             let mut client = connect(address, None).await;
             // From the newest on: what was before is not measured.
             let since = r#""since":{"events":18446744073709551000}"#;
             let topics = r#""topics":["events","strategies"]"#;
             ask(&mut client, format!(r#"{{"t":"sub",{topics},{since}}}"#)).await;
-            followers.push(tokio::spawn(follow(client, ended.clone())));
+            followers.push(tokio::spawn(follow(client, ended.clone(), Arc::clone(count))));
         }
         (followers, held)
     });
-    let busy = driver.drive(SPAN);
+    let busy = driver.drive(STEPS);
+    let fewest = || counts.iter().map(|count| count.load(Ordering::Relaxed)).min();
+    driver.until("all events at every healthy client", || fewest() >= Some(EVENTS));
     end.send_replace(true);
     let mut late = Vec::new();
-    let (mut boards, mut fewest) = (0, u64::MAX);
+    let mut boards = 0;
     for follower in followers {
         let seen = runtime.block_on(follower).expect("a healthy client");
-        fewest = fewest.min(seen.events);
         boards += seen.boards;
         late.extend(seen.late_us);
     }
@@ -282,20 +301,13 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
         "{clients} clients, {stuck} stuck: {} events, median {median:?}, p99 {p99:?}",
         late.len()
     );
-    assert!(fewest >= 100, "every healthy client sees the events: {fewest}");
     assert!(boards > 0);
-    assert!(p99 <= LATE, "p99 {p99:?}");
-    assert!(busy.0.len() >= 30, "the engine was held: {busy:?}");
     // The stuck ones were found out: nothing of theirs is kept.
     let stalled: &AtomicU64 = &server.app().counts.stalled;
-    let mut looks = 0;
-    while stalled.load(Ordering::Relaxed) < stuck as u64 && looks < 100 {
-        driver.drive(Duration::from_millis(100));
-        looks += 1;
-    }
+    driver.until("an end of the stuck ones", || stalled.load(Ordering::Relaxed) >= stuck as u64);
     assert_eq!(stalled.load(Ordering::Relaxed), stuck as u64);
     drop(held);
-    let after = driver.drive(SPAN);
+    let after = driver.drive(STEPS);
     let [before, busy, after] = [before, busy, after].map(|steps| steps.median());
     let alone = (before + after) / 2;
     println!(
@@ -304,7 +316,9 @@ fn med_009_a_crowd_with_stuck_clients_is_served_in_time_and_the_engine_is_not_he
     );
     // Caches that others empty and a clock rate that falls cost as well, here and there
     // more than all the clients do.
-    assert!(busy <= before.max(after) * 2, "{before:?} {busy:?} {after:?}");
+    assert!(asked.is_none() || p99 <= LATE, "p99 {p99:?}");
+    let held = busy > before.max(after) * 2;
+    assert!(asked.is_none() || !held, "{before:?} {busy:?} {after:?}");
     // The control: a torn board is found.
     let mut torn: Value = serde_json::from_str(&state(5).strategies_json()).expect("JSON");
     assert_eq!(check_board(&torn, &mut 0), Ok(()));

@@ -39,12 +39,12 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Serves the dashboard of the run of that name, about to begin; `None` when the
-    /// configuration leaves it out.
+    /// Serves the dashboard of the run of that name, about to begin, or to go on for the
+    /// nth time; `None` when the configuration leaves it out.
     ///
     /// # Errors
     /// Settings that would let strangers in, or an address that cannot be had.
-    pub fn start(config: &Config, run: &str) -> Result<Option<Self>, Failure> {
+    pub fn start(config: &Config, run: &str, continued: u64) -> Result<Option<Self>, Failure> {
         if !config.web.enabled {
             return Ok(None);
         }
@@ -69,6 +69,7 @@ impl Dashboard {
         })?;
         let facts = Facts {
             run: run.to_owned(),
+            continued,
             mode: mode.to_owned(),
             seed: config.run.seed.to_string(),
             config_sha256: config.sha256(),

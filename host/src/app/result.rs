@@ -51,10 +51,13 @@ impl RunResults {
         Self { folder, row, hashes, earlier, began: None, written: None }
     }
 
-    /// Of a run that an earlier process began at `began`.
+    /// Of a run that an earlier process began at a time, and that is continued for the
+    /// nth time.
     #[must_use]
-    pub fn going_on(self, began: Option<Ts>) -> Self {
-        Self { began, ..self }
+    pub fn going_on(mut self, before: Option<(Ts, u64)>) -> Self {
+        self.began = before.map(|(began, _)| began);
+        self.row.continued = before.map_or(0, |(_, continued)| continued);
+        self
     }
 
     #[allow(clippy::disallowed_methods, reason = "how often it is written is of the wall")]

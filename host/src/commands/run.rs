@@ -65,21 +65,19 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         opened.run().clone_into(&mut run);
         (record, cut) = (Some(opened), goes_on);
     }
+    let continued = cut.as_ref().map_or(0, |cut| cut.restarts + 1);
     // Each process counts its log records anew.
-    let session = match &cut {
-        Some(cut) => format!("{run}+{}", cut.restarts + 1),
-        None => run.clone(),
-    };
+    let session = if continued > 0 { format!("{run}+{continued}") } else { run.clone() };
     let mut usage = config.record.enabled.then(|| UsageFile::new(config, &run));
     let mut results = record.as_ref().map(|record| {
         RunResults::new(config, record.path().to_owned(), &run)
-            .going_on(cut.as_ref().map(|cut| cut.manifest.start))
+            .going_on(cut.as_ref().map(|cut| (cut.manifest.start, continued)))
     });
     let mut logs = match config.log_files.enabled {
         true => Some(RunLogs::open(&config.log_files, &session)?),
         false => None,
     };
-    let mut dashboard = Dashboard::start(config, &run)?;
+    let mut dashboard = Dashboard::start(config, &run, continued)?;
     let (line, requests) = operator::line();
     if let Some(dashboard) = &dashboard {
         dashboard.operated_by(line);

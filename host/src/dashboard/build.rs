@@ -67,6 +67,8 @@ pub struct Who {
 pub struct Facts {
     /// the run's name
     pub run: String,
+    /// how often it was cut short and went on
+    pub continued: u64,
     /// `sim`, `live` or `replay`
     pub mode: String,
     /// start of everything random
@@ -262,6 +264,7 @@ impl Builder {
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
         Run {
             run: self.facts.run.clone(),
+            continued: self.facts.continued,
             mode: self.facts.mode.clone(),
             paper: true,
             unsigned: self.who.iter().any(|one| one.unsigned),

@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 pub struct Run {
     /// its name; another one means that the host was started anew
     pub run: String,
+    /// how often it was cut short, by a crash or a kill, and went on
+    pub continued: u64,
     /// where the market comes from: `sim`, `live` or `replay`
     pub mode: String,
     /// always true: no order leaves the program

@@ -32,6 +32,8 @@ const FILE_MAX: u64 = 4 << 20;
 pub struct RunRow {
     /// its name
     pub run: String,
+    /// how often it was cut short, by a crash or a kill, and went on
+    pub continued: u64,
     /// where its market came from: `sim`, `live` or `replay`
     pub mode: String,
     /// `running`, `ended`, or `unfinished` when it stopped without an end
@@ -185,6 +187,7 @@ pub fn row(state: &State) -> RunRow {
     };
     RunRow {
         run: run.run.clone(),
+        continued: run.continued,
         mode: run.mode.clone(),
         state: run.state.clone(),
         seed: run.seed.clone(),

@@ -12,7 +12,7 @@ const STATUS = {
   stale: ['▲', 'warn'], down: ['✕', 'bad'], error: ['✕', 'bad'], warn: ['▲', 'warn'], info: ['i', 'info'],
   ended: ['□', ''], allowed: ['✓', 'good'], unsigned: ['!', 'bad'], filled: ['✓', 'good'], rejected: ['✕', 'bad'],
   restarting: ['◔', 'warn'], killed: ['■', 'bad'], unfinished: ['✕', 'warn'], starting: ['◔', 'info'], pending: ['◔', 'info'],
-  working: ['◔', 'info'], 'partially-filled': ['◑', 'info'], canceled: ['□', ''], expired: ['□', ''], crashed: ['✕', 'bad'], recovered: ['↻', 'warn'],
+  working: ['◔', 'info'], 'partially-filled': ['◑', 'info'], canceled: ['□', ''], expired: ['□', ''], recovered: ['↻', 'warn'],
 };
 
 /** A state as sign and word, never as color alone. */

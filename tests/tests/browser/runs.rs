@@ -58,6 +58,41 @@ fn runs_are_compared_with_their_curves_and_the_address_keeps_the_choice() {
 }
 
 #[test]
+fn a_run_that_was_killed_says_so_and_one_that_went_on_too() {
+    let more = ["--simulated", "--unsigned", "--seed", "7"];
+    let Some(mut host) = Host::with(&["market-making"], &more) else { return };
+    let states = "[...document.querySelectorAll('[aria-label=Runs] tbody tr')].map((row) => [...row.querySelectorAll('td.c-state .chip')].map((chip) => chip.textContent.trim().split(' ').at(-1)).join('+')).join()";
+    // The control, then a kill, and another one after which a new run is begun.
+    for (begin, expected) in [
+        ("first", "running"),
+        ("went on", "running+recovered"),
+        ("new", "running,unfinished+recovered"),
+    ] {
+        let Some(mut browser) = Browser::open() else { return };
+        browser.size(1440, 900, "dark");
+        enter(&mut browser, &host);
+        let points = "fetch('/api/v1/run').then((it) => it.json()).then(({ events, state }) => events > 20 && state === 'running')";
+        browser.until(begin, points);
+        show(&mut browser, "the runs", "#/runs");
+        browser.until(expected, &format!("{states} === '{expected}'"));
+        if let Some(folder) =
+            std::env::var_os("SANDPAPER_SCREENSHOTS").map(std::path::PathBuf::from)
+        {
+            std::fs::create_dir_all(&folder).expect("a folder");
+            let name = format!("runs-{}.png", begin.replace(' ', "-"));
+            std::fs::write(folder.join(name), browser.png()).expect("a file");
+        }
+        assert_eq!(quiet(&mut browser), Ok(()));
+        drop(browser);
+        host.kill();
+        if begin == "went on" {
+            host.arguments.push("--fresh".into());
+        }
+        host.restart();
+    }
+}
+
+#[test]
 fn the_sandbox_tab_says_who_may_run_why_and_until_when() {
     let folder = sandpaper_tests::Folder::new();
     let Some(module) = sandpaper_tests::repository::guest("order-flow") else { return };

@@ -27,6 +27,10 @@ function plain(key, value) {
   return typeof value === 'number' ? f.count(value) : String(value);
 }
 
+/** How a run stands, and whether it ever was cut short. */
+const State = ({ run }) => html`<${Chip} status=${run.state} title=${run.state === 'unfinished' ? 'It stopped without an end, by a crash or a kill' : ''} />${
+  run.continued > 0 && html` <${Chip} status="recovered" title=${`It was cut short and went on: ${f.counted(run.continued, 'time')}`} />`}`;
+
 /** The strategy of a run that did best. */
 const ahead = (run) => listOf(run, 'strategies').filter(({ return_pct: it }) => it !== null && it !== undefined).sort((a, b) => b.return_pct - a.return_pct)[0] ?? null;
 
@@ -54,7 +58,7 @@ const listed = (items) => (Array.isArray(items) && items.length > 0 ? items.join
 
 /** What is compared of a run: field, label, how it is written. */
 const OF_RUN = [
-  ['mode', 'Source', String], ['state', 'State', String], ['seed', 'Seed', String], ['started_ns', 'Started', times], ['ended_ns', 'Ended', times], ['events', 'Events', f.count],
+  ['mode', 'Source', String], ['state', 'State', String], ['seed', 'Seed', String], ['started_ns', 'Started', times], ['ended_ns', 'Ended', times], ['continued', 'Cut short and continued', f.count], ['events', 'Events', f.count],
   ['symbols', 'Symbols', listed], ['config_sha256', 'Configuration', f.shortHash], ['version', 'Version', String], ['unsigned', 'Lock file bypassed', (is) => (is ? 'yes' : 'no')],
 ];
 /** The same of a strategy in a run; what has a difference says it beside the first run's. */
@@ -106,11 +110,11 @@ export function Runs({ route }) {
     { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" name="compare" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
     { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <small class="muted">this run</small>` : ''}` },
     { key: 'ahead', label: 'Ahead', text: true, value: (row) => ahead(row)?.return_pct ?? null, show: (row) => (ahead(row) ? html`${ahead(row).name} <${Toned} value=${ahead(row).return_pct} text=${f.signedPercent(ahead(row).return_pct)} />` : f.UNKNOWN) },
-    ...keys.map((key) => ({ key, text: ['mode', 'state', 'version'].includes(key) || rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => (key === 'state' ? html`<${Chip} status=${row.state} />` : plain(key, row[key])) })),
+    ...keys.map((key) => ({ key, text: ['mode', 'state', 'version'].includes(key) || rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => (key === 'state' ? html`<${State} run=${row} />` : plain(key, row[key])) })),
   ];
   return html`<h1>Runs</h1>
     ${run && html`<${Panel} title="This run" className="span"><${Facts} pairs=${[
-      ['State', html`<${Chip} status=${run.state} />`], ['Source', run.mode], ['Started', f.moment(f.millis(run.started_ns), zone)], ['Clock of the engine', f.moment(f.millis(run.now_ns), zone)],
+      ['State', html`<${State} run=${run} />`], ['Source', run.mode], ['Started', f.moment(f.millis(run.started_ns), zone)], ['Clock of the engine', f.moment(f.millis(run.now_ns), zone)],
       ['Events', f.count(run.events)], ['Seed', run.seed], ['Symbols', (run.symbols ?? []).join(', ')], ['Version', run.version], ['Contract', run.wit], ['Configuration', f.shortHash(run.config_sha256), run.config_sha256],
     ]} /><p class="meta">Run <code>${run.run}</code></p>${folder && html`<p class="meta">To prove it and to play it again: <code>${proof(folder, run)}</code> <${Copy} text=${proof(folder, run)} /></p>`}<//>`}
     <${Panel} title="All runs" className="span" tools=${html`<${Export} name="runs" rows=${rows} />`}><${Problem} text=${error} />
