@@ -33,7 +33,7 @@ const FLAGS: &[&str] = &[
     "about:blank",
 ];
 /// How long a page may take for what is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to listen before a page that could not be asked is asked again.
 const BREATH: Duration = Duration::from_millis(30);
 

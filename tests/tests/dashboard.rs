@@ -94,7 +94,8 @@ impl Served {
     /// Waits until something holds of what a path answers.
     pub fn wait(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let (_hold, tick) = std::sync::mpsc::channel::<()>();
-        for _ in 0..200 {
+        // A minute or more, for machines that do much else.
+        for _ in 0..1_200 {
             let answer = self.get(path);
             if holds(&answer) {
                 return answer;

@@ -294,7 +294,7 @@ function drawPlots(chart, held, plots) {
   let scaled = false;
   for (const plot of plots) {
     const key = keyOf(plot);
-    const look = { color: lineColor(plot.index), lineWidth: 1, lineStyle: plot.index >= LINES.length ? DASHED : 0, priceLineVisible: false, crosshairMarkerVisible: false };
+    const look = { color: lineColor(plot.index), lineWidth: 2, lineStyle: plot.index >= LINES.length ? DASHED : 0, priceLineVisible: false, crosshairMarkerVisible: false };
     // Below, the first has the axis; the others only their shape, each on its own scale.
     if (!plot.price) Object.assign(look, { priceScaleId: scaled ? key : 'right', lastValueVisible: !scaled });
     scaled ||= !plot.price;

@@ -6,7 +6,7 @@ use sandpaper_tests::browser::Browser;
 use serde_json::{Value, json};
 
 use super::walk::{PAGES, show};
-use super::{FRAMES, Host, enter, quiet};
+use super::{Host, complains, enter, quiet};
 
 /// What tries to run: each sets `ran`, opens a dialog, or asks another host.
 const ATTACKS: &[&str] = &[
@@ -212,7 +212,6 @@ fn low_006_hostile_text_is_shown_as_text_in_a_browser() {
         assert_ne!(browser.value(INSERTED), json!([]), "{attack}");
         browser.value("document.querySelector('main').lastElementChild.remove()");
     }
-    browser.value(FRAMES);
-    assert!(quiet(&mut browser).is_err(), "the policy was violated");
+    complains(&mut browser, |_| true).expect("the policy was violated");
     assert_eq!(browser.value("globalThis.ran ?? null"), Value::Null, "and it held");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::hostile::{INSERTED, corpus};
 use super::walk::show;
-use super::{FRAMES, Host, enter, quiet};
+use super::{FRAMES, Host, complains, enter, quiet};
 
 /// The name of the module's file, which a run without permissions calls it by.
 const NAME: &str = "<img src=x onerror=ran=1>\"'";
@@ -153,6 +153,5 @@ fn low_006_what_a_hostile_strategy_says_is_text_in_every_page() {
     // The control: the same text as markup is found, and the policy speaks up.
     browser.value("document.querySelector('main').append(Object.assign(document.createElement('img'), { src: 'https://elsewhere.example/x.png' }))");
     assert_ne!(browser.value(INSERTED), json!([]));
-    browser.value(FRAMES);
-    assert!(quiet(&mut browser).is_err(), "the policy was violated");
+    complains(&mut browser, |_| true).expect("the policy was violated");
 }
