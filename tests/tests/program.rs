@@ -64,6 +64,22 @@ fn add_21_wrong_input_ends_in_its_exit_code_and_a_clear_message() {
     }
 }
 
+/// Whoever reads the log may go away, or its disk be full: the run goes on.
+#[test]
+fn a_run_outlives_the_reader_of_its_log() {
+    let Some(folder) = ready() else { return };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let (gone, log) = std::io::pipe().expect("a pipe");
+    drop(gone);
+    for log in [Stdio::from(full), Stdio::from(log)] {
+        let arguments = ["run", "--fresh", "--duration", "2s", "--set", "feed.sim.speed=0"];
+        let ended = folder.command(&arguments).stderr(log).output().expect("the program");
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert_eq!(ended.status.code(), Some(0), "{said}");
+        assert!(said.contains("equity"), "the report is there: {said}");
+    }
+}
+
 #[test]
 fn damaged_tapes_end_with_their_own_code() {
     let Some(folder) = ready() else { return };

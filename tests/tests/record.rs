@@ -272,6 +272,43 @@ fn a_strategy_that_reads_ahead_in_its_batch_is_found_out() {
     assert!(checked.stdout.contains("ok   batches"), "{}", checked.stdout);
 }
 
+/// What the dashboard shows of a run that is over is compared with it, and an end that
+/// is told of and not there is a loss, wherever the record was cut.
+#[test]
+fn b7_a_result_that_the_record_does_not_have_is_found() {
+    let Some(folder) = ready() else { return };
+    let again = [&["run", "--duration", "10m", "--json"], LIVELY].concat();
+    folder.run(&again).expect(0);
+    let run = folder.only_run();
+    let (result, record) = (run.join("result.json"), run.join("00000001.journal"));
+    let (told, whole) = (fs::read_to_string(&result), fs::read(&record));
+    let (told, whole) = (told.expect("a result"), whole.expect("a record"));
+    let verified = verify(&folder, &run, &[], 0);
+    assert!(verified["fills"].as_u64() > Some(0), "{verified}");
+    // Another equity than the replay's, and another that is as good.
+    let mut lie: Value = serde_json::from_str(&told).expect("JSON");
+    lie["strategies"][0]["equity"] = "1000000.00".into();
+    fs::write(&result, lie.to_string()).expect("written");
+    let verified = verify(&folder, &run, &[], 7);
+    assert!(verified["findings"].to_string().contains("result.json"), "{verified}");
+    let same: Value = serde_json::from_str(&told).expect("JSON");
+    fs::write(&result, same.to_string()).expect("written");
+    verify(&folder, &run, &[], 0);
+    // Cut after each of some records: the end is gone, and with it what followed.
+    for part in [3, 5, 9] {
+        fs::write(&record, &whole[..whole.len() * part / 10]).expect("cut");
+        let verified = verify(&folder, &run, &[], 8);
+        assert!(verified["damage"].to_string().contains("result.json"), "{verified}");
+    }
+    // Nor does a run go on behind it. The control: what says that it is still on.
+    let refused = folder.run(&again).expect(8);
+    assert!(refused.stderr.contains("result.json"), "{}", refused.stderr);
+    fs::write(&result, told.replacen("\"ended\"", "\"running\"", 1)).expect("written");
+    verify(&folder, &run, &[], 0);
+    folder.run(&again).expect(0);
+    verify(&folder, &run, &[], 0);
+}
+
 /// A record is a stranger's word: it does not let its modules run here.
 #[test]
 fn crit_001_a_record_gives_no_permission() {

@@ -33,8 +33,12 @@ fn segments(run: &Path) -> Vec<PathBuf> {
     repository::files(run, ".journal")
 }
 
-/// The run's segments, cut together to `length` bytes.
+/// The run's segments, cut together to `length` bytes, and its result as a kill leaves
+/// it: it does not tell of an end.
 fn cut(run: &Path, mut length: u64) {
+    let result = run.join("result.json");
+    let told = fs::read_to_string(&result).expect("a result");
+    fs::write(&result, told.replacen("\"ended\"", "\"running\"", 1)).expect("written");
     for segment in segments(run) {
         let size = fs::metadata(&segment).expect("a file").len();
         if length == 0 {

@@ -102,6 +102,29 @@ fn x_exc_a_user_who_kills_the_program_loses_no_strategy() {
     assert!(!quiet.stderr.contains("tried again"), "once: {}", quiet.stderr);
 }
 
+/// What may not run is not run to find out what it did either; it is found out once it
+/// may.
+#[test]
+fn crit_001_a_denied_module_is_not_even_tried() {
+    let folder = ready();
+    kill(running(&folder));
+    let lock = fs::read(folder.path("strategies.lock")).expect("a lock file");
+    folder.run(&["deny", "busy"]).expect(0);
+    let started = || folder.run(&[&LIVELY[..], &SHORT].concat()).stderr;
+    for _ in 0..2 {
+        let told = started();
+        assert!(told.contains("may not run, and so it is not tried now"), "{told}");
+        assert!(!told.contains("tried again in a process of its own"), "{told}");
+    }
+    // The control: where it may run, it is tried.
+    fs::write(folder.path("strategies.lock"), lock).expect("written");
+    for note in repository::files(&folder.path(".state/sandpaper"), ".lock-seen") {
+        fs::remove_file(note).expect("removed");
+    }
+    let told = started();
+    assert!(told.contains("tried again in a process of its own"), "{told}");
+}
+
 /// Who presses Ctrl-C twice ends the program himself: that raises no suspicion at all.
 #[test]
 fn x_exc_a_second_ctrl_c_raises_no_suspicion() {

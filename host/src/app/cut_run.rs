@@ -33,7 +33,7 @@ use super::replay::Identity;
 use super::retrace::Retrace;
 use super::strategies::{Loaded, Selection};
 use super::strikes::Gate;
-use super::{Failure, setup};
+use super::{Failure, setup, told};
 
 /// What to do where a run cannot be continued.
 pub const FRESH: &str = "begin a new run with --fresh; `sandpaper verify` tells of the old one";
@@ -130,6 +130,9 @@ impl CutRun {
         // The next file is there before the word that it follows.
         if place.sealed && !path.join(segment_name(place.segment + 1)).exists() {
             return Err(damaged("its last segment is missing".into()));
+        }
+        if told::of_end(path).is_some() {
+            return Err(damaged("result.json tells of an end that it does not have".into()));
         }
         let torn = walked.torn.map(|what| what.to_string());
         let path = path.to_owned();

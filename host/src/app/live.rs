@@ -68,7 +68,7 @@ pub fn run(
         );
     }
     let trial = Trial::of_this_program();
-    strikes.judge(|sha256| trial.run(config, sha256, interrupt))?;
+    strikes.judge(|sha256| trial.run(config, sha256, selection.unsigned, interrupt))?;
     let gate = Arc::new(Gate::new(strikes, &mark_name()?)?);
     let marks = gate.marks();
     if let Some(marks) = marks {

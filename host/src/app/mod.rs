@@ -28,6 +28,7 @@ pub mod smoke;
 pub mod strategies;
 pub mod strikes;
 pub mod swap;
+mod told;
 pub mod trial;
 pub mod trust;
 pub mod venue;

@@ -129,8 +129,10 @@ pub fn lock_source(config: &Config) -> Result<LockSource, Failure> {
     let path = Path::new(lock);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new(".")).canonicalize();
-    if let (Ok(parent), Ok(folder)) = (parent, Path::new(dir).canonicalize())
-        && parent.starts_with(&folder)
+    // A link's own place, and what it leads to.
+    let places = [parent, path.canonicalize()];
+    if let Ok(folder) = Path::new(dir).canonicalize()
+        && places.iter().flatten().any(|place| place.starts_with(&folder))
     {
         let message = format!(
             "strategies.lock {lock} lies in the strategies folder {dir}: who may drop a module there could allow it"

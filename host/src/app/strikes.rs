@@ -106,15 +106,19 @@ impl Strikes {
             let _ = (&file).take(BYTES_MAX).read_to_string(&mut text);
             if let Some(sha256) = called(&text).filter(|sha256| self.of(sha256).is_none()) {
                 let name = &sha256[..12];
-                tracing::warn!(
-                    "the program ended while the strategy with SHA-256 {name}… ran: it is tried again in a process of its own"
-                );
+                tracing::warn!("the program ended while the strategy with SHA-256 {name}… ran");
                 match again(sha256) {
+                    Outcome::Waits => {
+                        tracing::warn!("{name}… may not run, and so it is not tried now");
+                        continue;
+                    }
                     Outcome::Died(signal) => {
                         let why = format!("the program died of signal {signal} in its code, twice");
                         folder.write(&note_name(sha256), &format!("{why}\n"))?;
                     }
-                    Outcome::Lived => tracing::warn!("{name}… does no harm: the program was ended"),
+                    Outcome::Lived => tracing::warn!(
+                        "{name}… was tried again in a process of its own and does no harm: the program was ended"
+                    ),
                     Outcome::Open(why) => {
                         tracing::warn!(
                             "nothing is held against {name}…, and it is not cleared: {why}"

@@ -17,11 +17,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Sources};
-use crate::lockfile::{Approved, Candidate, Sha256, read_candidate, scan};
+use crate::lockfile::{Approved, Candidate, Lock, Sha256, Verdict, read_candidate, scan};
 
 use super::given::file_bytes_max;
 use super::modules::Kept;
@@ -48,6 +49,8 @@ pub enum Outcome {
     Lived,
     /// that could not be found out
     Open(String),
+    /// it was not tried, because it may not run: that waits until it may
+    Waits,
 }
 
 /// What is to be tried.
@@ -57,6 +60,18 @@ pub struct Request {
     config: String,
     /// SHA-256 of the module's file
     sha256: Sha256,
+    /// whether modules run that the lock file does not list
+    unsigned: bool,
+}
+
+/// True when a module may run at all: a trial runs it, and nothing is run for a mark
+/// that is left over which would not be run for its own sake.
+fn may_run(lock: &Lock, sha256: &Sha256, unsigned: bool) -> bool {
+    match lock.lookup(sha256, Timestamp::now()) {
+        Verdict::Allowed(_) => true,
+        Verdict::Unlisted => unsigned,
+        Verdict::Revoked(_) | Verdict::Expired(_) => false,
+    }
 }
 
 /// How trials are made.
@@ -80,11 +95,24 @@ impl Trial {
     }
 
     /// Tries a module under this configuration.
-    pub fn run(&self, config: &Config, sha256: &str, interrupt: &Interrupt) -> Outcome {
-        let asked = sha256.parse().map_err(|_| "it has no hash".to_owned()).and_then(|sha256| {
-            let request = Request { config: config.to_toml(), sha256 };
-            serde_json::to_vec(&request).map_err(|error| error.to_string())
-        });
+    ///
+    /// `unsigned` is whether this run bypasses the lock file: without it, a module that
+    /// is not allowed now is not tried.
+    pub fn run(
+        &self,
+        config: &Config,
+        sha256: &str,
+        unsigned: bool,
+        interrupt: &Interrupt,
+    ) -> Outcome {
+        let Ok(sha256) = sha256.parse() else { return Outcome::Open("it has no hash".to_owned()) };
+        match strategies::read_lock(config) {
+            Ok(lock) if may_run(&lock, &sha256, unsigned) => {}
+            Ok(_) => return Outcome::Waits,
+            Err(failure) => return Outcome::Open(failure.message),
+        }
+        let request = Request { config: config.to_toml(), sha256, unsigned };
+        let asked = serde_json::to_vec(&request).map_err(|error| error.to_string());
         let begun = asked.and_then(|request| {
             self.begin(&request).map_err(|error| format!("no process could be started: {error}"))
         });
@@ -166,21 +194,24 @@ fn judged(status: ExitStatus) -> Outcome {
 /// # Errors
 /// A request that is none. What else fails is no matter here.
 pub fn try_again(request: &[u8]) -> Result<(), Failure> {
-    let Request { config, sha256 } = serde_json::from_slice(request)
+    let Request { config, sha256, unsigned } = serde_json::from_slice(request)
         .map_err(|error| Failure::new(crate::cli::Exit::Usage, error.to_string()))?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none).map_err(std::io::Error::from)?;
     let config = Config::load(&Sources { text: Some(config), ..Sources::default() })?;
-    let cap = file_bytes_max(&config, &strategies::read_lock(&config)?);
+    let lock = strategies::read_lock(&config)?;
+    if !may_run(&lock, &sha256, unsigned) {
+        return Ok(());
+    }
+    let cap = file_bytes_max(&config, &lock);
     let mut module = None;
     if let Some((run, kept)) = newest(&config, &sha256, cap) {
-        let selection = Selection { files: Vec::new(), unsigned: true };
+        let selection = Selection { files: Vec::new(), unsigned };
         let _ = verify::verify(&config, &run, &selection);
         module = Some(kept);
     }
     let module = module.or_else(|| find(&config, &sha256, cap));
     if let Some(module) = module {
-        let lock = strategies::read_lock(&config)?;
         let (wasi, limits) = (lock.wasi(&sha256), lock.limits(&sha256));
         let _ = trade(&config, Approved::unsigned(module, wasi).limited(limits));
     }
@@ -219,7 +250,7 @@ mod tests {
             limit: Duration::from_millis(300),
         };
         let config = Config::load(&Sources::default()).expect("built in");
-        trial.run(&config, &"ab".repeat(32), &Interrupt::default())
+        trial.run(&config, &"ab".repeat(32), true, &Interrupt::default())
     }
 
     #[test]
@@ -247,7 +278,7 @@ mod tests {
             limit: LIMIT,
         };
         let config = Config::load(&Sources::default()).expect("built in");
-        let ended = trial.run(&config, &"ab".repeat(32), &interrupt);
+        let ended = trial.run(&config, &"ab".repeat(32), true, &interrupt);
         assert_eq!(ended, Outcome::Open("the program is to end".into()));
     }
 }

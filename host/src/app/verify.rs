@@ -19,7 +19,7 @@ use super::modules::Kept;
 use super::recorded::{Modules, manifest, recorded_config, verdicts, walk};
 use super::retrace::{Finding, Retrace};
 use super::strategies::Selection;
-use super::{Failure, claims, setup};
+use super::{Failure, claims, setup, told};
 
 /// What a record holds, and what is wrong with it.
 #[derive(Clone, Debug, Serialize)]
@@ -158,7 +158,7 @@ fn check(
     if let Some(follower) = &mut follower {
         follower.closed(&replay.engine)?;
     }
-    let told = (0..replay.engine.chains().count() as u16)
+    let verdicts_told = (0..replay.engine.chains().count() as u16)
         .map(|lane| replay.engine.verdicts(lane).len() as u64)
         .sum();
     let unsigned = replay.modules.unsigned.iter().cloned().collect();
@@ -171,6 +171,17 @@ fn check(
     if damage.is_none() && !replay.ended && walked.sealed && !next.exists() {
         damage = Some("the last segment is sealed, and the one that follows is missing".into());
     }
+    if let Some(result) = told::of_end(folder) {
+        if damage.is_none() && !replay.ended {
+            damage = Some("result.json tells of an end that the record does not have".into());
+        }
+        for (name, what) in told::differs(&result, &replay.engine) {
+            // Where the replay decides otherwise, the result does too.
+            if damage.is_none() && findings.iter().all(|one| one.strategy.as_ref() != Some(&name)) {
+                findings.push(Finding { record: walked.seq, strategy: Some(name), what });
+            }
+        }
+    }
     findings.sort_by_key(|finding| finding.record);
     Ok(Verified {
         run: replay.manifest.run,
@@ -181,7 +192,7 @@ fn check(
         fills: replay.fills,
         damage,
         torn,
-        told,
+        told: verdicts_told,
         unsigned,
         findings,
     })

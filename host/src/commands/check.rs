@@ -221,6 +221,9 @@ impl Look<'_> {
         let mut well = true;
         if let LaneState::Quarantined(fault) = &first.state {
             well &= self.note("events", false, fault.to_string());
+        } else if first.counters.events == 0 {
+            let detail = "it was never called, because it subscribes to nothing that there is";
+            well &= self.note("events", false, detail);
         } else {
             let events = output::count(first.counters.events);
             let orders = output::plural(first.counters.orders, "order");

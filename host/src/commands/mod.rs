@@ -122,7 +122,9 @@ fn logging(config: &Config, output: &Output) {
         .with_env_filter(filter)
         .with_writer(|| Lines(std::io::stderr()))
         .with_ansi(output.stderr_color)
-        .with_target(false);
+        .with_target(false)
+        // It would tell of a reader that has gone to that reader, and panic.
+        .log_internal_errors(false);
     // A second call in one process keeps the first subscriber; that is fine.
     let _ = match config.log.format {
         LogFormat::Text => builder.compact().try_init(),

@@ -278,7 +278,10 @@ fn explain(context: &Context, lock: &Lock, entry: &Entry) {
     if same.is_none() {
         output.note(&format!("{} was {} and becomes {}", entry.name, known.sha256, entry.sha256));
         let (was, is) = (output::bytes(known.size), output::bytes(entry.size));
-        output.note(&format!("  size {was} -> {is}"));
+        match entry.size {
+            0 => output.note("  the file was not seen: neither its size nor its imports are known"),
+            _ => output.note(&format!("  size {was} -> {is}")),
+        }
     } else if known.name != entry.name {
         output.note(&format!("{} becomes {}", known.name, entry.name));
     }
@@ -302,6 +305,9 @@ fn explain(context: &Context, lock: &Lock, entry: &Entry) {
     let time = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |t| t.to_string());
     if known.expires != entry.expires {
         output.note(&format!("  expires {} -> {}", time(known.expires), time(entry.expires)));
+    }
+    if entry.size == 0 {
+        return;
     }
     for import in entry.imports.iter().filter(|i| !known.imports.contains(i)) {
         output.note(&format!("  imports also {}", output::printable(import, 200)));

@@ -232,7 +232,7 @@ section! {
         /// Elements of all its tables together.
         table_elements: u64 = 10_000 from "1" to "10000000",
         /// Its call stack.
-        stack: ByteSize = "512KiB" from "64KiB" to "64MiB",
+        stack: ByteSize = "512KiB" from "64KiB" to "2MiB",
         /// What the host copies out of it in one call.
         hostcall_bytes: ByteSize = "1MiB" from "4KiB" to "128MiB",
         /// Wall-clock backstop of one call, far above what the fuel allows.

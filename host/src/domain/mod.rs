@@ -8,6 +8,7 @@ pub mod decimal;
 pub mod instrument;
 pub mod money;
 pub mod order;
+pub mod text;
 pub mod units;
 
 pub use decimal::{DecimalError, Rounding};

@@ -121,6 +121,10 @@ impl LockSource {
     /// # Errors
     /// As [`Lock::write`].
     pub fn write(&self, lock: &mut Lock) -> Result<(), LockError> {
+        // One that begins anew goes on counting: a file of before would be newer.
+        if let Some(seen) = self.seen()?.filter(|_| lock.source.is_none()) {
+            lock.serial = lock.serial.max(seen.serial);
+        }
         lock.write(&self.path)?;
         Seen::of(lock).map_or(Ok(()), |newest| self.remember(newest))
     }
@@ -311,5 +315,26 @@ mod tests {
         source.write(&mut Lock::default()).expect("written");
         fs::remove_file(place.path()).expect("removed");
         assert_eq!(source.read().expect("read").serial(), 0);
+    }
+
+    /// A file of before a new beginning is no newer than it.
+    #[test]
+    fn crit_001_beginning_anew_does_not_let_an_older_file_back() {
+        let place = Place::new();
+        let source = place.source("state");
+        let mut lock = Lock::default();
+        let old = (0..3).map(|_| {
+            source.write(&mut lock).expect("written");
+            fs::read(place.path()).expect("bytes")
+        });
+        let old: Vec<Vec<u8>> = old.collect();
+        fs::remove_file(place.path()).expect("removed");
+        let mut anew = source.read().expect("read");
+        source.write(&mut anew).expect("written");
+        assert_eq!(anew.serial(), 4, "it goes on counting");
+        for (serial, old) in (1..).zip(&old) {
+            fs::write(place.path(), old).expect("written");
+            check_refused(&source, &format!("its serial is {serial}, after 4"));
+        }
     }
 }

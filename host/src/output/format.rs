@@ -118,8 +118,7 @@ pub fn printable(text: &str, limit: usize) -> String {
 
 /// True for a character that a terminal or a reader's eye would act upon.
 pub(super) fn acts_on_terminal(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control() || crate::domain::text::is_hidden(c)
 }
 
 #[cfg(test)]

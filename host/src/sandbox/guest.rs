@@ -190,15 +190,15 @@ impl Guest {
         fault
     }
 
-    /// Ends the guest: nothing that the failed call asked for happens, its logs
-    /// stay.
+    /// Ends the guest: nothing that the failed call asked for or said counts. Its last
+    /// error, such as the words of a panic, is told as part of the fault.
     fn fail(&mut self, fault: Fault, effects: Option<&mut Effects>) -> Fault {
         self.live = None;
         self.meter.usage.traps += 1;
         self.meter.usage.memory_bytes = 0;
         self.fault = Some(fault.clone());
         if let Some(effects) = effects {
-            effects.intents.clear();
+            effects.forget();
         }
         fault
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::text;
 use crate::domain::{Action, RejectReason, TimeInForce};
 
 /// A size in a stated unit.
@@ -237,6 +238,14 @@ impl Effects {
         self.indicators.clear();
     }
 
+    /// Takes back what a call that failed asked for and said. What was dropped of it
+    /// stays counted.
+    pub fn forget(&mut self) {
+        self.intents.clear();
+        self.logs.clear();
+        self.indicators.clear();
+    }
+
     /// True when nothing was asked for, logged or dropped.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -326,8 +335,7 @@ impl Effects {
 pub fn clean_text(text: &str, limit: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(limit));
     for character in text.chars() {
-        let hidden = matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        let hidden = text::is_hidden(character);
         let shown = if character.is_control() || hidden { '\u{fffd}' } else { character };
         if clean.len() + shown.len_utf8() > limit {
             break;
