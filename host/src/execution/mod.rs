@@ -26,7 +26,7 @@
 //! | asked, pending | filled, or partially filled and canceled | a market order |
 //! | accepted | woken | its stop is reached, which is told as accepted without a stop; it then meets the market as it stands |
 //! | accepted, partially filled | partially filled, filled | rules 7 to 9 |
-//! | accepted, partially filled | pending change, pending cancel | with latency: either is on its way, and the order goes on meanwhile |
+//! | pending, accepted, partially filled | pending change, pending cancel | with latency: either is on its way, and the order goes on meanwhile |
 //! | accepted, partially filled, pending change | accepted | it is changed, or the change is refused: the reason comes with it |
 //! | accepted, partially filled | canceled | on request, with latency when that arrives; an immediate rest; what it reduces is closed; cash, leverage or position no longer allow a fill; a halt or a fault |
 //! | accepted, partially filled | expired | a day order, at the first moment of its symbol on the next UTC day; good till date, at the first at or after that time |

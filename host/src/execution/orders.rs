@@ -363,6 +363,17 @@ mod tests {
     }
 
     #[test]
+    fn orders_stand_in_the_order_of_their_numbers() {
+        let mut orders = Orders::default();
+        let numbered = |id| Order { id: OrderId(id), ..limit_buy(100, 1) };
+        [1, 2, 3, 5].into_iter().for_each(|id| orders.put(numbered(id)));
+        let second = orders.take(OrderId(2)).expect("it waits");
+        orders.put(second);
+        orders.put(numbered(4));
+        assert_eq!(orders.ids(None), [1, 2, 3, 4, 5].map(OrderId));
+    }
+
+    #[test]
     fn a_crossing_quote_fills_once() {
         let top = Top { bid: 99, ask: 100, last: 101, has_book: true, ..Top::default() };
         let crossed = book(&[(99, 5)], &[(100, 8), (101, 50)]);

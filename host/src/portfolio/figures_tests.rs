@@ -105,6 +105,7 @@ fn a_summary_is_what_a_hand_computes() {
     assert_eq!((summary.win_streak, summary.loss_streak), (1, 2));
     assert_eq!(summary.sqn, None, "too few");
     let trips: Vec<_> = book.account.statistics.newest_round_trips(9).cloned().collect();
+    assert_eq!((trips[0].opened, trips[0].closed), (Ts(Ts::SECOND), Ts(2 * Ts::SECOND)));
     let percent: Vec<_> = trips.iter().map(|trip| trip.net_pct().expect("opened")).collect();
     assert_eq!(percent, [18.0, -12.0, -1.0]);
     near(trips[0].mae_pct(), -5.0);
@@ -221,4 +222,8 @@ fn only_shorts_fall_due() {
     book.fill(0, Action::Short, "100", "1");
     let due = 3 * Ts::SECOND + Terms::ROLLOVER_NS;
     assert!(!book.account.is_due(Ts(due - 1)) && book.account.is_due(Ts(due)));
+    let mut free = super::figures_tests::book();
+    free.account.set_terms(Terms::default());
+    free.fill(0, Action::Short, "100", "1");
+    assert!(!free.account.is_due(Ts(i64::MAX - 1)), "nothing is charged");
 }

@@ -9,6 +9,7 @@ mod faults;
 mod freshness;
 mod honest;
 mod latency;
+mod life;
 mod limits;
 mod liquidity;
 mod orders;
