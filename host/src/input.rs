@@ -53,7 +53,7 @@ impl TradingStatus {
 }
 
 /// A public print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trade {
     /// what was traded
     pub symbol: SymbolId,

@@ -377,7 +377,7 @@ fn guest(parts: &[(&str, &str)]) -> Vec<u8> {
 
 /// The record again, with what `change` does to its records and without those that it
 /// does not want, and every check of it made anew.
-fn retold(run: &std::path::Path, change: impl Fn(&mut Record) -> bool) -> tempfile::TempDir {
+pub fn retold(run: &std::path::Path, change: impl Fn(&mut Record) -> bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut scanner, mut records) = (Scanner::default(), Vec::new());
     let bytes = fs::read(run.join("00000001.journal")).expect("readable");

@@ -17,26 +17,34 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::{Instrument, InstrumentTable, Ts};
 use crate::engine::{Engine, Output, Verdict};
 use crate::feed::tape::CONTRACT;
 use crate::journal::{
-    Inputs, Kind, Manifest, Outputs, PayloadError, Record, StrategyRecord, VerdictRecord, decode,
+    Kind, Manifest, Outputs, PayloadError, Record, SnapshotRecord, StrategyRecord, VerdictRecord,
+    decode,
 };
 use crate::recorder::{Place, segment_name, segments};
 use crate::sandbox::RUNTIME_VERSION;
 
-use super::recorded::{Modules, manifest, never_began, recorded_config, walk};
+use super::recorded::{Modules, Walk, manifest, never_began, recorded_config, walk, walk_from};
 use super::replay::Identity;
 use super::retrace::Retrace;
+use super::rewind::Rewind;
+use super::snapshot::State;
 use super::strategies::{Loaded, Selection};
 use super::strikes::Gate;
 use super::{Failure, setup, told};
 
 /// What to do where a run cannot be continued.
 pub const FRESH: &str = "begin a new run with --fresh; `sandpaper verify` tells of the old one";
+
+/// Files of so many snapshots are kept.
+pub(super) const SNAPSHOTS: usize = 3;
 
 /// The last run of a folder, which did not end in order.
 #[derive(Debug)]
@@ -55,6 +63,10 @@ pub struct CutRun {
     pub verdicts: Vec<VerdictRecord<Verdict>>,
     /// how often it was continued before
     pub restarts: u64,
+    /// its last snapshots, with the numbers of their records
+    pub snapshots: Vec<(u64, SnapshotRecord)>,
+    /// the walk that read it
+    walked: Walk,
     /// market events that were taken
     inputs: u64,
     /// the latest time in it
@@ -79,6 +91,8 @@ pub struct TakenUp {
     pub inputs: u64,
     /// the strategies were stopped already: only the word of the end is missing
     pub over: bool,
+    /// the record of the snapshot that it stands on, where not all inputs were taken
+    pub snapshot: Option<u64>,
 }
 
 /// What this process would run, and how.
@@ -119,13 +133,14 @@ impl CutRun {
             Failure::new(Exit::DataDamaged, message).hint(FRESH)
         };
         let (paths, mut read) = (segments(path)?, Read::default());
-        let walked =
+        let mut walked =
             walk(&paths, |record| read.take(record).map_err(|error| damaged(error.to_string())))?;
         if let Some(damage) = walked.damage {
             return Err(damaged(damage.to_string()));
         }
-        let Read { manifest, lengths, verdicts, restarts, inputs, ended, last, .. } = read;
-        let begun = manifest.zip(walked.place).filter(|_| !ended);
+        let Read { manifest, lengths, verdicts, restarts, snapshots, inputs, ended, last, .. } =
+            read;
+        let begun = manifest.zip(walked.place.take()).filter(|_| !ended);
         let Some((manifest, place)) = begun else { return Ok(None) };
         // The next file is there before the word that it follows.
         if place.sealed && !path.join(segment_name(place.segment + 1)).exists() {
@@ -134,9 +149,21 @@ impl CutRun {
         if told::of_end(path).is_some() {
             return Err(damaged("result.json tells of an end that it does not have".into()));
         }
-        let torn = walked.torn.map(|what| what.to_string());
+        let torn = walked.torn.take().map(|what| what.to_string());
         let path = path.to_owned();
-        Ok(Some(Self { path, manifest, place, torn, lengths, verdicts, restarts, inputs, last }))
+        Ok(Some(Self {
+            path,
+            manifest,
+            place,
+            torn,
+            lengths,
+            verdicts,
+            restarts,
+            snapshots,
+            walked,
+            inputs,
+            last,
+        }))
     }
 
     /// Refuses settings that would decide otherwise, and another program.
@@ -180,16 +207,23 @@ impl CutRun {
         let mut modules = modules.through(Arc::clone(gate));
         let (began, wanted) = self.as_it_began(config, &mut modules, loaded)?;
         let intervals = setup::candle_intervals(config, &began);
-        let symbols = setup::choose_symbols(config, &began, &config.run.default_symbols);
-        // What has changed of their rules since comes behind what is taken again.
-        let table = InstrumentTable::new(self.manifest.instruments.clone());
+        let mut again = self.begin((config, modules), began)?;
+        let mut snapshot = self.state();
+        if let Some((seq, state)) = &snapshot
+            && !self.go_on_from(&mut again, *seq, state)?
+        {
+            snapshot = None;
+            let mut modules = again.modules;
+            let records = self.manifest.strategies.iter();
+            let began = records.map(|record| modules.load(config, record));
+            let began = began.collect::<Result<Vec<_>, _>>()?;
+            again = self.begin((config, modules), began)?;
+        }
+        if snapshot.is_none() {
+            self.retrace(&mut again)?;
+        }
+        self.tell(&again, snapshot.as_ref().map(|(seq, _)| *seq));
         let start = self.manifest.start;
-        let mut builder = setup::builder(config, "run", table, began, symbols)?;
-        self.verdicts.iter().for_each(|one| builder.foretell(one.lane, one.verdict));
-        let engine = builder.start(start);
-        let given = ((*config).clone(), modules);
-        let mut again = Retrace::beside(given, self.manifest.clone(), engine);
-        self.retrace(&mut again)?;
         let mut changed = Vec::new();
         for (wanted, runs) in wanted.into_iter().zip(&again.running) {
             match wanted {
@@ -212,7 +246,78 @@ impl CutRun {
             start,
             inputs: self.inputs,
             over: again.stopped,
+            snapshot: snapshot.map(|(seq, _)| seq),
         })
+    }
+
+    /// The run at its beginning.
+    fn begin(
+        &self,
+        (config, modules): (&Config, Modules),
+        began: Vec<Loaded>,
+    ) -> Result<Retrace, Failure> {
+        // What has changed of their rules since comes behind what is taken again.
+        let table = InstrumentTable::new(self.manifest.instruments.clone());
+        let symbols = setup::choose_symbols(config, &began, &config.run.default_symbols);
+        let mut builder = setup::builder(config, "run", table, began, symbols)?;
+        self.verdicts.iter().for_each(|one| builder.foretell(one.lane, one.verdict));
+        let engine = builder.start(self.manifest.start);
+        let mut again = Retrace::beside((config.clone(), modules), self.manifest.clone(), engine);
+        again.rewind = Rewind::of(segments(&self.path)?, &self.verdicts);
+        Ok(again)
+    }
+
+    /// The newest snapshot whose file is sound, but not the last one. Whether a strategy
+    /// saves all that it needs shows only in what it does afterwards: so at least what
+    /// lies between two snapshots is taken again, and the later one compared.
+    fn state(&self) -> Option<(u64, State)> {
+        self.snapshots.iter().rev().skip(1).find_map(|(seq, snapshot)| {
+            let hash = snapshot.file.as_ref()?;
+            match State::read(&self.path, *seq, hash) {
+                Ok(state) => Some((*seq, state)),
+                Err(error) => {
+                    tracing::warn!("the snapshot of record {seq} is not used: {error}");
+                    None
+                }
+            }
+        })
+    }
+
+    /// Goes on from a snapshot and takes what lies behind it again, with every decision
+    /// compared; false when that gives other decisions than the record has.
+    fn go_on_from(&self, again: &mut Retrace, seq: u64, state: &State) -> Result<bool, Failure> {
+        let unused = |why: &str| {
+            tracing::warn!(
+                "the snapshot of record {seq} is not used: {why}; all inputs are taken again"
+            );
+            Ok(false)
+        };
+        let Some(start) = self.walked.start_behind(seq) else { return unused("it is nowhere") };
+        if let Err(why) = again.put_back(state)? {
+            return unused(&why);
+        }
+        let paths = segments(&self.path)?;
+        walk_from(start, &paths, |record| {
+            if record.seq > seq { again.take_behind(record) } else { Ok(()) }
+        })?;
+        match again.findings.first() {
+            Some(finding) => {
+                let who = finding.strategy.as_deref().unwrap_or("the run");
+                unused(&format!("from there {who} does otherwise: {}", finding.what))
+            }
+            None => Ok(true),
+        }
+    }
+
+    fn tell(&self, again: &Retrace, snapshot: Option<u64>) {
+        let (run, events, taken) = (&self.manifest.run, again.engine.events(), again.taken);
+        let records = crate::output::plural(taken, "record");
+        let from =
+            snapshot.map_or(String::new(), |seq| format!(" behind the snapshot of record {seq}"));
+        tracing::info!("continued from {run}, behind {events} events: took {records}{from} again");
+        if let Some(torn) = &self.torn {
+            tracing::warn!("cut off the end of the record, which was never written whole: {torn}");
+        }
     }
 
     /// The modules that the run began with, in the order of its lanes, and what is
@@ -255,11 +360,6 @@ impl CutRun {
             let why = format!("taken again, record {record} is another: {who}: {what}");
             return Err(self.refused(&why));
         }
-        let (run, events) = (&self.manifest.run, again.engine.events());
-        tracing::info!("continued from {run}, behind {events} events");
-        if let Some(torn) = &self.torn {
-            tracing::warn!("cut off the end of the record, which was never written whole: {torn}");
-        }
         Ok(())
     }
 }
@@ -282,6 +382,12 @@ fn same(one: &Identity, record: &StrategyRecord) -> bool {
     (&one.sha256, &one.limits, one.wasi) == (&record.sha256, &record.limits, record.wasi)
 }
 
+/// How many events a record of inputs holds, without these.
+#[derive(Deserialize)]
+struct Counted {
+    events: u32,
+}
+
 /// What a walk through a record gathers.
 #[derive(Default)]
 struct Read {
@@ -289,6 +395,7 @@ struct Read {
     lengths: Vec<u64>,
     verdicts: Vec<VerdictRecord<Verdict>>,
     restarts: u64,
+    snapshots: Vec<(u64, SnapshotRecord)>,
     inputs: u64,
     /// events of a block whose end has not come yet
     partial: u64,
@@ -302,7 +409,7 @@ impl Read {
         match record.kind {
             Kind::Manifest => self.manifest = Some(manifest(record)?),
             Kind::Inputs => {
-                self.partial += u64::from(decode::<Inputs>(&record.payload)?.events);
+                self.partial += u64::from(decode::<Counted>(&record.payload)?.events);
                 if record.flags & Record::MORE == 0 {
                     self.inputs += std::mem::take(&mut self.partial);
                 }
@@ -318,6 +425,11 @@ impl Read {
             Kind::Restart => {
                 self.partial = 0;
                 self.restarts += 1;
+            }
+            Kind::Snapshot => {
+                self.snapshots.push((record.seq, decode(&record.payload)?));
+                let excess = self.snapshots.len().saturating_sub(SNAPSHOTS);
+                self.snapshots.drain(..excess);
             }
             Kind::Ended => self.ended = true,
             Kind::Command | Kind::Swap | Kind::Sealed | Kind::Synced => {}

@@ -154,6 +154,7 @@ async fn follow(
             start,
             inputs: 0,
             over: false,
+            snapshot: None,
         },
     };
     let trust = TrustWatch::new(
@@ -162,7 +163,11 @@ async fn follow(
         &begun.identities,
     );
     let trust = trust.with_builds(SwapWatch::new(config, &selection.files, marks.cloned()));
-    let TakenUp { engine, identities, untold, changed, intervals, start, inputs, over } = begun;
+    let TakenUp { engine, identities, untold, changed, intervals, start, inputs, over, snapshot } =
+        begun;
+    for watcher in &mut watchers {
+        watcher.taken_up(snapshot)?;
+    }
     let mut session = Session::begin(engine, &identities, watchers, untold)?
         .guarded(Box::new(trust))
         .commanded(requests);

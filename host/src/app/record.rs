@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::Ts;
-use crate::engine::{Command, Engine, LaneOutput, Output};
+use crate::engine::{Command, Engine, Image, LaneOutput, Output, Saved};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
     ChainHead, Commanded, Decision, Ended, Inputs, Kind, Manifest, Outputs, PayloadError, Record,
-    Restarted, SwapRecord, VerdictRecord, encode,
+    Restarted, SnapshotRecord, StateHash, SwapRecord, VerdictRecord, encode,
 };
 use crate::recorder::{Folder, Lock, Recorder};
 use crate::sandbox::RUNTIME_VERSION;
@@ -27,6 +27,7 @@ use super::cut_run::CutRun;
 use super::modules::Kept;
 use super::replay::Identity;
 use super::session::Watch;
+use super::snapshot::{Packed, State};
 use super::strategies::{Loaded, Selection};
 
 /// The longest that inputs without a fill wait for the disk.
@@ -43,6 +44,12 @@ pub struct RunRecord {
     begun: bool,
     /// the run was cut short before, with what was cut off its record
     goes_on: Option<Option<String>>,
+    /// the snapshot that it goes on from
+    snapshot: Option<u64>,
+    /// inputs before the last snapshot
+    imaged: u64,
+    /// somebody was told that snapshots are of no use here
+    useless: bool,
     lengths: Vec<u64>,
     /// verdicts of the wall clock that are in the record, by lane
     verdicts: Vec<usize>,
@@ -104,6 +111,9 @@ impl RunRecord {
             manifest,
             begun: false,
             goes_on: None,
+            snapshot: None,
+            imaged: 0,
+            useless: false,
             lengths: Vec::new(),
             verdicts: Vec::new(),
             // The start brings news too.
@@ -133,6 +143,9 @@ impl RunRecord {
             manifest: cut.manifest.clone(),
             begun: true,
             goes_on: Some(cut.torn.clone()),
+            snapshot: None,
+            imaged: cut.snapshots.last().map_or(0, |(_, snapshot)| snapshot.events),
+            useless: false,
             lengths: cut.lengths.clone(),
             verdicts,
             // The last inputs may have brought what nobody was told of.
@@ -160,12 +173,11 @@ impl RunRecord {
         flags: u16,
         event_ns: i64,
         payload: &impl Serialize,
-    ) -> Result<(), Failure> {
+    ) -> Result<u64, Failure> {
         let payload = encode(payload).map_err(|error| self.too_large(&error))?;
         self.recorder
             .append(kind, flags, event_ns, wall_ns(), payload)
-            .map_err(|error| self.failed(&error))?;
-        Ok(())
+            .map_err(|error| self.failed(&error))
     }
 
     #[allow(clippy::disallowed_methods, reason = "when to sync is no result")]
@@ -182,6 +194,15 @@ impl RunRecord {
         );
         Failure::new(Exit::Runtime, message)
             .hint("see to the disk, then start again; `sandpaper verify` tells what is there")
+    }
+
+    /// It only makes a restart shorter, so a run goes on without.
+    fn no_snapshot<T>(&self, error: &io::Error) -> Option<T> {
+        tracing::warn!(
+            "no snapshot is kept in {}: {error}; a restart will take more inputs again",
+            self.path.display()
+        );
+        None
     }
 
     fn too_large(&self, error: &PayloadError) -> Failure {
@@ -229,7 +250,8 @@ impl Watch for RunRecord {
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
         if let Some(cut) = self.goes_on.take() {
             let (host, events) = (env!("CARGO_PKG_VERSION").into(), engine.events());
-            self.append(Kind::Restart, 0, engine.now().0, &Restarted { host, events, cut })?;
+            let restarted = Restarted { host, events, cut, snapshot: self.snapshot };
+            self.append(Kind::Restart, 0, engine.now().0, &restarted)?;
             return self.sync();
         }
         let mut manifest = self.manifest.clone();
@@ -266,7 +288,50 @@ impl Watch for RunRecord {
 
     fn command(&mut self, seq: u64, ts: Ts, command: &Command) -> Result<(), Failure> {
         (self.stepping, self.commanded) = (true, true);
-        self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command })
+        self.append(Kind::Command, 0, ts.0, &Commanded { seq, ts, command }).map(drop)
+    }
+
+    fn taken_up(&mut self, snapshot: Option<u64>) -> Result<(), Failure> {
+        self.snapshot = snapshot;
+        Ok(())
+    }
+
+    fn wants_image(&self, engine: &Engine) -> bool {
+        let every = u64::from(self.config.record.snapshot_every);
+        every > 0 && engine.events().saturating_sub(self.imaged) >= every
+    }
+
+    /// The record has its hashes before the state is anywhere.
+    fn image(
+        &mut self,
+        engine: &Engine,
+        identities: &[Identity],
+        image: &Image,
+    ) -> Result<(), Failure> {
+        (self.stepping, self.imaged) = (true, image.events());
+        let record = |(lane, one): (u16, &Identity)| one.record(engine.lane(lane).version);
+        let running = (0..).zip(identities).map(record).collect();
+        let state = State::new(running, self.lengths.clone(), image.clone());
+        let packed = state.pack().unwrap_or_else(|error| self.no_snapshot(&error));
+        let told = snapshot_record(image, packed.as_ref().map(|packed| packed.hash.clone()))
+            .map_err(|what| Failure::new(Exit::Runtime, what))?;
+        self.judged(engine)?;
+        let seq = self.append(Kind::Snapshot, 0, engine.now().0, &told)?;
+        self.sync()?;
+        let refused = (0..).zip(image.saved()).find_map(|(lane, saved)| match saved {
+            Saved::Refused(why) => Some((engine.lane(lane).name, why)),
+            _ => None,
+        });
+        if let Some((name, why)) = refused.filter(|_| !std::mem::replace(&mut self.useless, true)) {
+            tracing::info!(
+                strategy = name,
+                "does not save its state ({why}): a restart will take all inputs again"
+            );
+        }
+        if let Some(Err(error)) = packed.map(|packed| packed.write(&self.path, seq)) {
+            let _: Option<Packed> = self.no_snapshot(&error);
+        }
+        Ok(())
     }
 
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
@@ -293,6 +358,19 @@ impl Watch for RunRecord {
         self.append(Kind::Ended, 0, engine.now().0, &ended)?;
         self.sync()
     }
+}
+
+/// What the record keeps of a state.
+///
+/// # Errors
+/// A state that cannot be encoded.
+pub(super) fn snapshot_record(
+    image: &Image,
+    file: Option<String>,
+) -> Result<SnapshotRecord, String> {
+    let lanes = image.lane_hashes()?.into_iter().map(|(host, saved)| StateHash { host, saved });
+    let (events, shared) = (image.events(), image.shared_hash()?);
+    Ok(SnapshotRecord { events, shared, lanes: lanes.collect(), file })
 }
 
 /// What the record keeps of an engine's news.

@@ -22,7 +22,7 @@ use super::strategies::{self, Loaded, Selection};
 use super::strikes::Gate;
 
 /// A walk through a record, as far as it is sound.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Walk {
     /// number of the last sound record
     pub(super) seq: u64,
@@ -36,6 +36,17 @@ pub(super) struct Walk {
     pub(super) torn: Option<Damage>,
     /// how many those are
     pub(super) left: usize,
+    /// by segment: how a walk stands before it
+    before: Vec<Scanner>,
+}
+
+impl Walk {
+    /// Where to begin for the records behind `seq`: its segment's index, and how a walk
+    /// stands before that.
+    pub(super) fn start_behind(&self, seq: u64) -> Option<(usize, Scanner)> {
+        let index = self.before.iter().rposition(|scanner| scanner.seq() < seq)?;
+        Some((index, self.before[index].clone()))
+    }
 }
 
 /// Reads segments in their order and hands out every sound record.
@@ -44,10 +55,23 @@ pub(super) struct Walk {
 /// A file that cannot be read, and those of `each`.
 pub(super) fn walk(
     paths: &[PathBuf],
+    each: impl FnMut(&Record) -> Result<(), Failure>,
+) -> Result<Walk, Failure> {
+    walk_from((0, Scanner::default()), paths, each)
+}
+
+/// As [`walk`], from the segment with this index on, before which a walk stood so.
+///
+/// # Errors
+/// As [`walk`].
+pub(super) fn walk_from(
+    (first, mut scanner): (usize, Scanner),
+    paths: &[PathBuf],
     mut each: impl FnMut(&Record) -> Result<(), Failure>,
 ) -> Result<Walk, Failure> {
-    let (mut scanner, mut walk) = (Scanner::default(), Walk::default());
-    for (index, path) in paths.iter().enumerate() {
+    let mut walk = Walk::default();
+    for (index, path) in paths.iter().enumerate().skip(first) {
+        walk.before.push(scanner.clone());
         let (mut bytes, mut records) = (std::fs::read(path)?, Vec::new());
         let last = index + 1 == paths.len();
         let end = scanner.segment(&bytes, last, |record| records.push(record));

@@ -16,6 +16,7 @@ use crate::journal::{
 
 use super::record::{decisions, grown};
 use super::recorded::Modules;
+use super::rewind::Rewind;
 use super::session::{replacement, took_over};
 use super::{Failure, setup};
 
@@ -33,15 +34,15 @@ pub struct Finding {
 /// A run again, beside its record.
 pub(super) struct Retrace {
     pub(super) manifest: Manifest,
-    config: Config,
+    pub(super) config: Config,
     pub(super) modules: Modules,
     pub(super) engine: Engine,
     /// who runs in each lane, as of now
     pub(super) running: Vec<StrategyRecord>,
-    block: InputBlock,
-    lengths: Vec<u64>,
+    pub(super) block: InputBlock,
+    pub(super) lengths: Vec<u64>,
     /// what the last step gave, not yet compared
-    pending: Option<Outputs>,
+    pub(super) pending: Option<Outputs>,
     /// lanes that have gone another way
     apart: BTreeSet<u16>,
     pub(super) findings: Vec<Finding>,
@@ -57,6 +58,10 @@ pub(super) struct Retrace {
     pub(super) stopped: bool,
     /// fills that the record tells of and a replay makes too
     pub(super) fills: u64,
+    /// records that were taken
+    pub(super) taken: u64,
+    /// the last snapshots
+    pub(super) rewind: Rewind,
 }
 
 impl Retrace {
@@ -85,6 +90,8 @@ impl Retrace {
             ended: false,
             stopped: false,
             fills: 0,
+            taken: 0,
+            rewind: Rewind::default(),
         };
         // The start brings news too.
         again.collect();
@@ -96,13 +103,15 @@ impl Retrace {
     /// # Errors
     /// A broken invariant, or a module that cannot be had.
     pub(super) fn take(&mut self, record: &Record) -> Result<(), Failure> {
+        self.taken += 1;
         let done = match record.kind {
             Kind::Manifest => Err("a second manifest".to_owned()),
             Kind::Sealed | Kind::Synced => Ok(()),
             _ if self.ended => Err("a record after the end".to_owned()),
             Kind::Inputs => self.inputs(record)?,
             Kind::Command => self.command(record)?,
-            Kind::Restart => self.restart(record),
+            Kind::Restart => self.restart(record)?,
+            Kind::Snapshot => self.snapshot(record)?,
             Kind::Outputs => self.outputs(record)?,
             Kind::Swap => self.swap(record)?,
             // They were all told beforehand.
@@ -171,17 +180,25 @@ impl Retrace {
     }
 
     /// Another process goes on. What the step before gave may come behind this.
-    fn restart(&mut self, record: &Record) -> Result<(), String> {
+    fn restart(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
         self.restarts += 1;
         // Parts of a block whose rest was never written: nobody took them.
         self.block.reset(self.engine.next_seq());
-        let restarted: Restarted = decode(&record.payload).map_err(|error| error.to_string())?;
+        let restarted: Restarted = match decode(&record.payload) {
+            Ok(restarted) => restarted,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if let Some(snapshot) = restarted.snapshot
+            && let Err(what) = self.go_back(snapshot, record.seq)?
+        {
+            return Ok(Err(what));
+        }
         let (told, held) = (restarted.events, self.engine.events());
-        if told == held {
+        Ok(if told == held {
             Ok(())
         } else {
             Err(format!("it goes on behind {told} events, and {held} stand before"))
-        }
+        })
     }
 
     fn outputs(&mut self, record: &Record) -> Result<Result<(), String>, Failure> {
@@ -240,7 +257,7 @@ impl Retrace {
         Ok(())
     }
 
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         self.news = self.engine.drain().collect();
         if let Some(shown) = &mut self.shown {
             shown.extend(self.news.iter().cloned());
@@ -250,7 +267,7 @@ impl Retrace {
     }
 
     /// Compares what the last step gave with what the record says of it.
-    fn settle(&mut self, seq: u64, recorded: &Outputs) {
+    pub(super) fn settle(&mut self, seq: u64, recorded: &Outputs) {
         let Some(again) = self.pending.take() else { return };
         self.news.clear();
         for lane in 0..self.manifest.strategies.len() as u16 {
@@ -277,7 +294,7 @@ impl Retrace {
     }
 
     /// One finding a lane: what follows a difference differs too.
-    fn differs(&mut self, record: u64, lane: u16, what: String) {
+    pub(super) fn differs(&mut self, record: u64, lane: u16, what: String) {
         if self.apart.insert(lane) {
             let strategy = self.manifest.strategies.get(usize::from(lane));
             let strategy = strategy.map(|strategy| strategy.name.clone());

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Command, CommandAction, Engine, LaneOutput, Output, Replacement};
+use crate::engine::{Command, CommandAction, Engine, Image, LaneOutput, Output, Replacement};
 use crate::feed::live::Health;
 use crate::input::InputBlock;
 use crate::journal::SwapRecord;
@@ -115,6 +115,34 @@ pub trait Watch {
     /// # Errors
     /// As above.
     fn command(&mut self, _seq: u64, _ts: Ts, _command: &Command) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The run goes on from an earlier process's, all of whose inputs were taken again;
+    /// or those behind the snapshot that the record with this number tells of. Called
+    /// before `started`.
+    ///
+    /// # Errors
+    /// As above.
+    fn taken_up(&mut self, _snapshot: Option<u64>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// True when it wants the engine's state now.
+    fn wants_image(&self, _engine: &Engine) -> bool {
+        false
+    }
+
+    /// The engine's state, for which strategies were just asked for theirs.
+    ///
+    /// # Errors
+    /// As above.
+    fn image(
+        &mut self,
+        _engine: &Engine,
+        _identities: &[Identity],
+        _image: &Image,
+    ) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -333,6 +361,20 @@ impl<'a> Session<'a> {
             watcher.inputs(block)?;
         }
         self.engine.step(block)?;
+        self.publish()?;
+        self.take_image()
+    }
+
+    /// Takes the engine's state for whoever wants it now.
+    fn take_image(&mut self) -> Result<(), Failure> {
+        if !self.watchers.iter().any(|watcher| watcher.wants_image(&self.engine)) {
+            return Ok(());
+        }
+        let image = self.engine.image()?;
+        for watcher in &mut self.watchers {
+            watcher.image(&self.engine, &self.identities, &image)?;
+        }
+        // A strategy may have failed at saving its state.
         self.publish()
     }
 

@@ -18,6 +18,7 @@ use crate::strategy::FaultKind;
 use super::modules::Kept;
 use super::recorded::{Modules, manifest, recorded_config, verdicts, walk};
 use super::retrace::{Finding, Retrace};
+use super::rewind::Rewind;
 use super::strategies::Selection;
 use super::{Failure, claims, setup, told};
 
@@ -228,6 +229,7 @@ fn retrace(
     told.iter().for_each(|one| builder.foretell(one.lane, one.verdict));
     let engine = builder.start(manifest.start);
     let mut replay = Retrace::beside((config, modules), manifest, engine);
+    replay.rewind = Rewind::of(segments(folder)?, told);
     replay.findings = findings;
     Ok(replay)
 }

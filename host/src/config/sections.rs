@@ -533,6 +533,9 @@ section! {
         enabled: bool = true,
         /// The folder with a folder for each run.
         dir: String = "runs",
+        /// Inputs from one snapshot of the state to the next. A run that was cut short
+        /// goes on from there, if every strategy saves its own. 0 makes none.
+        snapshot_every: u32 = 100_000 to "1000000000",
     }
 }
 

@@ -5,6 +5,8 @@
 //! bits (every NaN as one), texts with their length. Nothing in it depends on
 //! batch size, on other lanes, or on where the strategy's code ran.
 
+use serde::{Deserialize, Serialize};
+
 /// What a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -99,7 +101,7 @@ impl Record {
 }
 
 /// The chain's head and length.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
     head: [u8; 32],
     records: u64,

@@ -52,11 +52,11 @@ pub(super) struct Recovery {
     /// a call has just failed, and nothing was done about it yet
     failed: bool,
     /// no new orders after a restart, because there were none to be before
-    paused: bool,
-    restarts: u32,
+    pub(super) paused: bool,
+    pub(super) restarts: u32,
     /// the last saved state, and the version that saved it
-    saved: Option<(Vec<u8>, Arc<str>)>,
-    next_save: i64,
+    pub(super) saved: Option<(Vec<u8>, Arc<str>)>,
+    pub(super) next_save: i64,
 }
 
 impl Recovery {

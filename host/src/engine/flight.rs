@@ -26,9 +26,9 @@ pub(super) const IN_FLIGHT_MAX: usize = 256;
 pub(super) struct Flight {
     config: Arc<LatencyConfig>,
     seed: u64,
-    sent: VecDeque<(Ts, Intent)>,
+    pub(super) sent: VecDeque<(Ts, Intent)>,
     /// when the strategy has computed all that it was called for
-    busy_until: i64,
+    pub(super) busy_until: i64,
 }
 
 impl Flight {

@@ -242,11 +242,15 @@ impl Lane {
 
     /// Marks the account at moments `from` to `to`, exclusive.
     fn mark(&mut self, batch: &mut Batch<'_>, from: u32, to: u32) -> Result<(), InvariantBroken> {
-        let observes = self.account.observes();
-        if from >= to || !(observes || self.account.needs_marks()) {
+        if from >= to {
             return Ok(());
         }
         for moment in &batch.timeline.moments()[from as usize..to as usize] {
+            // Asked at each: what is seen must not depend on where a batch ends.
+            let observes = self.account.observes();
+            if !(observes || self.account.needs_marks()) {
+                return Ok(());
+            }
             // History is no market: an account is worth what it is at the first
             // event, not at a price of hours ago. Candles and timers tell no new
             // price, and exist because some lane asked for them.

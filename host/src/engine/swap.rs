@@ -86,6 +86,14 @@ impl Lane {
         self.settle(batch, moment)
     }
 
+    /// Takes on what one event of a new module may cause.
+    pub(super) fn adopt_limits(&mut self, strategy: &dyn Strategy) {
+        if let Some(limits) = strategy.effect_limits() {
+            self.effects = Effects::new(limits);
+            self.limits.intents_per_event = limits.intents;
+        }
+    }
+
     /// The exchange itself, or why it did not take place.
     fn exchange(
         &mut self,
@@ -130,10 +138,7 @@ impl Lane {
             self.judge_other(fault.kind);
             return Ok(Err(format!("the new one does not take it over, {fault}")));
         }
-        if let Some(limits) = new.strategy.effect_limits() {
-            self.effects = Effects::new(limits);
-            self.limits.intents_per_event = limits.intents;
-        }
+        self.adopt_limits(&*new.strategy);
         self.version = clean_text(&new.descriptor.version, 64).into();
         self.info = info;
         self.recovery.forget();

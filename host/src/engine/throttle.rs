@@ -7,9 +7,9 @@ use super::lane::{Batch, Lane};
 /// Events held back until the strategy may be called again.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    words: Vec<u64>,
-    events: u32,
-    release_at: i64,
+    pub(super) words: Vec<u64>,
+    pub(super) events: u32,
+    pub(super) release_at: i64,
 }
 
 /// The most words that are held back; a full buffer is delivered early. Two

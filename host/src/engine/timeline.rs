@@ -5,6 +5,8 @@
 //! moment a lane first learns what became of its orders, then its account is
 //! marked, then its strategy is told.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{InstrumentTable, SymbolId, Ts};
 use crate::input::{CandleInput, EventRef, InputBlock, Trade, TradingStatus};
 use crate::market::{Candle, CandleSeries, ClosedCandle, DepthView, Market, Top, candles};
@@ -82,6 +84,26 @@ pub struct Timeline {
     aside: u64,
 }
 
+/// Where a timeline stands between two batches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineImage {
+    views: Vec<Vec<DepthView>>,
+    /// number of the next moment
+    first: u64,
+    now: i64,
+    deadline: i64,
+    begun: bool,
+    aside: u64,
+}
+
+impl TimelineImage {
+    /// The engine's clock, in nanoseconds.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+}
+
 impl Timeline {
     /// A timeline for these classes that starts at `now`.
     #[must_use]
@@ -152,6 +174,35 @@ impl Timeline {
     /// The batch was a command or a swap.
     pub fn set_aside(&mut self) {
         self.aside += 1;
+    }
+
+    /// Where it stands between two batches.
+    #[must_use]
+    pub fn image(&self) -> TimelineImage {
+        TimelineImage {
+            views: self.views.clone(),
+            first: self.first + self.moments.len() as u64,
+            now: self.now,
+            deadline: self.deadline,
+            begun: self.begun,
+            aside: self.aside,
+        }
+    }
+
+    /// Puts it where another one stood; false when that one had other views.
+    #[must_use]
+    pub fn restore(&mut self, image: &TimelineImage) -> bool {
+        let depths = |views: &[Vec<DepthView>]| -> Vec<Vec<usize>> {
+            views.iter().map(|all| all.iter().map(DepthView::depth).collect()).collect()
+        };
+        if depths(&self.views) != depths(&image.views) {
+            return false;
+        }
+        self.views.clone_from(&image.views);
+        self.moments.clear();
+        (self.first, self.now) = (image.first, image.now);
+        (self.deadline, self.begun, self.aside) = (image.deadline, image.begun, image.aside);
+        true
     }
 
     /// Replaces the batch by events `from` to `to` of the block: moves the

@@ -20,9 +20,9 @@ pub(super) const LOOK_EVERY: u64 = 32;
 #[derive(Debug)]
 pub(super) struct Total {
     limits: TotalLimits,
-    watch: TotalWatch,
+    pub(super) watch: TotalWatch,
     /// the number of the input behind which they are looked at next
-    next: u64,
+    pub(super) next: u64,
 }
 
 impl Total {

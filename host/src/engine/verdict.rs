@@ -58,15 +58,15 @@ pub struct Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     pub(super) updates: u64,
-    faults: u64,
+    pub(super) faults: u64,
     /// the call that was last made or is being made
     call: Call,
-    given: Vec<Verdict>,
-    foretold: VecDeque<Verdict>,
+    pub(super) given: Vec<Verdict>,
+    pub(super) foretold: VecDeque<Verdict>,
     /// foretold ones whose place was passed
-    missed: usize,
+    pub(super) missed: usize,
     /// where those end that share their fuel
-    shared_until: Option<u64>,
+    pub(super) shared_until: Option<u64>,
 }
 
 impl Lane {

@@ -30,7 +30,8 @@ mod tests;
 
 pub use payload::{
     Bytes, ChainHead, Commanded, Decision, Ended, Inputs, Manifest, Outputs, PayloadError,
-    Restarted, StrategyRecord, SwapRecord, VerdictRecord, decode, encode,
+    Restarted, SnapshotRecord, StateHash, StrategyRecord, SwapRecord, VerdictRecord, decode,
+    encode,
 };
 pub use record::{Chain, HEAD_LEN, Kind, PAYLOAD_MAX, Record};
 pub use scan::{Damage, End, Scanner};

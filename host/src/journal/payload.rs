@@ -215,6 +215,35 @@ pub struct Restarted {
     pub events: u64,
     /// what was cut off the record's end, which nobody had been told of
     pub cut: Option<String>,
+    /// number of the record of the snapshot from which it goes on: strategies know
+    /// what they saved there, and what happened since; none when all inputs were taken
+    /// again
+    #[serde(default)]
+    pub snapshot: Option<u64>,
+}
+
+/// The state of an engine between two inputs, after its strategies were asked for
+/// theirs: a replay asks there too, and its state must have the same hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    /// inputs and commands taken before
+    pub events: u64,
+    /// hash of what all strategies share, in hex
+    pub shared: String,
+    /// in the order of lanes
+    pub lanes: Vec<StateHash>,
+    /// BLAKE3 of the file with the state itself, in hex; none when a strategy does not
+    /// save its own
+    pub file: Option<String>,
+}
+
+/// A strategy's state as hashes, in hex.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateHash {
+    /// of what the host keeps for it
+    pub host: String,
+    /// of what it saved, if it did
+    pub saved: Option<String>,
 }
 
 impl Inputs {

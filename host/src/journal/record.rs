@@ -39,11 +39,13 @@ pub enum Kind {
     Synced = 9,
     /// the run goes on in another process, behind all that stands before
     Restart = 11,
+    /// the state that the engine is in, and what its strategies were just asked to save
+    Snapshot = 12,
 }
 
 impl Kind {
     fn from_u8(number: u8) -> Option<Self> {
-        const ALL: [Kind; 10] = [
+        const ALL: [Kind; 11] = [
             Kind::Manifest,
             Kind::Inputs,
             Kind::Outputs,
@@ -54,6 +56,7 @@ impl Kind {
             Kind::Verdict,
             Kind::Synced,
             Kind::Restart,
+            Kind::Snapshot,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == number)
     }

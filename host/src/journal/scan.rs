@@ -36,7 +36,7 @@ pub enum End {
 }
 
 /// Walks segments in order. Each is given whole.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Scanner {
     run: Option<RunId>,
     segment: u64,

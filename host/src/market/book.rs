@@ -1,5 +1,7 @@
 //! A price-level order book.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::Side;
 
 /// A level: price and quantity in the instrument's units.
@@ -7,7 +9,7 @@ pub type Level = (i64, i64);
 
 /// Bids and asks, each sorted so that the best level is last: changes cluster
 /// at the best prices, and there they move the fewest levels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
     bids: Vec<Level>,
     asks: Vec<Level>,

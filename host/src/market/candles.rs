@@ -25,6 +25,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Instrument, Price, Qty, Ts};
 use crate::input::CandleInput;
 
@@ -49,7 +51,7 @@ pub fn trade_time(ts_exchange: Ts, now: Ts) -> i64 {
 }
 
 /// A candle, in the instrument's units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candle {
     /// start
     pub open_ts: i64,
@@ -150,7 +152,7 @@ impl Candle {
 }
 
 /// A closed candle with the moment at which it became known.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClosedCandle {
     /// the engine moment, for looking back from inside a batch
     pub moment: u64,
@@ -161,7 +163,7 @@ pub struct ClosedCandle {
 }
 
 /// The candles of one symbol and interval.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CandleSeries {
     interval_s: u32,
     interval_ns: i64,

@@ -6,17 +6,21 @@
 
 pub mod book;
 pub mod candles;
+mod image;
 #[cfg(test)]
 mod told_tests;
 pub mod view;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{InstrumentTable, Side, SymbolId, Ts};
 use crate::input::{EventRef, InputBlock, Trade, TradingStatus};
 
 pub use book::Book;
 pub use candles::{Candle, CandleSeries, ClosedCandle};
+pub use image::MarketImage;
 pub use view::DepthView;
 
 /// How much history is kept, all bounded.
@@ -39,7 +43,7 @@ impl Default for MarketLimits {
 
 /// The prices of a symbol at one moment. Zero means unknown: no venue trades at
 /// a price of zero, and parsers refuse it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Top {
     /// best bid, in price units
     pub bid: i64,
@@ -84,7 +88,7 @@ impl Top {
 }
 
 /// A trade in the history, with the moment at which it became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastTrade {
     /// the engine moment, for looking back from inside a batch
     pub moment: u64,
@@ -95,7 +99,7 @@ pub struct PastTrade {
 }
 
 /// One symbol's state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct State {
     book: Book,
     top: Top,

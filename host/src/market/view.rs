@@ -1,20 +1,24 @@
 //! The best levels of a book as one subscriber depth sees them, and what
 //! changed in them.
 
+use serde::{Deserialize, Serialize};
+
 use super::book::{Book, Level};
 
 /// What a subscriber of `depth` levels was last told, so that each book event
 /// becomes exactly the changes inside that depth: a level that comes into view
 /// because another left is announced, one that falls out of view is removed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DepthView {
     depth: usize,
     bids: Vec<Level>,
     asks: Vec<Level>,
     told: bool,
     /// bid levels that changed, quantity 0 for those that left
+    #[serde(skip)]
     pub changed_bids: Vec<Level>,
     /// ask levels that changed, quantity 0 for those that left
+    #[serde(skip)]
     pub changed_asks: Vec<Level>,
 }
 

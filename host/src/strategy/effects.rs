@@ -118,7 +118,7 @@ impl OrderRequest {
 }
 
 /// One thing that a strategy asked for during a call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Intent {
     /// a new order under the number that `submit` returned
     Submit {

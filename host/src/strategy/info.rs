@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Action, Cause, Liquidity, OrderStatus, RejectReason, Side};
 
 use super::Value;
@@ -70,7 +72,7 @@ pub struct StartInfo {
 }
 
 /// What became of an order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderUpdate {
     /// the order's number in its lane
     pub order: u64,

@@ -1,8 +1,10 @@
 //! What a strategy has used: counts that a replay gives again, and how they are
 //! spread.
 
+use serde::{Deserialize, Serialize};
+
 /// What a strategy has used so far. Nothing of it is a time of this machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// calls into it, of every kind
     pub calls: u64,

@@ -14,12 +14,13 @@
 //! | B5 | operations fail once or for ever, or write less | recorder: every operation; `syscalls`: the real program; without a fault the run ends well | 4 errors × all operations; 16 points | every point |
 //! | B6 | cut at every byte, rubbish behind | journal; an acknowledged record is damage, not a torn tail | all | all |
 //! | B7 | flipped bits | journal, `record`; a mended checksum is found by the chain | 4 KiB of bits + 20,000 | 1,000,000 |
+//! | B7 | a bit of a snapshot is another | `snapshot`: it is not used, and the run ends the same; a state that differs is found by its hash | all | all |
 //! | B8 | segments swapped, missing, doubled, of another run | journal; in their order they are sound | all | all |
 //! | B9 | killed while logs are rotated and packed | `rotation`; a record that is taken out is noticed | 16 points | every point |
 //! | B10 | a second program | recorder, `record`; after the first has ended it runs | all | all |
 //! | B11 | the wall clock jumps | recorder; another record is told apart | all | all |
 //! | B12 | the disk stalls | `syscalls`; nothing is shown meanwhile, and the stall is seen; on a live feed `live`: it stays connected and loses nothing | 1 s | 5 s |
-//! | B13 | how long a restart takes | with the restart | | |
+//! | B13 | a restart takes what lies behind a snapshot again | `snapshot`: counted in records; a strategy that saves too little goes on by a whole replay | all | all |
 //! | B14 | ended by a signal: in order, within 5 s, all of it kept | `ends`; a kill leaves it cut | 4 | 4 |
 //! | B15 | ordinary log lines wait a second at most | `rotation`; fills do not wait | all | all |
 //!
@@ -50,7 +51,7 @@ use kept::Kept;
 
 /// Buys one unit at every trade, so that nearly every step has a fill. Compiled in
 /// no time.
-const TRADER: &str = r#"(module
+pub const TRADER: &str = r#"(module
   (import "sandpaper:strategy/trading@0.1.0" "submit"
     (func $submit (param $order i32) (param $result i32)))
   (memory (export "memory") 16)
