@@ -67,8 +67,12 @@ fn records(run: &Path) -> (PathBuf, Vec<Record>) {
     (segment, records)
 }
 
-/// Cuts the record a little behind its last snapshot, inside of a record.
+/// Cuts the record a little behind its last snapshot, inside of a record, as a crash
+/// does: nothing tells of an end.
 fn cut(run: &Path) {
+    let result = run.join("result.json");
+    let told = fs::read_to_string(&result).expect("a result");
+    fs::write(&result, told.replacen("\"ended\"", "\"running\"", 1)).expect("written");
     let (segment, records) = records(run);
     let last = records.iter().rposition(|one| one.kind == Kind::Snapshot).expect("a snapshot");
     let length: usize = records[..=last].iter().map(|one| HEAD_LEN + one.payload.len()).sum();
