@@ -109,6 +109,32 @@ fn used(run: &Path) -> [PathBuf; 2] {
     both
 }
 
+/// Cuts off the word of the end, and what follows it: the strategies are stopped, and
+/// nothing says that the run is over.
+fn cut_the_end(run: &Path) {
+    let result = run.join("result.json");
+    let told = fs::read_to_string(&result).expect("a result");
+    fs::write(&result, told.replacen("\"ended\"", "\"running\"", 1)).expect("written");
+    let (segment, records) = records(run);
+    let end = records.iter().rposition(|one| one.kind == Kind::Ended).expect("an end");
+    let length: usize = records[..end].iter().map(|one| HEAD_LEN + one.payload.len()).sum();
+    let file = fs::OpenOptions::new().write(true).open(&segment).expect("a file");
+    file.set_len((HEADER_LEN + length) as u64).expect("cut");
+}
+
+/// A program that dies between its last decisions and the word of the end.
+#[test]
+fn high_004_a_run_that_lacks_only_its_last_word_goes_on_from_a_snapshot() {
+    let Some(folder) = ready() else { return };
+    let whole = folder.run(RUN).expect(0);
+    let run = run_of(&folder);
+    cut_the_end(&run);
+    let again = folder.run(RUN).expect(0);
+    assert!(again.stderr.contains("behind the snapshot of record"), "{}", again.stderr);
+    assert_eq!(outcome(&again.stdout), outcome(&whole.stdout));
+    assert_eq!(verified(&folder, &run)["status"], "ended");
+}
+
 /// The bit in the middle of a file is another one from now on.
 fn flip(path: &Path) {
     let mut bytes = fs::read(path).expect("readable");

@@ -293,13 +293,20 @@ impl CutRun {
             Ok(false)
         };
         let Some(start) = self.walked.start_behind(seq) else { return unused("it is nowhere") };
-        if let Err(why) = again.put_back(state)? {
-            return unused(&why);
+        // Whatever fails here is found again when all inputs are taken, if it is not the
+        // snapshot's.
+        match again.put_back(state) {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return unused(&why),
+            Err(failure) => return unused(&failure.message),
         }
         let paths = segments(&self.path)?;
-        walk_from(start, &paths, |record| {
+        let walked = walk_from(start, &paths, |record| {
             if record.seq > seq { again.take_behind(record) } else { Ok(()) }
-        })?;
+        });
+        if let Err(failure) = walked {
+            return unused(&failure.message);
+        }
         match again.findings.first() {
             Some(finding) => {
                 let who = finding.strategy.as_deref().unwrap_or("the run");

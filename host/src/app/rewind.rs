@@ -127,6 +127,8 @@ impl Retrace {
         self.block.reset(self.engine.next_seq());
         self.pending = None;
         self.news.clear();
+        // That they were stopped lies behind the snapshot.
+        self.stopped = false;
         Ok(Ok(()))
     }
 }

@@ -535,7 +535,7 @@ section! {
         dir: String = "runs",
         /// Inputs from one snapshot of the state to the next. A run that was cut short
         /// goes on from there, if every strategy saves its own. 0 makes none.
-        snapshot_every: u32 = 100_000 to "1000000000",
+        snapshot_every: u32 = 0 to "1000000000",
     }
 }
 

@@ -111,7 +111,8 @@ impl Call {
     /// what else is kept beside a record has its own rules.
     pub(super) fn is_of_the_record(&self) -> bool {
         let path = self.path();
-        let beside = ["modules", "usage", "result"].iter().any(|other| path.contains(other));
+        let beside =
+            ["modules", "usage", "result", "snapshot"].iter().any(|other| path.contains(other));
         !beside && (path.contains("/runs") || path.starts_with("runs"))
     }
 
