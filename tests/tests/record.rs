@@ -299,6 +299,11 @@ fn b7_a_result_that_the_record_does_not_have_is_found() {
         fs::write(&record, &whole[..whole.len() * part / 10]).expect("cut");
         let verified = verify(&folder, &run, &[], 8);
         assert!(verified["damage"].to_string().contains("result.json"), "{verified}");
+        // Nor is it another run for lying elsewhere.
+        let moved = folder.path("moved");
+        fs::rename(&run, &moved).expect("moved");
+        verify(&folder, &moved, &[], 8);
+        fs::rename(&moved, &run).expect("moved back");
     }
     // Nor does a run go on behind it. The control: what says that it is still on.
     let refused = folder.run(&again).expect(8);

@@ -7,7 +7,7 @@ use sandpaper_tests::{Folder, repository};
 use serde_json::Value;
 
 /// Ten minutes of a lively market as fast as it goes.
-const RUN: &[&str] = &[
+pub const RUN: &[&str] = &[
     "run",
     "--duration",
     "10m",
@@ -33,12 +33,16 @@ fn segments(run: &Path) -> Vec<PathBuf> {
     repository::files(run, ".journal")
 }
 
-/// The run's segments, cut together to `length` bytes, and its result as a kill leaves
-/// it: it does not tell of an end.
-fn cut(run: &Path, mut length: u64) {
+/// A run's result as a kill leaves it: it does not tell of an end.
+pub fn untell_the_end(run: &Path) {
     let result = run.join("result.json");
     let told = fs::read_to_string(&result).expect("a result");
     fs::write(&result, told.replacen("\"ended\"", "\"running\"", 1)).expect("written");
+}
+
+/// The run's segments, cut together to `length` bytes, as a kill leaves them.
+fn cut(run: &Path, mut length: u64) {
+    untell_the_end(run);
     for segment in segments(run) {
         let size = fs::metadata(&segment).expect("a file").len();
         if length == 0 {
@@ -55,7 +59,7 @@ fn size(run: &Path) -> u64 {
     segments(run).iter().map(|segment| fs::metadata(segment).expect("a file").len()).sum()
 }
 
-fn verified(folder: &Folder, run: &Path) -> Value {
+pub fn verified(folder: &Folder, run: &Path) -> Value {
     let run = run.to_str().expect("a plain path");
     let finished = folder.run(&["verify", run, "--json"]).expect(0);
     serde_json::from_str(&finished.stdout).expect("JSON")

@@ -6,55 +6,26 @@ use std::path::{Path, PathBuf};
 use sandpaper::journal::{
     HEAD_LEN, HEADER_LEN, Kind, Record, Scanner, SnapshotRecord, decode, encode,
 };
-use sandpaper_tests::{Folder, repository};
-use serde_json::Value;
+use sandpaper_tests::{Finished, Folder, repository};
 
 use crate::crash::TRADER;
+use crate::crash::restarts::Outcome;
 use crate::record::retold;
+use crate::restart::{RUN, untell_the_end, verified};
 
-/// Ten minutes of a lively market as fast as it goes, with a snapshot every so often.
-const RUN: &[&str] = &[
-    "run",
-    "--duration",
-    "10m",
-    "--json",
-    "--set",
-    "feed.sim.speed=0",
-    "--set",
-    "feed.sim.volatility=2",
-    "--set",
-    "record.snapshot_every=1000",
-];
-
-/// What must be the same at the end.
-const FIGURES: [&str; 8] =
-    ["name", "chain", "orders", "fills", "rejected", "cash", "equity", "fees"];
+/// A snapshot every so often.
+const OFTEN: &[&str] = &["--set", "record.snapshot_every=1000"];
 
 fn ready() -> Option<Folder> {
     let folder = Folder::new();
     for name in ["market-making", "order-flow"] {
-        let file = format!("strategies/{name}.wasm");
-        folder.write(&file, fs::read(repository::guest(name)?).expect("readable"));
-        folder.run(&["allow", &file, "--yes"]).expect(0);
+        folder.allow_guest(name, name)?;
     }
     Some(folder)
 }
 
-fn outcome(stdout: &str) -> Vec<Vec<Value>> {
-    let result: Value = serde_json::from_str(stdout).expect("JSON");
-    let strategies = result["strategies"].as_array().expect("strategies");
-    let figures = |one: &Value| FIGURES.map(|figure| one[figure].clone()).to_vec();
-    let mut all: Vec<Vec<Value>> = strategies.iter().map(figures).collect();
-    all.push(vec![result["events"].clone()]);
-    all
-}
-
-fn run_of(folder: &Folder) -> PathBuf {
-    let entries = fs::read_dir(folder.path("runs")).expect("a folder").flatten();
-    let mut runs: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.is_dir()).collect();
-    runs.sort();
-    assert_eq!(runs.len(), 1, "one run, however often it is continued");
-    runs.remove(0)
+fn run(folder: &Folder) -> Finished {
+    folder.run(&[RUN, OFTEN].concat()).expect(0)
 }
 
 /// The records of a run's only segment.
@@ -67,26 +38,24 @@ fn records(run: &Path) -> (PathBuf, Vec<Record>) {
     (segment, records)
 }
 
-/// Cuts the record a little behind its last snapshot, inside of a record, as a crash
-/// does: nothing tells of an end.
+/// Cuts the record behind its first `count` records and `more` bytes, as a crash does:
+/// nothing tells of an end.
+fn cut_behind((segment, records): (&Path, &[Record]), count: usize, more: usize) {
+    untell_the_end(segment.parent().expect("a run"));
+    let length: usize = records[..count].iter().map(|one| HEAD_LEN + one.payload.len()).sum();
+    let file = fs::OpenOptions::new().write(true).open(segment).expect("a file");
+    file.set_len((HEADER_LEN + length + more) as u64).expect("cut");
+}
+
+/// Cuts it a little behind its last snapshot, inside of a record.
 fn cut(run: &Path) {
-    let result = run.join("result.json");
-    let told = fs::read_to_string(&result).expect("a result");
-    fs::write(&result, told.replacen("\"ended\"", "\"running\"", 1)).expect("written");
     let (segment, records) = records(run);
     let last = records.iter().rposition(|one| one.kind == Kind::Snapshot).expect("a snapshot");
-    let length: usize = records[..=last].iter().map(|one| HEAD_LEN + one.payload.len()).sum();
-    let file = fs::OpenOptions::new().write(true).open(&segment).expect("a file");
-    file.set_len((HEADER_LEN + length + 50) as u64).expect("cut");
+    cut_behind((&segment, &records), last + 1, 50);
 }
 
 fn snapshots(run: &Path) -> Vec<PathBuf> {
     repository::files(run, ".snapshot")
-}
-
-fn verified(folder: &Folder, run: &Path) -> Value {
-    let finished = folder.run(&["verify", run.to_str().expect("a plain path"), "--json"]).expect(0);
-    serde_json::from_str(&finished.stdout).expect("JSON")
 }
 
 /// How many records a restart says that it took again.
@@ -112,27 +81,22 @@ fn used(run: &Path) -> [PathBuf; 2] {
 /// Cuts off the word of the end, and what follows it: the strategies are stopped, and
 /// nothing says that the run is over.
 fn cut_the_end(run: &Path) {
-    let result = run.join("result.json");
-    let told = fs::read_to_string(&result).expect("a result");
-    fs::write(&result, told.replacen("\"ended\"", "\"running\"", 1)).expect("written");
     let (segment, records) = records(run);
     let end = records.iter().rposition(|one| one.kind == Kind::Ended).expect("an end");
-    let length: usize = records[..end].iter().map(|one| HEAD_LEN + one.payload.len()).sum();
-    let file = fs::OpenOptions::new().write(true).open(&segment).expect("a file");
-    file.set_len((HEADER_LEN + length) as u64).expect("cut");
+    cut_behind((&segment, &records), end, 0);
 }
 
 /// A program that dies between its last decisions and the word of the end.
 #[test]
 fn high_004_a_run_that_lacks_only_its_last_word_goes_on_from_a_snapshot() {
     let Some(folder) = ready() else { return };
-    let whole = folder.run(RUN).expect(0);
-    let run = run_of(&folder);
-    cut_the_end(&run);
-    let again = folder.run(RUN).expect(0);
+    let whole = run(&folder);
+    let path = folder.only_run();
+    cut_the_end(&path);
+    let again = run(&folder);
     assert!(again.stderr.contains("behind the snapshot of record"), "{}", again.stderr);
-    assert_eq!(outcome(&again.stdout), outcome(&whole.stdout));
-    assert_eq!(verified(&folder, &run)["status"], "ended");
+    assert_eq!(Outcome::of(&again.stdout), Outcome::of(&whole.stdout));
+    assert_eq!(verified(&folder, &path)["status"], "ended");
 }
 
 /// The bit in the middle of a file is another one from now on.
@@ -146,19 +110,19 @@ fn flip(path: &Path) {
 #[test]
 fn high_004_b13_a_restart_takes_only_what_lies_behind_the_snapshot() {
     let Some(folder) = ready() else { return };
-    let whole = outcome(&folder.run(RUN).expect(0).stdout);
-    let run = run_of(&folder);
-    assert_eq!(snapshots(&run).len(), 3, "the last three are kept");
-    let records = verified(&folder, &run)["records"].as_u64().expect("a number");
+    let whole = Outcome::of(&run(&folder).stdout);
+    let path = folder.only_run();
+    assert_eq!(snapshots(&path).len(), 3, "the last three are kept");
+    let records = verified(&folder, &path)["records"].as_u64().expect("a number");
     // Twice: the second restart goes on from what the first one wrote.
     for _ in 0..2 {
-        cut(&run);
-        let again = folder.run(RUN).expect(0);
+        cut(&path);
+        let again = run(&folder);
         assert!(again.stderr.contains("behind the snapshot of record"), "{}", again.stderr);
         let taken = taken(&again.stderr);
         assert!(taken * 3 < records, "{taken} of {records} records were taken again");
-        assert_eq!(outcome(&again.stdout), whole);
-        let verified = verified(&folder, &run);
+        assert_eq!(Outcome::of(&again.stdout), whole);
+        let verified = verified(&folder, &path);
         assert_eq!(verified["status"], "ended", "{verified}");
     }
 }
@@ -166,32 +130,32 @@ fn high_004_b13_a_restart_takes_only_what_lies_behind_the_snapshot() {
 #[test]
 fn high_004_b7_a_snapshot_with_a_changed_bit_is_not_used() {
     let Some(folder) = ready() else { return };
-    let whole = outcome(&folder.run(RUN).expect(0).stdout);
-    let run = run_of(&folder);
-    cut(&run);
+    let whole = Outcome::of(&run(&folder).stdout);
+    let path = folder.only_run();
+    cut(&path);
     // A still older one takes more again, and all of it when that is bad too.
-    flip(&used(&run)[0]);
-    let again = folder.run(RUN).expect(0);
+    flip(&used(&path)[0]);
+    let again = run(&folder);
     assert!(again.stderr.contains("is not used: it is not the file"), "{}", again.stderr);
     assert!(again.stderr.contains("behind the snapshot of record"), "{}", again.stderr);
-    assert_eq!(outcome(&again.stdout), whole);
-    cut(&run);
+    assert_eq!(Outcome::of(&again.stdout), whole);
+    cut(&path);
     // The other one too: now both are bad.
-    flip(&used(&run)[1]);
-    let again = folder.run(RUN).expect(0);
+    flip(&used(&path)[1]);
+    let again = run(&folder);
     assert!(!again.stderr.contains("behind the snapshot of record"), "{}", again.stderr);
     assert!(again.stderr.contains("is not used"), "{}", again.stderr);
-    assert_eq!(outcome(&again.stdout), whole);
-    verified(&folder, &run);
+    assert_eq!(Outcome::of(&again.stdout), whole);
+    verified(&folder, &path);
 }
 
 #[test]
 fn high_004_a_state_that_differs_is_found_by_its_hash() {
     let Some(folder) = ready() else { return };
-    folder.run(RUN).expect(0);
-    let run = run_of(&folder);
+    run(&folder);
+    let path = folder.only_run();
     let told = |change: &dyn Fn(&mut SnapshotRecord)| {
-        let lie = retold(&run, |record| {
+        let lie = retold(&path, |record| {
             if record.kind == Kind::Snapshot {
                 let mut snapshot: SnapshotRecord = decode(&record.payload).expect("a snapshot");
                 change(&mut snapshot);
@@ -199,8 +163,8 @@ fn high_004_a_state_that_differs_is_found_by_its_hash() {
             }
             true
         });
-        let path = lie.path().join("lie");
-        let finished = folder.run(&["verify", path.to_str().expect("plain")]);
+        let lie = lie.path().join("lie");
+        let finished = folder.run(&["verify", lie.to_str().expect("plain")]);
         (finished.code, finished.stdout)
     };
     // The control: told again as it was.
@@ -235,11 +199,12 @@ fn high_004_a_strategy_that_saves_too_little_goes_on_by_a_whole_replay() {
         "(global $seen (mut i32) (i32.const 0)) (func (export \"stop\"))",
     );
     folder.write("forgetful.wasm", wat::parse_str(forgetful).expect("a module"));
-    let run = [RUN, &["--unsigned", "--wasm", "forgetful.wasm", "--symbols", "XRP/USD"]].concat();
-    let whole = outcome(&folder.run(&run).expect(0).stdout);
-    let path = run_of(&folder);
+    let arguments =
+        [RUN, OFTEN, &["--unsigned", "--wasm", "forgetful.wasm", "--symbols", "XRP/USD"]].concat();
+    let whole = Outcome::of(&folder.run(&arguments).expect(0).stdout);
+    let path = folder.only_run();
     cut(&path);
-    let again = folder.run(&run).expect(0);
+    let again = folder.run(&arguments).expect(0);
     assert!(again.stderr.contains("forgetful does otherwise"), "{}", again.stderr);
-    assert_eq!(outcome(&again.stdout), whole);
+    assert_eq!(Outcome::of(&again.stdout), whole);
 }

@@ -146,7 +146,7 @@ impl CutRun {
         if place.sealed && !path.join(segment_name(place.segment + 1)).exists() {
             return Err(damaged("its last segment is missing".into()));
         }
-        if told::of_end(path).is_some() {
+        if told::of_end(path, &manifest.run).is_some() {
             return Err(damaged("result.json tells of an end that it does not have".into()));
         }
         let torn = walked.torn.take().map(|what| what.to_string());

@@ -8,12 +8,10 @@ use serde_json::{Map, Value};
 use crate::dashboard::runs::{self, RunDetail, RunStrategy};
 use crate::engine::Engine;
 
-/// The result that an orderly end left in the folder of a run; none where there is none
-/// or the run did not end in order.
-pub(super) fn of_end(folder: &Path) -> Option<RunDetail> {
-    let whole = folder.canonicalize().ok()?;
-    let name = whole.file_name()?.to_str()?;
-    runs::read(whole.parent()?, name).filter(|found| found.row.state == "ended")
+/// The result that an orderly end of this run left in its folder; none where there is
+/// none or the run did not end in order.
+pub(super) fn of_end(folder: &Path, run: &str) -> Option<RunDetail> {
+    runs::read_in(folder).filter(|found| found.row.state == "ended" && found.row.run == run)
 }
 
 /// What it says of strategies that a replay of the whole record does not: each with

@@ -172,7 +172,7 @@ fn check(
     if damage.is_none() && !replay.ended && walked.sealed && !next.exists() {
         damage = Some("the last segment is sealed, and the one that follows is missing".into());
     }
-    if let Some(result) = told::of_end(folder) {
+    if let Some(result) = told::of_end(folder, &replay.manifest.run) {
         if damage.is_none() && !replay.ended {
             damage = Some("result.json tells of an end that the record does not have".into());
         }

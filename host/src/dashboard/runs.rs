@@ -245,13 +245,16 @@ pub fn read(folder: &Path, name: &str) -> Option<RunDetail> {
     if name.is_empty() || name.len() > 100 || !name.chars().all(plain) {
         return None;
     }
-    let file = File::open(folder.join(name).join(FILE)).ok()?;
+    read_in(&folder.join(name)).filter(|detail| detail.row.run == name)
+}
+
+/// The run of this folder, whatever the folder is called now.
+#[must_use]
+pub fn read_in(folder: &Path) -> Option<RunDetail> {
+    let file = File::open(folder.join(FILE)).ok()?;
     let mut text = String::new();
     file.take(FILE_MAX).read_to_string(&mut text).ok()?;
     let mut detail: RunDetail = serde_json::from_str(&text).ok()?;
-    if detail.row.run != name {
-        return None;
-    }
     // Whoever reads a kept run is another one: this one is not on any more.
     if detail.row.state == "running" {
         detail.row.state = "unfinished".into();

@@ -33,7 +33,7 @@ mod kept;
 mod kills;
 mod live;
 mod power;
-mod restarts;
+pub mod restarts;
 mod rotation;
 mod strace;
 mod syscalls;

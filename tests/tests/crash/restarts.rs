@@ -18,13 +18,14 @@ fn session(folder: &Folder, seed: u64) -> Vec<String> {
 
 /// What a run came to.
 #[derive(Debug, PartialEq)]
-struct Outcome {
+pub struct Outcome {
     events: Value,
     strategies: Vec<Vec<Value>>,
 }
 
 impl Outcome {
-    fn of(stdout: &str) -> Self {
+    /// As `run --json` tells it.
+    pub fn of(stdout: &str) -> Self {
         let result: Value = serde_json::from_str(stdout).expect("JSON");
         let strategies = result["strategies"].as_array().expect("strategies");
         let figures = |one: &Value| FIGURES.map(|figure| one[figure].clone()).to_vec();
