@@ -29,8 +29,8 @@ impl Money {
     pub const DECIMALS: u8 = 8;
     /// Nothing.
     pub const ZERO: Self = Self(0);
-    /// The largest amount that any single operation may produce: ten trillion
-    /// (10^13) whole units.
+    /// The largest amount that any single operation may produce, and the most that a
+    /// position counts for: ten trillion (10^13) whole units.
     pub const LIMIT: Self = Self(10_i128.pow(21));
 
     /// Reads a decimal such as `100` or `99.50`.

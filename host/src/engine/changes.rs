@@ -52,7 +52,7 @@ impl Lane {
             self.end_order(batch, &place, &old, OrderStatus::Expired, "its time is over");
             return Ok(false);
         }
-        self.mark_symbol(batch, moment, old.symbol.0)?;
+        self.mark_symbol(batch, moment, old.symbol.0);
         let top = batch.timeline.top_at(moment, self.symbols[old.symbol.index()]);
         // The old one is out while the new one is checked: it reserves nothing.
         let admitted = self.watch.admits(&self.risk, place.ts);

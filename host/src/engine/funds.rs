@@ -26,7 +26,13 @@ impl Lane {
         if action.opens() {
             let order = self.account.in_currency(symbol, taken.amount);
             let held = self.account.qty(symbol).magnitude();
-            let value = self.instruments.at(symbol).value_at(mark2, held).unwrap_or_default();
+            let instrument = self.instruments.at(symbol);
+            let all = Qty(held.0.saturating_add(taken.qty.0));
+            let value = instrument.value_at(mark2, held);
+            let Some(value) = value.filter(|_| instrument.value_at(mark2, all).is_some()) else {
+                let words = "the position would be worth more than can be counted";
+                return Err((RejectReason::InvalidNumber, words.into()));
+            };
             let position = self.account.in_currency(symbol, value + taken.amount);
             let exposure = self.exposure_with(order);
             risk::check_notional(&self.risk, order, position, exposure)

@@ -51,7 +51,7 @@ impl Lane {
     ) -> Result<(), InvariantBroken> {
         let place = batch.timeline.moments()[moment as usize];
         self.seek(batch, moment)?;
-        self.mark_symbol(batch, moment, request.symbol)?;
+        self.mark_symbol(batch, moment, request.symbol);
         if !self.watch.admits(&self.risk, place.ts) {
             let refusal =
                 Refusal::new(None, RejectReason::RiskLimit, "too many orders in a minute");
@@ -78,21 +78,15 @@ impl Lane {
 
     /// The account's mark of a symbol follows the market only while it is
     /// needed; an order needs it.
-    pub(super) fn mark_symbol(
-        &mut self,
-        batch: &Batch<'_>,
-        moment: u32,
-        symbol: u16,
-    ) -> Result<(), InvariantBroken> {
+    pub(super) fn mark_symbol(&mut self, batch: &Batch<'_>, moment: u32, symbol: u16) {
         // The ordered symbol, and those that convert other assets.
         let rates: Vec<SymbolId> = self.account.rates().collect();
         for symbol in rates.into_iter().chain([SymbolId(symbol)]) {
             if let Some(&run) = self.symbols.get(symbol.index()) {
                 let mark = batch.timeline.top_at(moment, run).mark2();
-                self.account.mark(symbol, mark)?;
+                self.account.mark(symbol, mark);
             }
         }
-        Ok(())
     }
 
     /// Whether an order of this lane may be considered at all.

@@ -264,7 +264,7 @@ impl Lane {
                 if observes {
                     self.account.observe(symbol, mark);
                 }
-                self.account.mark(symbol, mark)?;
+                self.account.mark(symbol, mark);
             }
         }
         Ok(())

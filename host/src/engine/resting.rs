@@ -96,7 +96,7 @@ impl Lane {
         let held = self.account.qty(symbol);
         let run = self.symbols[symbol.index()];
         let mark2 = batch.timeline.top_at(moment, run).mark2();
-        self.account.mark(symbol, mark2)?;
+        self.account.mark(symbol, mark2);
         let possible = risk::check_direction(order.action, held, self.instruments.at(symbol))
             .and_then(|()| check_size(taken, held))
             .and_then(|()| {

@@ -297,7 +297,7 @@ impl Account {
             _ => {}
         }
         self.foreign_cash |= self.quote[index] != 0;
-        self.revalue(fill.symbol)?;
+        self.revalue(fill.symbol);
         if self.marks[index] > 0 && !self.positions[index].is_flat() {
             self.positions[index].excurse(self.values[index]);
         }

@@ -84,7 +84,7 @@ fn open() -> Account {
     let (short_open, short_rollover) = (Rate(200_000), Rate(300_000));
     account.set_terms(Terms { short_open, short_rollover, ..Terms::default() });
     for symbol in 0..SYMBOLS {
-        account.mark(SymbolId(symbol as u16), 20_000).expect("sound");
+        account.mark(SymbolId(symbol as u16), 20_000);
     }
     account
 }
@@ -155,7 +155,7 @@ fn play(
                 id += 1;
                 account.apply(fill).expect("a fill that fits");
             }
-            None => account.mark(SymbolId(raw.symbol as u16), raw.mark2).expect("sound"),
+            None => account.mark(SymbolId(raw.symbol as u16), raw.mark2),
         }
         seen(&before, fill.as_ref(), account)?;
     }
@@ -213,7 +213,7 @@ fn dollars(history: &[Raw]) -> (Account, Vec<Raw>) {
     let (short_open, short_rollover) = (Rate(200_000), Rate(300_000));
     account.set_terms(Terms { short_open, short_rollover, ..Terms::default() });
     for symbol in 0..SYMBOLS {
-        account.mark(SymbolId(symbol as u16), 20_000).expect("sound");
+        account.mark(SymbolId(symbol as u16), 20_000);
     }
     let history = history.iter().map(|raw| Raw { symbol: raw.symbol % 2, ..raw.clone() }).collect();
     (account, history)
@@ -434,12 +434,12 @@ proptest! {
                     id += 1;
                     tail.apply(&fill).expect("a fill that fits");
                 }
-                None => tail.mark(SymbolId(raw.symbol as u16), raw.mark2).expect("sound"),
+                None => tail.mark(SymbolId(raw.symbol as u16), raw.mark2),
             }
         }
         prop_assert_eq!(&tail, &whole);
         // The control: what differs by a mark is not the same.
-        tail.mark(SymbolId(0), whole.marks[0] + 1).expect("sound");
+        tail.mark(SymbolId(0), whole.marks[0] + 1);
         prop_assert!(tail != whole);
     }
 

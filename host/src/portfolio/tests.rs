@@ -17,7 +17,7 @@ pub(super) fn account_with_a_long() -> Account {
         trips_kept: 10,
     };
     let mut account = Account::open(&config, &table).unwrap();
-    account.mark(SymbolId(0), 20_000).unwrap();
+    account.mark(SymbolId(0), 20_000);
     let fill = Fill {
         id: 1,
         order: OrderId(1),
@@ -33,8 +33,34 @@ pub(super) fn account_with_a_long() -> Account {
         best_price: Price(10_000),
     };
     account.apply(&fill).unwrap();
-    account.mark(SymbolId(0), 19_001).unwrap();
+    account.mark(SymbolId(0), 19_001);
     account
+}
+
+#[test]
+fn a17_a_position_counts_for_no_more_than_an_amount_may_be() {
+    for (action, sign) in [(Action::Buy, 1_i128), (Action::Short, -1)] {
+        let mut account = account_with_a_long();
+        let long = account.statistics.newest_fills(1).next().unwrap().clone();
+        let out = Fill { id: 2, order: OrderId(2), action: Action::Sell, ..long.clone() };
+        account.apply(&out).unwrap();
+        account.mark(SymbolId(0), 2);
+        // Ten million units at a cent each.
+        let (qty, amount) = (Qty(1_000_000_000), Money::parse("100000").unwrap());
+        account.apply(&Fill { id: 3, order: OrderId(3), action, qty, amount, ..long }).unwrap();
+        let cash = account.cash();
+        let mut worth = |price: i64| {
+            account.mark(SymbolId(0), 2 * price);
+            account.check().unwrap();
+            assert_eq!(account.equity(), account.recompute_equity());
+            sign * (account.equity().unwrap() - cash).0
+        };
+        let units = |price: i128| 10_000_000 * price * 1_000_000;
+        assert_eq!(worth(100_000_000), units(100_000_000), "just the most that there is");
+        assert_eq!(worth(100_000_000), Money::LIMIT.0);
+        assert_eq!(worth(1_000_000_000), Money::LIMIT.0, "ten times the price, and no more");
+        assert_eq!(worth(1), units(1), "exact again when the price comes back");
+    }
 }
 
 #[test]
@@ -43,7 +69,7 @@ fn a_state_is_the_same_after_it_was_written_and_read() {
     let bytes = rmp_serde::to_vec_named(&account).unwrap();
     let mut read: Account = rmp_serde::from_slice(&bytes).unwrap();
     assert_eq!(read, account);
-    read.mark(SymbolId(0), 19_003).unwrap();
+    read.mark(SymbolId(0), 19_003);
     assert_ne!(read, account, "the comparison sees a mark of half a cent");
     read.check().unwrap();
 }
@@ -83,10 +109,10 @@ fn two_quotes() -> (Account, impl FnMut(u64, u16, Action, i64, &str, &str) -> Fi
 fn sums_of_different_quotes_are_converted_when_booked_and_kept_apart() {
     let (mut account, mut fill) = two_quotes();
     let usd = |text| Money::parse(text).unwrap();
-    account.mark(SymbolId(0), 2 * 10_000_000).unwrap();
+    account.mark(SymbolId(0), 2 * 10_000_000);
     // Bought at 0.5 BTC of 100,000 USD, sold at 0.6 BTC when it was 50,000 USD.
     account.apply(&fill(1, 1, Action::Buy, 100, "0.5", "0.00000001")).unwrap();
-    account.mark(SymbolId(0), 2 * 5_000_000).unwrap();
+    account.mark(SymbolId(0), 2 * 5_000_000);
     account.apply(&fill(2, 1, Action::Sell, 100, "0.6", "0.00000003")).unwrap();
     account.apply(&fill(3, 0, Action::Buy, 1_000, "7", "0.5")).unwrap();
     let totals = &account.statistics;
@@ -110,7 +136,7 @@ fn a_sum_without_a_rate_is_unknown_and_not_smaller() {
     account.apply(&fill(1, 1, Action::Buy, 100, "0.5", "0")).unwrap();
     assert_eq!(account.statistics.unconverted, 1);
     assert_eq!(account.statistics.realized_pnl(), None);
-    account.mark(SymbolId(0), 2 * 5_000_000).unwrap();
+    account.mark(SymbolId(0), 2 * 5_000_000);
     account.apply(&fill(2, 1, Action::Sell, 100, "0.6", "0")).unwrap();
     assert_eq!(account.statistics.realized_pnl(), None, "it stays unknown");
     assert_eq!((account.statistics.wins, account.statistics.win_rate_pct()), (1, Some(100.0)));

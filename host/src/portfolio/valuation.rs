@@ -1,8 +1,8 @@
 //! What an account is worth: marks, conversion, equity, its peak and its falls.
 
+use super::Account;
 use super::ledger::{Owner, Unit};
 use super::totals::{AssetTotals, Booked};
-use super::{Account, InvariantBroken};
 use crate::domain::decimal;
 use crate::domain::{Fill, Money, Rounding, SymbolId};
 
@@ -164,16 +164,16 @@ impl Account {
 
     /// Takes a symbol's mark (twice the price) and samples the equity when it
     /// can have changed.
-    pub fn mark(&mut self, symbol: SymbolId, twice_price: i64) -> Result<(), InvariantBroken> {
+    pub fn mark(&mut self, symbol: SymbolId, twice_price: i64) {
         let index = symbol.index();
         // No price is known: the last one that was stays.
         if self.marks[index] == twice_price || twice_price <= 0 {
-            return Ok(());
+            return;
         }
         self.marks[index] = twice_price;
         let before = self.values[index];
         if !self.positions[index].is_flat() {
-            self.revalue(symbol)?;
+            self.revalue(symbol);
             self.positions[index].excurse(self.values[index]);
         }
         match self.equity {
@@ -187,20 +187,22 @@ impl Account {
             }
             _ => self.sample(),
         }
-        Ok(())
     }
 
-    pub(super) fn revalue(&mut self, symbol: SymbolId) -> Result<(), InvariantBroken> {
-        let index = symbol.index();
-        let qty = self.positions[index].qty;
-        self.values[index] = if qty.is_zero() {
-            Money::ZERO
-        } else {
-            self.instruments.at(symbol).value_at(self.marks[index], qty).ok_or_else(|| {
-                InvariantBroken(format!("the value of {qty:?} at {} overflows", self.marks[index]))
-            })?
-        };
-        Ok(())
+    pub(super) fn revalue(&mut self, symbol: SymbolId) {
+        self.values[symbol.index()] = self.worth(symbol);
+    }
+
+    /// What a position is worth at its mark. No position counts for more than
+    /// [`Money::LIMIT`]: where a price takes it beyond, the account must stay
+    /// exact, and one strategy's fortune must not end the run of the others.
+    fn worth(&self, symbol: SymbolId) -> Money {
+        let qty = self.positions[symbol.index()].qty;
+        if qty.is_zero() {
+            return Money::ZERO;
+        }
+        let most = if qty.0 < 0 { -Money::LIMIT } else { Money::LIMIT };
+        self.instruments.at(symbol).value_at(self.marks[symbol.index()], qty).unwrap_or(most)
     }
 
     fn to_currency(&self, asset: u8, amount: Money) -> Option<Money> {
@@ -224,10 +226,9 @@ impl Account {
         for number in 0..self.assets.len() {
             let number = u8::try_from(number).ok()?;
             let mut amount = Money(self.ledger.balance(Owner::Strategy, Unit::Asset(number)));
-            for (symbol, position) in self.open_positions() {
+            for (symbol, _) in self.open_positions() {
                 if self.quote[symbol.index()] == number {
-                    let mark = self.marks[symbol.index()];
-                    amount = amount + self.instruments.at(symbol).value_at(mark, position.qty)?;
+                    amount = amount + self.worth(symbol);
                 }
             }
             total = total + self.to_currency(number, amount)?;

@@ -32,7 +32,7 @@ fn med_004_at_the_start_peak_is_equity_and_nothing_is_lost() {
             let mut account = Account::open(&config, &table).unwrap();
             if !assets.is_empty() {
                 assert_eq!(account.equity(), None, "unknown until the asset has a mark");
-                account.mark(crate::domain::SymbolId(0), 2 * 10_000_000).unwrap();
+                account.mark(crate::domain::SymbolId(0), 2 * 10_000_000);
             }
             let equity = account.equity().unwrap();
             assert_eq!(account.peak(), Some(equity));

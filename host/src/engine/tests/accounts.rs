@@ -18,13 +18,15 @@ use crate::risk::Watch;
 use crate::strategy::{Channel, OrderKind, OrderRequest, Size, Strategy as _};
 
 /// Steps an engine by single inputs, and shows the engine and the news after each.
+/// The time of each is told before it: what a candle or a timer moves a strategy to
+/// happens before the price that comes next, and would otherwise be seen behind it.
 fn single_steps(
     engine: &mut Engine,
     steps: &[Step],
     mut seen: impl FnMut(&Engine, &[Output]) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let mut now = BEGIN;
-    for step in steps {
+    for step in steps.iter().flat_map(Step::clock_first) {
         let mut one = InputBlock::new(&instruments(), engine.next_seq());
         step.push(&mut one, &mut now);
         engine.step(&one).expect("no invariant breaks");
@@ -289,18 +291,22 @@ proptest! {
         // What waits at the venue when the market moves fills before anybody looks at
         // the account; what arrives with the move or behind it does not.
         let mut waiting = BTreeSet::new();
-        for step in &steps {
+        for step in steps.iter().flat_map(Step::clock_first) {
             let mut one = InputBlock::new(&instruments(), engine.next_seq());
             step.push(&mut one, &mut now);
             engine.step(&one).expect("no invariant breaks");
             if let Some(symbol) = step.symbol() {
                 account.accrue(Ts(now)).expect("sound");
                 let symbol = SymbolId(symbol as u16);
-                account.mark(symbol, engine.market().top(symbol).mark2()).expect("sound");
+                account.mark(symbol, engine.market().top(symbol).mark2());
             }
             let news: Vec<Output> = engine.drain().collect();
             let fills: Vec<&Fill> = fills_of(&news).collect();
-            let first = fills.iter().take_while(|fill| waiting.contains(&fill.order)).count();
+            let waits = |fill: &&&Fill| {
+                let bracket = matches!(fill.cause, Cause::StopLoss | Cause::TakeProfit);
+                bracket || waiting.contains(&fill.order)
+            };
+            let first = fills.iter().take_while(waits).count();
             let behind = fills[first..].iter().map(|fill| Some(*fill));
             let looks = fills[..first].iter().map(|fill| Some(*fill)).chain([None]).chain(behind);
             for fill in looks {
