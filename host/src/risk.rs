@@ -231,3 +231,25 @@ pub fn check_margin(
         _ => Err(RejectReason::RiskLimit),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_market_order_is_taken_while_trading_or_to_reduce() {
+        for number in 0..8 {
+            let Some(status) = TradingStatus::from_u8(number) else { continue };
+            for action in [Action::Buy, Action::Sell, Action::Short, Action::Cover] {
+                let reduces = matches!(action, Action::Sell | Action::Cover);
+                let expected = match status {
+                    TradingStatus::Trading => Ok(()),
+                    TradingStatus::ReduceOnly if reduces => Ok(()),
+                    TradingStatus::Stale => Err(RejectReason::StaleData),
+                    _ => Err(RejectReason::MarketPaused),
+                };
+                assert_eq!(check_status(status, action), expected, "{status:?} {action:?}");
+            }
+        }
+    }
+}

@@ -265,6 +265,28 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_taken_up_to_itself_and_no_further() {
+        let (book, instrument) = (book(), Instrument::plain("X/USD", 2, 2));
+        let venue = venue(&book, &instrument, true);
+        let cases = [
+            (Side::Buy, 9_999, 0),
+            (Side::Buy, 10_000, 100),
+            (Side::Buy, 10_009, 100),
+            (Side::Buy, 10_010, 300),
+            (Side::Buy, 10_050, 900),
+            (Side::Sell, 9_991, 0),
+            (Side::Sell, 9_990, 100),
+            (Side::Sell, 9_981, 100),
+            (Side::Sell, 9_980, 400),
+        ];
+        for (side, limit, qty) in cases {
+            let taken = venue.take_within(side, Qty(900), Some(Price(limit)));
+            let taken = taken.map_or(0, |taken| taken.qty.0);
+            assert_eq!(taken, qty, "{side:?} {limit}");
+        }
+    }
+
+    #[test]
     fn without_a_book_the_price_slips_against_the_trader() {
         let (book, instrument) = (Book::default(), Instrument::plain("X/USD", 2, 2));
         let venue = venue(&book, &instrument, false);

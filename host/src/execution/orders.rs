@@ -427,6 +427,33 @@ mod tests {
     }
 
     #[test]
+    fn an_order_fills_while_its_symbol_trades_or_may_be_reduced() {
+        let none = Book::default();
+        for number in 0..8 {
+            let Some(status) = TradingStatus::from_u8(number) else { continue };
+            for (action, side, price) in
+                [(Action::Buy, Side::Sell, 99), (Action::Sell, Side::Buy, 101)]
+            {
+                let mut order = Order { action, ..limit_buy(100, 30) };
+                let look = Look {
+                    ts: Ts(0),
+                    oldest: Ts(0),
+                    top: Top { last: 100, status, ..Top::default() },
+                    trade: print(side, price, 10),
+                    is_book: false,
+                    book: &none,
+                    depleted: WHOLE,
+                    model: Model::Book,
+                };
+                let reduces = status == TradingStatus::ReduceOnly && action == Action::Sell;
+                let fills = status == TradingStatus::Trading || reduces;
+                let expected = fills.then_some(Deed::Fill(10));
+                assert_eq!(order.look(&look, 10), expected, "{status:?} {action:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_trailing_stop_follows_and_never_goes_back() {
         let none = Book::default();
         let mut order = limit_buy(0, 30);

@@ -115,6 +115,63 @@ fn a_summary_is_what_a_hand_computes() {
     near(trips[0].exit_price(table.at(SymbolId(0))), 120.0);
 }
 
+/// Bought one at 100 without a fee, so that the equity is 900 and the price.
+fn holder() -> Book {
+    let mut book = book();
+    book.account.accrue(Ts(0)).expect("nothing is due");
+    book.account.mark(SymbolId(0), 2 * 10_000);
+    book.fill(0, Action::Buy, "100", "0");
+    book
+}
+
+#[test]
+fn a_fall_is_measured_from_the_peak_now_and_at_its_deepest() {
+    let mut account = holder().account;
+    let mut at = |second: i64, price: i64| {
+        account.accrue(Ts(second * Ts::SECOND)).expect("nothing is due");
+        account.mark(SymbolId(0), 2 * price);
+        (account.drawdown_pct().expect("known"), account.max_drawdown_pct())
+    };
+    assert_eq!(at(2, 10_000), (0.0, 0.0));
+    assert_eq!(at(3, 60_000), (0.0, 0.0), "1,500: a new peak");
+    assert_eq!(at(4, 30_000), (20.0, 20.0), "1,200");
+    assert_eq!(at(5, 45_000), (10.0, 20.0), "1,350");
+    assert_eq!(at(6, 22_500), (25.0, 25.0), "1,125");
+    assert_eq!(at(7, 90_000), (0.0, 25.0), "1,800: a new peak");
+    assert_eq!(at(8, 72_000), (10.0, 25.0), "1,620");
+}
+
+#[test]
+fn of_two_falls_as_deep_as_each_other_the_first_is_the_largest() {
+    let mut account = holder().account;
+    // 1,000, 950, 2,000, 1,900: five percent twice.
+    for (second, price) in [(2, 10_000), (3, 5_000), (4, 110_000), (5, 100_000)] {
+        account.accrue(Ts(second * Ts::SECOND)).expect("nothing is due");
+        account.mark(SymbolId(0), 2 * price);
+    }
+    let summary = account.summary(Ts(6 * Ts::SECOND), |_| 0);
+    near(Some(summary.max_drawdown_pct), 5.0);
+    assert_eq!(summary.drawdown_trough_ns, Some(3 * Ts::SECOND));
+    assert_eq!(summary.drawdown_recovery_ns, Some(4 * Ts::SECOND));
+}
+
+#[test]
+fn holding_is_measured_over_the_symbols_that_had_and_have_a_price() {
+    let mut account = account(Vec::new());
+    let holding = |account: &Account, marks: [i64; 3]| {
+        account.summary(Ts(1), |symbol| marks[symbol.index()]).buy_and_hold_pct
+    };
+    assert_eq!(holding(&account, [20_000, 20_000, 20_000]), None, "no first price");
+    account.observe(SymbolId(0), 20_000);
+    account.observe(SymbolId(1), 1);
+    assert_eq!(holding(&account, [0, 0, 20_000]), None, "no price now");
+    near(holding(&account, [25_000, 0, 20_000]), 25.0);
+    near(holding(&account, [1, 0, 0]), -99.995);
+    near(holding(&account, [25_000, 2, 7]), 62.5);
+    account.observe(SymbolId(0), 10_000);
+    near(holding(&account, [25_000, 0, 0]), 25.0);
+}
+
 #[test]
 fn the_quality_of_a_system_needs_thirty_trips() {
     let mut book = book();

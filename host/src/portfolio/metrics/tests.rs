@@ -71,6 +71,20 @@ fn ratios_are_those_computed_by_hand() {
 }
 
 #[test]
+fn figures_do_not_depend_on_when_a_history_begins() {
+    let path = |begin: i64| -> Vec<(i64, Money)> {
+        (0..40).map(|hour| (begin + hour * HOUR, usd(1_000 + (hour * 37) % 50))).collect()
+    };
+    let from = |begin: i64| {
+        let got = summary(&path(begin), HOUR, begin + 40 * HOUR);
+        (got.span_s, got.sample_s, got.samples, got.cagr_pct, got.sharpe, got.drawdown_s)
+    };
+    assert_eq!(from(0), from(1_700_000_000 * Ts::SECOND));
+    let (span, sample, ..) = from(5 * HOUR);
+    assert_eq!((span, sample), (Some(40.0 * 3_600.0), 3_600.0));
+}
+
+#[test]
 fn what_is_unknown_is_none_and_never_zero() {
     let flat: Vec<(i64, Money)> = (0..100).map(|h| (h * HOUR, usd(100))).collect();
     let got = summary(&flat, HOUR, 99 * HOUR);
