@@ -97,6 +97,13 @@ def blake3_first(message):
     return v[0] ^ v[8] | (v[1] ^ v[9]) << 32
 
 
+def latencies(words):
+    """One, each of a range, or as they were recorded."""
+    kind, *numbers = words.replace(",", ":").split(":")
+    numbers = list(map(int, numbers))
+    return range(numbers[0], numbers[1] + 1) if kind == "uniform" else numbers
+
+
 class Refused(Exception):
     """An order that is refused, with its reason."""
 
@@ -233,8 +240,8 @@ class Session:
         self.symbols, self.orders = [], []
         self.next_order = 1
         self.seed, self.lane = int(config["seed"]), config["lane"].encode()
-        # The least latency and how many there are, of orders and of cancels.
-        self.delays = [tuple(map(int, config[name].split(":"))) for name in ("order", "cancel")]
+        # All latencies that there are, of orders and of cancels.
+        self.delays = [latencies(config[name]) for name in ("order", "cancel")]
         # when it arrives, what it is and its words
         self.flight = []
         self.now = 0
@@ -433,14 +440,17 @@ class Session:
     # What is sent, and when it is there.
 
     def delay(self, what, number):
-        low, count = self.delays[what in ("cancel", "cancel-all")]
+        delays = self.delays[what in ("cancel", "cancel-all")]
         if BROKEN == "cancels-at-once" and what in ("cancel", "cancel-all"):
             return 0
-        if count == 1:
-            return low
+        if len(delays) == 1:
+            return delays[0]
         message = self.seed.to_bytes(8, "little") + bytes([KINDS[what]])
         message += number.to_bytes(8, "little") + self.lane
-        return low + (blake3_first(message) * count >> 64)
+        drawn = blake3_first(message) * len(delays) >> 64
+        if BROKEN == "recorded-in-order" and not isinstance(delays, range):
+            return sorted(delays)[drawn]
+        return delays[drawn]
 
     def send(self, what, words):
         number = self.next_order if what == "cancel-all" else int(words[0])

@@ -117,6 +117,7 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "twice-told",
         "cancels-at-once",
         "overtaking",
+        "recorded-in-order",
         "good-for-ever",
         "prints-are-forgotten",
         "bracket-of-the-limit",

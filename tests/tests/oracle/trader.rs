@@ -178,22 +178,30 @@ fn limits(random: &mut Random, risk: &mut RiskConfig) {
     risk.max_orders_per_minute = some(random, 300).then(|| random.between(5, 80) as u32);
 }
 
-/// None, a constant one, or one that is drawn: up to some of the market's events.
+/// None, a constant one, or one that is drawn from a range or from what was recorded: up
+/// to some of the market's events.
 fn delay(random: &mut Random) -> Delay {
     let ns = random.between(1, 6_000_000_000);
-    match random.below(4) {
+    match random.below(5) {
         0 => Delay::Fixed(0),
         1 => Delay::Uniform(ns / 2, ns / 2 + random.between(0, 9_000_000_000)),
+        2 => {
+            let count = random.between(1, 9);
+            Delay::Recorded((0..count).map(|_| random.between(0, 9_000_000_000)).collect())
+        }
         _ => Delay::Fixed(ns),
     }
 }
 
-/// The least of a latency and how many there are, as the oracle reads it.
+/// A latency as the oracle reads it.
 fn spread(delay: &Delay) -> String {
     match delay {
-        Delay::Fixed(ns) => format!("{ns}:1"),
-        Delay::Uniform(low, high) => format!("{low}:{}", high - low + 1),
-        Delay::Recorded(_) => unreachable!("none is recorded here"),
+        Delay::Fixed(ns) => format!("fixed:{ns}"),
+        Delay::Uniform(low, high) => format!("uniform:{low}:{high}"),
+        Delay::Recorded(samples) => {
+            let samples: Vec<_> = samples.iter().map(i64::to_string).collect();
+            format!("recorded:{}", samples.join(","))
+        }
     }
 }
 
