@@ -108,7 +108,7 @@ impl Venue<'_> {
         let slippage =
             if self.walks_book() { self.config.book_slippage } else { self.config.slippage };
         let before_fee = without(without(money, self.config.fee), slippage);
-        let mut qty = if self.walks_book() {
+        let qty = if self.walks_book() {
             let mut left = before_fee;
             let mut total: i64 = 0;
             for (price, depth) in self.depleted.left(self.book, side) {
@@ -126,21 +126,11 @@ impl Venue<'_> {
         } else {
             self.instrument.affordable(before_fee, self.reference(side)?).ok_or(invalid)?
         };
-        // Rounding against the trader can cost a unit more than the estimate, and
-        // rounding the estimate down can have left one: one increment either way.
-        let step = self.instrument.qty_increment.0;
-        let fits = |qty: Qty| -> Result<bool, RejectReason> {
-            let taken = self.take(side, qty)?;
-            Ok(taken.qty == qty && taken.amount + taken.fee <= money)
-        };
-        for _ in 0..3 {
-            if qty.0 <= 0 || fits(qty)? {
-                break;
-            }
-            qty = Qty(qty.0 - step);
-        }
-        let more = Qty(qty.0.max(0).saturating_add(step));
-        if fits(more).unwrap_or(false) { Ok(more) } else { Ok(qty.max(Qty::ZERO)) }
+        // It fits: what is rounded up to a whole unit was below a sum of whole units. But
+        // rounding the estimate down can have left an increment.
+        let more = Qty(qty.0.saturating_add(self.instrument.qty_increment.0));
+        let fits = |taken: Taken| taken.qty == more && taken.amount + taken.fee <= money;
+        Ok(if self.take(side, more).is_ok_and(fits) { more } else { qty })
     }
 
     /// What an order of `qty` takes: all of it, or what the book has.
@@ -353,19 +343,24 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_never_exceeded() {
-        let (book, instrument) = (book(), Instrument::plain("X/USD", 2, 2));
-        for has_book in [true, false] {
-            let venue = venue(&book, &instrument, has_book);
-            for cents in [1, 99, 100, 10_010, 31_337, 50_000] {
-                let budget = Money(cents * 1_000_000);
-                let qty = venue.quantity(Side::Buy, Want::Budget(budget)).unwrap();
-                if qty.0 > 0 {
-                    let taken = venue.take(Side::Buy, qty).unwrap();
-                    assert!(taken.amount + taken.fee <= budget, "{cents}: {taken:?}");
+    fn a_budget_is_never_exceeded_and_used_to_the_last_unit() {
+        // A unit costs ten thousand, a hundred and one of the smallest amounts.
+        for (price_decimals, qty_decimals) in [(2, 2), (4, 2), (5, 3)] {
+            let instrument = Instrument::plain("X/USD", price_decimals, qty_decimals);
+            for (has_book, fee) in [(true, 1_000_000), (true, 3), (false, 2_600_001), (false, 0)] {
+                let book = book();
+                let mut venue = venue(&book, &instrument, has_book);
+                venue.config.fee = Rate(fee);
+                let unit = venue.take(Side::Buy, Qty(1)).unwrap().amount;
+                for share in (1..100).chain((100..130_000).step_by(331)) {
+                    let budget = Money(unit.0 * share / 99);
+                    let cost = |qty| venue.take(Side::Buy, qty).map(|t| t.amount + t.fee).unwrap();
+                    let qty = venue.quantity(Side::Buy, Want::Budget(budget)).unwrap();
+                    assert!(qty.0 == 0 || cost(qty) <= budget, "{budget}: {qty:?} is too much");
+                    let all = has_book && qty == Qty(1_300);
+                    let more = Qty(qty.0 + 1);
+                    assert!(all || cost(more) > budget, "{budget}: {qty:?} is too little");
                 }
-                let more = venue.take(Side::Buy, Qty(qty.0 + 2)).unwrap();
-                assert!(more.amount + more.fee > budget, "{cents}: {qty:?} is too little");
             }
         }
     }
