@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::cli::Exit;
-use crate::config::{Config, dotted};
+use crate::config::{Config, OnHalt, dotted};
 use crate::dashboard::hub::State;
 use crate::dashboard::model::{Grant, Parameter, Run, Setting};
 use crate::dashboard::{Builder, Desk, Facts, Hub, Server, Settings, StartError, Who};
@@ -73,6 +73,7 @@ impl Dashboard {
             mode: mode.to_owned(),
             seed: config.run.seed.to_string(),
             config_sha256: config.sha256(),
+            halt_flattens: config.risk.on_halt == OnHalt::Flatten,
             wit: CONTRACT.to_owned(),
         };
         let builder = Builder::new(Desk::open(hub)?, facts);

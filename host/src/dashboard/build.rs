@@ -75,6 +75,8 @@ pub struct Facts {
     pub seed: String,
     /// hash of all settings
     pub config_sha256: String,
+    /// true when a halt closes positions: `risk.on_halt`
+    pub halt_flattens: bool,
     /// the contract's version
     pub wit: String,
 }
@@ -278,6 +280,7 @@ impl Builder {
             state: state.into(),
             symbols: engine.instruments().iter().map(|(_, i)| i.symbol.clone()).collect(),
             config_sha256: self.facts.config_sha256.clone(),
+            halt_flattens: self.facts.halt_flattens,
             version: env!("CARGO_PKG_VERSION").into(),
             wit: self.facts.wit.clone(),
             totals: totals.collect(),

@@ -40,6 +40,8 @@ pub struct Run {
     pub symbols: Vec<String>,
     /// hash of all settings
     pub config_sha256: String,
+    /// true when a halt, as by `kill`, closes positions; else they are kept
+    pub halt_flattens: bool,
     /// the program's version
     pub version: String,
     /// the contract's version

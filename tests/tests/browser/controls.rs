@@ -47,6 +47,12 @@ fn an_administrator_commands_a_strategy_with_a_reason() {
     browser.until("no position", flat);
     command(&mut browser, "Resume", "all is well");
     status(&mut browser, "running");
+    // What becomes of positions is said before, as this run is configured.
+    browser.value("[...document.querySelectorAll('.head .controls button')].at(-1).click()");
+    let kept = "document.querySelector('dialog:modal')?.textContent.includes('positions are kept')";
+    browser.until("what a kill does", kept);
+    browser.key("Escape");
+    browser.until("it to be gone", "document.querySelector('dialog') === null");
     command(&mut browser, "Kill", "it loses money");
     status(&mut browser, "halted");
     browser.until(
