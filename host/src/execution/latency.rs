@@ -187,6 +187,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_recorded_is_told_apart_by_all_of_it() {
+        let of = |order: Delay, cancel: Delay| {
+            LatencyConfig { order, cancel, ..LatencyConfig::default() }.recording()
+        };
+        let recorded = |samples: &[i64]| Delay::Recorded(samples.into());
+        assert_eq!(of(Delay::Fixed(5), Delay::Uniform(5, 7)), None);
+        let all = [
+            of(recorded(&[5, 7]), Delay::Fixed(0)),
+            of(recorded(&[7, 5]), Delay::Fixed(0)),
+            of(recorded(&[5]), Delay::Fixed(0)),
+            of(Delay::Fixed(0), recorded(&[5, 7])),
+            of(recorded(&[5]), recorded(&[7])),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(one.is_some() && !all[..index].contains(one), "{all:?}");
+        }
+        assert_eq!(of(recorded(&[5, 7]), Delay::Fixed(9)), all[0], "and by nothing else");
+    }
+
+    #[test]
     fn fuel_rounds_up_and_never_wraps() {
         let config = |text| LatencyConfig {
             ns_per_fuel: Rate::parse(text).unwrap(),

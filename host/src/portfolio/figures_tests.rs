@@ -269,6 +269,26 @@ fn an_account_looks_at_prices_while_they_can_change_something() {
 }
 
 #[test]
+fn each_short_is_charged_at_its_own_time() {
+    let mut book = book();
+    book.account.set_terms(Terms { short_rollover: Rate(200_000), ..Terms::default() });
+    book.fill(0, Action::Short, "100", "0");
+    book.fill(1, Action::Short, "50", "0");
+    // A second apart: two hundredths of a percent of each.
+    let mut charged = |ns: i64| {
+        book.account.accrue(Ts(ns)).expect("sound");
+        let charges = book.account.take_charges();
+        charges.iter().map(|charge| (charge.symbol.0, charge.amount)).collect::<Vec<_>>()
+    };
+    let (first, second) = (Ts::SECOND + Terms::ROLLOVER_NS, 2 * Ts::SECOND + Terms::ROLLOVER_NS);
+    assert_eq!(charged(first - 1), []);
+    assert_eq!(charged(first), [(0, usd("0.02"))]);
+    assert_eq!(charged(second - 1), []);
+    assert_eq!(charged(second), [(1, usd("0.01"))]);
+    assert_eq!(charged(first + Terms::ROLLOVER_NS), [(0, usd("0.02"))]);
+}
+
+#[test]
 fn only_shorts_fall_due() {
     let mut book = book();
     assert!(!book.account.is_due(Ts(i64::MAX - 1)));
