@@ -93,6 +93,8 @@ fn a_summary_is_what_a_hand_computes() {
     book.three_trips();
     let summary = book.account.summary(Ts(10 * Ts::SECOND), |_| 0);
     near(summary.return_pct, 0.5);
+    // 20 and -10 before four of fees and the opening of the short.
+    assert_eq!(book.account.statistics.realized_pnl(), Some(usd("5")));
     near(summary.turnover, 0.61);
     near(summary.fees_pct, 0.4);
     near(summary.carry_pct, 0.1);
@@ -266,6 +268,25 @@ fn an_account_looks_at_prices_while_they_can_change_something() {
     let euros = account(vec![("EUR".into(), usd("1"))]);
     assert!(euros.needs_marks(), "a euro is worth what it is worth");
     assert!(!account(vec![("EUR".into(), usd("0"))]).needs_marks());
+}
+
+#[test]
+fn what_was_earned_in_another_asset_follows_its_rate() {
+    let mut book = book();
+    let rate = |account: &mut Account, price: i64| {
+        account.mark(SymbolId(2), 2 * price);
+        account.equity().expect("all have a mark")
+    };
+    rate(&mut book.account, 10_000);
+    assert!(!book.account.needs_marks());
+    book.fill(0, Action::Buy, "100", "0");
+    book.fill(0, Action::Sell, "100", "0");
+    assert!(!book.account.needs_marks(), "dollars only");
+    book.fill(1, Action::Buy, "90", "0");
+    book.fill(1, Action::Sell, "100", "0");
+    assert!(book.account.needs_marks(), "ten euros");
+    assert_eq!(rate(&mut book.account, 15_000), usd("1015"));
+    assert_eq!(rate(&mut book.account, 5_000), usd("1005"));
 }
 
 #[test]
