@@ -442,6 +442,10 @@ impl InputBlock {
 /// The largest price and quantity in their units that a block is made for: sums and
 /// doubles of two stay far from overflow.
 pub const UNITS_MAX: i64 = i64::MAX / 4;
+
+/// How far in nanoseconds a venue's clock may be ahead of the engine's: many times what
+/// clocks that are set at all differ by. A time beyond it is not believed.
+pub const AHEAD_MAX_NS: i64 = 60 * Ts::SECOND;
 /// The latest time that a block is made for, the begin of the year 2200: intervals
 /// added to it do not overflow. The earliest is 1970.
 pub const TS_MAX: Ts = Ts(7_258_118_400_000_000_000);

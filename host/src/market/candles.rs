@@ -30,14 +30,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Instrument, Price, Qty, Ts};
 use crate::input::CandleInput;
 
+pub use crate::input::AHEAD_MAX_NS;
+
 /// How long the engine's clock waits past the end of a candle for trades that
 /// are still on their way: more than a slow link needs, less than a person
 /// notices.
 pub const GRACE_NS: i64 = 2 * Ts::SECOND;
-
-/// How far the venue's clock may be ahead: many times what clocks that are set at all
-/// differ by.
-pub const AHEAD_MAX_NS: i64 = 60 * Ts::SECOND;
 
 /// The interval in seconds of the venue's candles that complete longer ones, by rule 7.
 pub const PART_S: u32 = 60;

@@ -102,6 +102,9 @@ pub enum FrameError {
     /// A side is neither buy nor sell.
     #[error("'{0}' is neither buy nor sell")]
     Side(String),
+    /// A candle is none.
+    #[error("a candle: {0}")]
+    Candle(&'static str),
     /// The ids of a delta's first and last change contradict each other.
     #[error("update ids run backwards from {first} to {last}")]
     UpdateIds {
@@ -124,6 +127,7 @@ impl FrameError {
             Self::Range { .. } => "range",
             Self::Time(_) => "time",
             Self::Side(_) => "side",
+            Self::Candle(_) => "candle",
             Self::UpdateIds { .. } => "update-ids",
         }
     }

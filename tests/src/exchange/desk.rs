@@ -67,6 +67,10 @@ pub struct Mood {
     pub minimums: BTreeMap<usize, i64>,
     /// books are granted and never come
     pub grants_in_vain: bool,
+    /// trades are granted and never come
+    pub trades_in_vain: bool,
+    /// newest trades that a snapshot of them does not know of; they follow as if new
+    pub trades_lag: u64,
     /// subscriptions that are refused as too many
     pub refusals: u32,
 }
@@ -272,12 +276,16 @@ impl Desk {
                 if self.trades.contains_key(&place) {
                     return Err("Already subscribed");
                 }
-                self.trades.insert(place, book.next_id());
-                let first = book.next_id().saturating_sub(SNAPSHOT_TRADES);
-                let prints: Vec<Print> = book.prints_from(first).collect();
+                let in_vain = scene.mood.trades_in_vain;
+                let next = book.next_id().saturating_sub(scene.mood.trades_lag);
+                self.trades.insert(place, if in_vain { u64::MAX } else { next });
+                let first = next.saturating_sub(SNAPSHOT_TRADES);
+                let known = book.prints_from(first).take_while(|print| print.id < next);
+                let prints: Vec<Print> = known.collect();
                 let result =
                     format!(r#"{{"channel":"trade","snapshot":{snapshot},"symbol":"{symbol}"}}"#);
-                let frames = snapshot.then(|| trade_frame(place, true, prints));
+                let shown = snapshot && !in_vain;
+                let frames = shown.then(|| trade_frame(place, true, prints));
                 Ok((result, frames.into_iter().collect()))
             }
             "ohlc" => {

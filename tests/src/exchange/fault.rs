@@ -14,6 +14,8 @@ pub enum Fault {
     HalfClose,
     SilentSymbol,
     GrantedInVain,
+    TradesInVain,
+    LaggingTrades,
     TooManyRequests,
     Drip,
     Delay,
@@ -73,7 +75,7 @@ pub enum Place {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::CloseNormally,
         Self::Reset,
         Self::CloseGoingAway,
@@ -83,6 +85,8 @@ impl Fault {
         Self::HalfClose,
         Self::SilentSymbol,
         Self::GrantedInVain,
+        Self::TradesInVain,
+        Self::LaggingTrades,
         Self::TooManyRequests,
         Self::Drip,
         Self::Delay,
@@ -142,6 +146,8 @@ impl Fault {
             Self::RefuseHandshake
             | Self::SilentSymbol
             | Self::GrantedInVain
+            | Self::TradesInVain
+            | Self::LaggingTrades
             | Self::TooManyRequests
             | Self::AcceptThenClose
             | Self::Maintenance

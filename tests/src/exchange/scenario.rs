@@ -314,14 +314,21 @@ impl Scenario {
         // that is granted in vain, take until silence is noticed.
         let silent = matches!(
             fault,
-            Fault::Garbage | Fault::GrantedInVain | Fault::HugeFrame | Fault::Drip | Fault::Stall
+            Fault::Garbage
+                | Fault::GrantedInVain
+                | Fault::TradesInVain
+                | Fault::HugeFrame
+                | Fault::Drip
+                | Fault::Stall
         );
         let mut most = RECOVERY_MAX + if silent { SILENCE_MAX } else { Duration::ZERO };
         // A new connection asks for everything at once. On the same one a feed
         // that has failed before waits for its back-off, which doubles.
         // One that is granted in vain meanwhile has failed up to twice more.
-        let failures = resubscriptions + if fault == Fault::GrantedInVain { 2 } else { 0 };
-        if (fault.place() == Place::Frame || fault == Fault::GrantedInVain) && resubscriptions > 0 {
+        let in_vain = matches!(fault, Fault::GrantedInVain | Fault::TradesInVain);
+        let failures = resubscriptions + if in_vain { 2 } else { 0 };
+        let again = (fault.place() == Place::Frame || in_vain) && resubscriptions > 0;
+        if again || fault == Fault::TradesInVain {
             most += Duration::from_secs(1 << failures.min(6));
         }
         let took = self.until(most, Oracle::all_trading).await;
@@ -386,5 +393,7 @@ pub async fn play(seed: u64) -> Result<Figures, String> {
 /// more than a snapshot holds.
 fn may_miss_trades(suffered: &[(Fault, Duration)]) -> bool {
     let long = suffered.len() > 1 || suffered.iter().any(|(_, hold)| hold.as_secs() > 5);
-    long || suffered.iter().any(|(fault, _)| matches!(fault, Fault::OddTimes | Fault::Burst))
+    long || suffered
+        .iter()
+        .any(|(fault, _)| matches!(fault, Fault::OddTimes | Fault::Burst | Fault::TradesInVain))
 }

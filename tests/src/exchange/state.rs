@@ -65,6 +65,14 @@ impl State {
                 self.mood.grants_in_vain = true;
                 self.on_frame = Some(Fault::WrongChecksum);
             }
+            Fault::TradesInVain => {
+                self.mood.trades_in_vain = true;
+                self.on_connection = Some(Fault::CloseRestart);
+            }
+            Fault::LaggingTrades => {
+                self.mood.trades_lag = 30;
+                self.on_connection = Some(Fault::CloseRestart);
+            }
             Fault::TooManyRequests => {
                 self.mood.refusals = 2;
                 self.on_connection = Some(Fault::CloseRestart);

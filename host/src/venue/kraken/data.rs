@@ -8,10 +8,10 @@ use super::messages::{BookData, InstrumentData, OhlcData, TradeData};
 use super::notice::Notice;
 use super::parse;
 use super::session::Session;
-use super::streams::TradeOrder;
+use super::streams::{TradeOrder, believed};
 use super::subscriptions::{Channel, FeedKey};
-use crate::domain::{SymbolId, Ts};
-use crate::input::{CandleInput, InputBlock};
+use crate::domain::{Qty, SymbolId, Ts};
+use crate::input::{AHEAD_MAX_NS, CandleInput, InputBlock};
 use crate::venue::FrameError;
 
 /// Empty intervals in a row that history is filled with, as many as a snapshot
@@ -22,8 +22,9 @@ const FILL_MAX: i64 = 720;
 #[derive(Default)]
 struct SeenTrades {
     symbols: BTreeSet<SymbolId>,
-    /// those whose first snapshot this is: it tells of the time before
-    history: BTreeSet<SymbolId>,
+    /// those whose first snapshot this is, which tells of the time before: wholly, or
+    /// until this time of the venue
+    history: BTreeMap<SymbolId, Option<Ts>>,
 }
 
 impl Session {
@@ -92,6 +93,7 @@ impl Session {
         let Some(stream) = self.streams.get_mut(symbol.index()) else { return Ok(()) };
         let Some(book) = &mut stream.book else { return Ok(()) };
         let (bids, asks) = (&update.bids, &update.asks);
+        let told = update.ts_exchange.filter(|_| !snapshot);
         let result = if snapshot {
             book.replace(bids, asks, data.checksum, stream.precision)
         } else {
@@ -112,6 +114,7 @@ impl Session {
         } else {
             self.counts.updates += 1;
         }
+        told.into_iter().for_each(|ts| self.mind_clock(ts));
         if snapshot || !(bids.is_empty() && asks.is_empty()) {
             let ts_exchange = update.ts_exchange.unwrap_or(self.now);
             out.push_book(self.now, ts_exchange, symbol, snapshot, &bids, &asks);
@@ -126,10 +129,10 @@ impl Session {
         snapshot: bool,
         out: &mut InputBlock,
     ) -> Result<(), FrameError> {
-        if snapshot {
-            self.counted_anew(rows);
-        }
         let mut seen = SeenTrades::default();
+        if snapshot {
+            self.counted_anew(rows, &mut seen);
+        }
         let result = self.each(rows, |session, row| session.trade(row, snapshot, &mut seen, out));
         // Only behind all of them is the market current again.
         for symbol in seen.symbols {
@@ -138,23 +141,31 @@ impl Session {
         result
     }
 
-    /// The first snapshot of a subscription has the newest trades, and so at least the
-    /// newest that came before it; where all are older, the venue counts anew. Which
-    /// of them are new nobody can tell then, so all are history.
-    fn counted_anew(&mut self, rows: &[TradeData<'_>]) {
-        let mut newest: BTreeMap<SymbolId, u64> = BTreeMap::new();
+    /// Whether the first snapshot of a subscription has trades of a venue that counts
+    /// anew: all ids are below the last one, and some were later than all that came. One
+    /// with low ids and nothing later lags behind, and repeats what is known. Ids and
+    /// times together decide, because either alone can be wrong. What is not later than
+    /// what came is history; whether any are missing before the rest nobody can tell.
+    fn counted_anew(&mut self, rows: &[TradeData<'_>], seen: &mut SeenTrades) {
+        let mut newest: BTreeMap<SymbolId, (u64, Option<Ts>)> = BTreeMap::new();
         for row in rows {
             if let Ok(symbol) = self.find(&row.symbol) {
-                let id = newest.entry(symbol).or_default();
+                let (id, time) = newest.entry(symbol).or_default();
                 *id = row.trade_id.max(*id);
+                let told = parse::time(&row.timestamp).ok();
+                *time = told.and_then(|told| believed(told, self.now)).max(*time);
             }
         }
-        for (symbol, id) in newest {
+        for (symbol, (id, time)) in newest {
             let key = FeedKey { channel: Channel::Trade, symbol: Some(symbol) };
             let is_first = self.subscriptions.as_ref().is_some_and(|s| s.awaits_data(key));
             let Some(stream) = self.streams.get_mut(symbol.index()) else { continue };
-            if let Some(after) = stream.last_trade.filter(|last| is_first && id < *last) {
+            let is_later = time > stream.traded_until;
+            if let Some(after) = stream.last_trade.filter(|last| is_first && is_later && id < *last)
+            {
                 stream.last_trade = None;
+                seen.history.insert(symbol, stream.traded_until);
+                self.counts.trade_id_gaps += 1;
                 self.notice(Notice::TradeIdsRestarted { symbol, after, id });
             }
         }
@@ -174,14 +185,16 @@ impl Session {
             return Ok(());
         }
         let (ts_exchange, trade) = parse::trade(data, symbol, self.instruments.at(symbol))?;
+        let now = self.now;
         let Some(stream) = self.streams.get_mut(symbol.index()) else { return Ok(()) };
         stream.trades_ready = true;
         seen.symbols.insert(symbol);
         if snapshot && stream.last_trade.is_none() {
-            seen.history.insert(symbol);
+            seen.history.entry(symbol).or_default();
         }
-        let order = stream.place_trade(trade.id, snapshot);
-        if seen.history.contains(&symbol) {
+        let order = stream.place_trade(trade.id, ts_exchange, now, snapshot);
+        let history = seen.history.get(&symbol);
+        if history.is_some_and(|until| until.is_none_or(|until| ts_exchange <= until)) {
             self.counts.trades_history += 1;
             return Ok(());
         }
@@ -198,10 +211,14 @@ impl Session {
                 self.notice(Notice::TradeGap { symbol, after, before: trade.id });
             }
             TradeOrder::Restarted { after } => {
+                self.counts.trade_id_gaps += 1;
                 self.notice(Notice::TradeIdsRestarted { symbol, after, id: trade.id });
             }
         }
         self.counts.trades += 1;
+        if !snapshot {
+            self.mind_clock(ts_exchange);
+        }
         out.push_trade(self.now, ts_exchange, &trade);
         Ok(())
     }
@@ -217,7 +234,8 @@ impl Session {
         sent: Option<&str>,
         out: &mut InputBlock,
     ) -> Result<(), FrameError> {
-        let sent = sent.map(parse::time).transpose()?.unwrap_or(self.now);
+        let latest = Ts(self.now.0.saturating_add(AHEAD_MAX_NS));
+        let sent = sent.map(parse::time).transpose()?.unwrap_or(self.now).min(latest);
         let mut warmed = BTreeSet::new();
         let mut last: BTreeMap<SymbolId, CandleInput> = BTreeMap::new();
         let result = self.each(rows, |session, row| {
@@ -231,7 +249,18 @@ impl Session {
                 session.counts.ignored += 1;
                 return Ok(());
             }
-            let candle = parse::candle(row, symbol, session.instruments.at(symbol))?;
+            let read = parse::candle(row, symbol, session.instruments.at(symbol));
+            // Nobody knows what lies between the rows around one that is refused.
+            let candle = read.and_then(|candle| match candle.open_ts > latest {
+                true => Err(FrameError::Candle("it begins in the future")),
+                false => Ok(candle),
+            });
+            let candle = candle.inspect_err(|_| {
+                last.remove(&symbol);
+            })?;
+            if candle.volume != Qty::ZERO {
+                session.note_volume(symbol, out);
+            }
             let length = i64::from(candle.interval_s).saturating_mul(Ts::SECOND);
             let end = Ts(candle.open_ts.0.saturating_add(length));
             if snapshot && !told {
@@ -263,6 +292,16 @@ impl Session {
             }
         }
         result
+    }
+
+    /// A pair whose candles have volume has trades, whatever was thought.
+    fn note_volume(&mut self, symbol: SymbolId, out: &mut InputBlock) {
+        let Some(subscriptions) = &mut self.subscriptions else { return };
+        let Some(stream) = self.streams.get_mut(symbol.index()) else { return };
+        if stream.note_volume() {
+            subscriptions.renew(FeedKey { channel: Channel::Trade, symbol: Some(symbol) });
+            self.announce(symbol, out);
+        }
     }
 
     /// Takes rules and states of pairs. The numbers of a pair that cannot be
@@ -327,7 +366,7 @@ fn fillers(
             open: last.close,
             high: last.close,
             low: last.close,
-            volume: crate::domain::Qty::ZERO,
+            volume: Qty::ZERO,
             ..last
         })
     })

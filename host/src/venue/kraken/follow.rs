@@ -5,7 +5,7 @@ use super::notice::Notice;
 use super::session::Session;
 use super::setup::{DEPTHS, Timing};
 use super::subscriptions::{Channel, FeedKey};
-use crate::domain::SymbolId;
+use crate::domain::{SymbolId, Ts};
 use crate::input::TradingStatus;
 use crate::venue::{Listing, Live, Mark, News, NewsLevel, SessionPlan, Tally, Venue};
 
@@ -113,8 +113,22 @@ impl Session {
             Notice::TradeIdsRestarted { symbol, after, id } => of(
                 NewsLevel::Warn,
                 symbol,
-                &format!("trade ids began anew at {id}, behind {after}"),
+                &format!("trade ids began anew at {id}, behind {after}: trades may be missing"),
             ),
+            Notice::Clock { ahead_ns } => {
+                let (way, by) = if *ahead_ns > 0 {
+                    ("behind", *ahead_ns)
+                } else {
+                    ("ahead of", ahead_ns.saturating_neg())
+                };
+                whole(
+                    NewsLevel::Error,
+                    format!(
+                        "this machine's clock is {} s {way} the venue's: its candles cannot be used, and ours are marked; set the clock and start anew",
+                        by / Ts::SECOND
+                    ),
+                )
+            }
             Notice::AckOverdue(key) => of_feed(NewsLevel::Warn, key, "no answer to a request"),
             Notice::SnapshotOverdue(key) => {
                 of_feed(NewsLevel::Warn, key, "granted, but nothing came")
@@ -141,7 +155,7 @@ impl Session {
             ),
         };
         let mark = match notice {
-            Notice::TradeGap { .. } => Mark::Gap,
+            Notice::TradeGap { .. } | Notice::TradeIdsRestarted { .. } => Mark::Gap,
             Notice::Desync { .. } => Mark::Desync,
             _ => Mark::Plain,
         };

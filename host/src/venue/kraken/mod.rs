@@ -18,6 +18,7 @@ mod notice;
 mod parse;
 mod session;
 mod setup;
+mod skew;
 mod streams;
 mod subscriptions;
 

@@ -38,7 +38,8 @@ pub enum Notice {
         /// the first id behind it
         before: u64,
     },
-    /// Trade ids began anew, far below the last one.
+    /// Trade ids began anew, below the last one: trades may be missing before the first
+    /// that follows.
     TradeIdsRestarted {
         /// whose
         symbol: SymbolId,
@@ -46,6 +47,11 @@ pub enum Notice {
         after: u64,
         /// the id that came
         id: u64,
+    },
+    /// The venue's times are so far from the machine's clock that one of the two is wrong.
+    Clock {
+        /// by how many nanoseconds the venue is ahead; negative for behind
+        ahead_ns: i64,
     },
     /// A subscription was not answered in time.
     AckOverdue(FeedKey),
@@ -81,7 +87,7 @@ pub struct Counts {
     pub trades_history: u64,
     /// trades dropped because their id is not above the one before
     pub trades_repeated: u64,
-    /// how often trade ids skipped one or more
+    /// how often trade ids skipped one or more, or began anew
     pub trade_id_gaps: u64,
     /// trades that those gaps lack
     pub trades_missed: u64,

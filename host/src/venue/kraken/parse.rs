@@ -130,7 +130,10 @@ pub(super) fn book(data: &BookData<'_>, instrument: &Instrument) -> Result<BookU
     })
 }
 
-/// A candle, whatever its place in time.
+/// Longer candles begin with a day.
+const DAY_NS: i64 = 86_400 * Ts::SECOND;
+
+/// A candle of whole intervals from 1970 on, whatever its place in time.
 pub(super) fn candle(
     data: &OhlcData<'_>,
     symbol: SymbolId,
@@ -143,7 +146,7 @@ pub(super) fn candle(
         let text = number_text(data.vwap).chars().take(40).collect();
         return Err(FrameError::Number { field: "vwap", source: DecimalError::Syntax(text) });
     }
-    Ok(CandleInput {
+    let candle = CandleInput {
         symbol,
         interval_s: interval_s.ok_or(range)?,
         open_ts: time(&data.interval_begin)?,
@@ -153,5 +156,14 @@ pub(super) fn candle(
         close: price("close", data.close, instrument)?,
         volume: qty("volume", data.volume, instrument)?,
         vwap,
-    })
+    };
+    let length = i64::from(candle.interval_s).saturating_mul(Ts::SECOND).min(DAY_NS);
+    if candle.open_ts.0 % length != 0 {
+        return Err(FrameError::Candle("it does not begin with its interval"));
+    }
+    let within = candle.low..=candle.high;
+    if !within.contains(&candle.open) || !within.contains(&candle.close) {
+        return Err(FrameError::Candle("its prices contradict each other"));
+    }
+    Ok(candle)
 }

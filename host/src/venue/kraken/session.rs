@@ -9,6 +9,7 @@ use super::instruments::system_status;
 use super::messages::{self, Message, Reply};
 use super::notice::{Counts, Notice};
 use super::setup::{MINUTES, SetupError, Timing, depth_for};
+use super::skew::SkewWatch;
 use super::streams::Stream;
 use super::subscriptions::{Channel, Failure, FeedKey, Outgoing, Subscriptions};
 use super::{Precision, book::Desync};
@@ -39,6 +40,7 @@ pub struct Session {
     requests: VecDeque<Request>,
     notices: VecDeque<Notice>,
     pub(super) counts: Counts,
+    skew: SkewWatch,
 }
 
 /// The connection's clocks.
@@ -108,6 +110,7 @@ impl Session {
             requests: VecDeque::new(),
             notices: VecDeque::new(),
             counts: Counts::default(),
+            skew: SkewWatch::default(),
         })
     }
 
@@ -163,6 +166,16 @@ impl Session {
             self.counts.notices_lost += 1;
         }
         self.notices.push_back(notice);
+    }
+
+    /// Minds the venue's time of what is told as it happens.
+    pub(super) fn mind_clock(&mut self, ts: Ts) {
+        // The clock of a recording is the recording's.
+        if self.subscriptions.is_some()
+            && let Some(ahead_ns) = self.skew.note(ts, self.now)
+        {
+            self.notice(Notice::Clock { ahead_ns });
+        }
     }
 
     pub(super) fn find(&self, name: &str) -> Result<SymbolId, FrameError> {

@@ -4,12 +4,12 @@ use super::book::Book;
 use super::checksum::{Precision, Units};
 use super::instruments::{Pair, stricter};
 use crate::domain::{Instrument, Ts};
-use crate::input::{TradingStatus, UNITS_MAX};
+use crate::input::{AHEAD_MAX_NS, TradingStatus, UNITS_MAX};
 use crate::venue::Wanted;
 
-/// Ids this far below the last one mean that the venue counts anew, and not that
-/// a trade is repeated: snapshots reach back 50 trades. Without this a restart
-/// would silence the channel for good.
+/// Where times say nothing, an id this far below the last one in an update means that
+/// the venue counts anew, and not that a trade is repeated: snapshots reach back 50
+/// trades. Without this a restart would silence the channel for good.
 const RESTART_DISTANCE: u64 = 100_000;
 
 /// How far behind the loss of a connection candles are told again: the minute that was
@@ -31,6 +31,10 @@ pub(super) struct Stream {
     pub(super) trades_wanted: bool,
     pub(super) trades_ready: bool,
     pub(super) last_trade: Option<u64>,
+    /// trades up to this time of the venue have come, or were from before
+    pub(super) traded_until: Option<Ts>,
+    /// a candle has told that it trades
+    pub(super) has_traded: bool,
     /// how often its trades were granted and none came
     pub(super) trades_waited: u32,
     pub(super) candle_minutes: Option<u32>,
@@ -77,6 +81,8 @@ impl Stream {
             trades_wanted: false,
             trades_ready: false,
             last_trade: None,
+            traded_until: None,
+            has_traded: false,
             trades_waited: 0,
             candle_minutes: None,
             warm: false,
@@ -110,12 +116,22 @@ impl Stream {
 
     /// Its trades were granted and none came in time: true when that is taken for a
     /// pair that has not traded yet. One that has traded in this run has a recent past,
-    /// which is missing then. A subscription may also be granted in vain, so twice.
+    /// which is missing then, and so has one whose candles have volume. A subscription
+    /// may also be granted in vain, so twice.
     pub(super) fn has_no_trades(&mut self) -> bool {
         self.trades_waited = self.trades_waited.saturating_add(1);
-        let none = self.last_trade.is_none() && self.trades_waited >= 2;
+        let none = self.last_trade.is_none() && !self.has_traded && self.trades_waited >= 2;
         self.trades_ready |= none;
         none
+    }
+
+    /// Notes that a candle has volume. True when it was taken for a pair without
+    /// trades: its trades do not come, and it is not current.
+    pub(super) fn note_volume(&mut self) -> bool {
+        self.has_traded = true;
+        let lacks = self.trades_wanted && self.trades_ready && self.last_trade.is_none();
+        self.trades_ready &= !lacks;
+        lacks
     }
 
     /// The connection is gone.
@@ -163,22 +179,37 @@ impl Stream {
         changed
     }
 
-    /// Places a trade's id behind those before it.
-    pub(super) fn place_trade(&mut self, id: u64, snapshot: bool) -> TradeOrder {
-        let Some(after) = self.last_trade else {
-            self.last_trade = Some(id);
-            return TradeOrder::Next;
+    /// Places a trade, told at `now` with the venue's time `ts`, behind those before it.
+    ///
+    /// Ids rise, and so a lower one is a repeat or a venue that counts anew. Its time
+    /// tells: a repeat is not later than what has come. Within a snapshot only the whole
+    /// can tell, see `Session::counted_anew`.
+    pub(super) fn place_trade(&mut self, id: u64, ts: Ts, now: Ts, snapshot: bool) -> TradeOrder {
+        let time = believed(ts, now);
+        let order = match self.last_trade {
+            None => TradeOrder::Next,
+            Some(after) if id > after && id - after == 1 => TradeOrder::Next,
+            Some(after) if id > after => TradeOrder::Gap { after },
+            Some(after) if id < after && !snapshot => {
+                let is_later = time.zip(self.traded_until).map(|(time, until)| time > until);
+                if !is_later.unwrap_or(after - id > RESTART_DISTANCE) {
+                    return TradeOrder::Repeated;
+                }
+                TradeOrder::Restarted { after }
+            }
+            Some(_) => return TradeOrder::Repeated,
         };
-        if id > after {
-            self.last_trade = Some(id);
-            return if id - after == 1 { TradeOrder::Next } else { TradeOrder::Gap { after } };
-        }
-        if !snapshot && after - id > RESTART_DISTANCE {
-            self.last_trade = Some(id);
-            return TradeOrder::Restarted { after };
-        }
-        TradeOrder::Repeated
+        self.last_trade = Some(id);
+        // A wrong time must not make a repeat of this trade look new.
+        let time = time.filter(|time| self.traded_until.is_none_or(|until| *time >= until));
+        self.traded_until = self.traded_until.max(Some(time.unwrap_or(now)));
+        order
     }
+}
+
+/// A time of the venue, unless it is too far ahead of the clock to be one.
+pub(super) fn believed(ts: Ts, now: Ts) -> Option<Ts> {
+    (ts.since(now) <= AHEAD_MAX_NS).then_some(ts)
 }
 
 /// The same rules in units of so many decimals; `None` when those are too few.

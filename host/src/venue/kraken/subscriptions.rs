@@ -306,7 +306,8 @@ impl Subscriptions {
             }
             State::Asked(_) => {
                 if error.contains("rate") {
-                    self.paced_until = later(now.max(self.paced_until), self.timing.backoff_ns);
+                    // One burst is refused symbol by symbol, and is one cause to pause.
+                    self.paced_until = self.paced_until.max(later(now, self.timing.backoff_ns));
                 }
                 // At least one back-off: what was refused now is refused again.
                 self.note_failure(key);

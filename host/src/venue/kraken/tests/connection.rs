@@ -248,7 +248,7 @@ fn candles(minutes: std::ops::RangeInclusive<i64>) -> String {
     let time = |ns: i64| jiff::Timestamp::from_nanosecond(i128::from(ns)).expect("a time");
     let row = |minute: i64| {
         format!(
-            r#"{{"symbol":"BTC/USD","open":100.0,"high":100.0,"low":100.0,"close":{},"vwap":100.0,"trades":3,"volume":1.0,"interval_begin":"{}","interval":1,"timestamp":"{}"}}"#,
+            r#"{{"symbol":"BTC/USD","open":100.0,"high":{0},"low":100.0,"close":{0},"vwap":100.0,"trades":3,"volume":1.0,"interval_begin":"{1}","interval":1,"timestamp":"{2}"}}"#,
             100 + minute,
             time(minute * 60 * SECOND),
             time((minute + 1) * 60 * SECOND),

@@ -151,6 +151,7 @@ fn trade_ids_that_begin_anew_do_not_silence_the_channel() {
 fn add_13_closed_candles_of_the_first_snapshot_are_history() {
     let want = Wanted { candle_minutes: Some(1), levels: None, ..wanted(0) };
     let mut fixture = Fixture::recorded(&[want]);
+    fixture.now = time("2024-05-17T11:16:30Z").expect("a time").0;
     let row = |minute: u32, close: &str| {
         format!(
             r#"{{"symbol":"BTC/USD","open":100.0,"high":102.0,"low":99.0,"close":{close},"trades":9,"volume":1.5,"vwap":100.27,"interval_begin":"2024-05-17T11:{minute:02}:00.000000000Z","interval":1,"timestamp":"2024-05-17T11:{:02}:00.000000Z"}}"#,

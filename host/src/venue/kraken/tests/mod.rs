@@ -2,6 +2,7 @@
 
 mod book;
 mod connection;
+mod doubt;
 mod frames;
 mod hostile;
 mod recorded;
@@ -84,6 +85,12 @@ impl Fixture {
                 return sent;
             }
         }
+    }
+
+    /// Lets time pass up to `at`; what is to be sent waits.
+    fn run_quiet(&mut self, at: i64) {
+        self.now = at;
+        self.session.handle_deadline(Ts(at), &mut self.out);
     }
 
     /// The events as short text.
