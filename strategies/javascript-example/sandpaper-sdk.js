@@ -128,8 +128,10 @@ export class Context {
 
 /**
  * The functions of the contract around a strategy: `description`, `create(ctx)`,
- * which gives an object with the `on…` methods that it cares about, and where a
- * restart is to know something, `state()` and `resume(state)`, as JSON values.
+ * which gives an object with the `on…` methods that it cares about, and, so that a
+ * restart or a newer version goes on from there, `state()` and `resume(state)`, as JSON
+ * values: all that its decisions depend on. Without both it does not save, and after a
+ * restart the host tells it everything again.
  */
 export function guest({ description, create }) {
   let ctx, strategy;
@@ -145,7 +147,15 @@ export function guest({ description, create }) {
       strategy.onOrder?.(ctx, update);
     }),
     stop() {},
-    save: () => toBytes(JSON.stringify(strategy.state?.() ?? {})),
+    save() {
+      // A text that is thrown is the contract's refusal; an error would be a trap.
+      if (!strategy.state || !strategy.resume) throw 'it has no `state` and `resume`';
+      try {
+        return toBytes(JSON.stringify(strategy.state()));
+      } catch (error) {
+        throw String(error);
+      }
+    },
     load: (state) => strategy.resume?.(JSON.parse(toText(state))),
   };
 }

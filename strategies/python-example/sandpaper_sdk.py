@@ -222,7 +222,9 @@ class Strategy:
         pass
 
     def state(self) -> Dict[str, Any]:
-        """What a restart or a newer version is to know, as JSON values."""
+        """What a restart or a newer version is to know, as JSON values: all that its
+        decisions depend on. To be written together with `resume`; a strategy without
+        both does not save, and after a restart the host tells it everything again."""
         return {}
 
     def resume(self, state: Dict[str, Any]) -> None:
@@ -284,6 +286,8 @@ def guest(strategy: Type[Strategy]) -> type:
             pass
 
         def save(self) -> bytes:
+            if strategy.state is Strategy.state or strategy.resume is Strategy.resume:
+                raise Err("it has no `state` and `resume` of its own")
             try:
                 return json.dumps(held.running()[1].state(), sort_keys=True).encode()
             except Exception as error:
