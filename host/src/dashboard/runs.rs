@@ -23,8 +23,9 @@ use crate::engine::LaneReport;
 pub const FILE: &str = "result.json";
 /// Runs that are listed, the newest.
 const RUNS_MAX: usize = 200;
-/// The largest file that is read.
-const FILE_MAX: u64 = 4 << 20;
+/// The largest file that is read. One of a thousand strategies with all their curves is
+/// a third of it.
+const FILE_MAX: u64 = 64 << 20;
 
 /// A run and how its strategies did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -271,6 +272,23 @@ mod tests {
         let row = RunRow { run: run.into(), state: state.into(), strategies, ..RunRow::default() };
         let curves = vec![RunCurve { name: "one".into(), points: vec![[1.0, 2.0, 3.5]] }];
         RunDetail { row, curves }
+    }
+
+    #[test]
+    fn high_004_the_result_of_a_thousand_strategies_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut large = detail("1-a", "ended");
+        let row = |number: u32| RunStrategy {
+            name: format!("s{number}"),
+            ..large.row.strategies[0].clone()
+        };
+        large.row.strategies = (0..1_000).map(row).collect();
+        let points = vec![[1_700_000_000.5, 10_000.25, 0.125]; 500];
+        let curve = |number: u32| RunCurve { name: format!("s{number}"), points: points.clone() };
+        large.curves = (0..1_000).map(curve).collect();
+        large.write(folder.path()).unwrap();
+        assert!(fs::metadata(folder.path().join(FILE)).unwrap().len() > 12 << 20);
+        assert_eq!(read_in(folder.path()), Some(large));
     }
 
     #[test]
