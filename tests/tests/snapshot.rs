@@ -208,3 +208,94 @@ fn high_004_a_strategy_that_saves_too_little_goes_on_by_a_whole_replay() {
     assert!(again.stderr.contains("forgetful does otherwise"), "{}", again.stderr);
     assert_eq!(Outcome::of(&again.stdout), whole);
 }
+
+/// The trader whose `save` is this, and who trades until it has 50 orders behind it.
+fn saving(save: &str) -> Folder {
+    let folder = Folder::new();
+    let module = TRADER.replace(
+        "(func (export \"save\") (result i32)\n    i32.const 2048)",
+        &format!("(func (export \"save\") (result i32) {save})"),
+    );
+    assert_ne!(module, TRADER);
+    // At 3072: a refusal without words.
+    let refusal = "(data (i32.const 3072) \"\\01\") (func (export \"stop\"))";
+    let module = module.replace("(func (export \"stop\"))", refusal);
+    folder.write("trader.wasm", wat::parse_str(module).expect("a module"));
+    folder
+}
+
+const UNSIGNED: &[&str] = &["--unsigned", "--wasm", "trader.wasm", "--symbols", "XRP/USD"];
+
+#[test]
+fn high_004_who_does_not_save_trades_on_and_is_taken_again_as_a_whole() {
+    let usual = saving("i32.const 2048");
+    let never = [RUN, &["--set", "record.snapshot_every=0"], UNSIGNED].concat();
+    let expected = Outcome::of(&usual.run(&never).expect(0).stdout);
+    for (save, why) in [("i32.const 3072", "does not save its state"), ("unreachable", "trap")] {
+        let folder = saving(save);
+        let arguments = [RUN, OFTEN, UNSIGNED].concat();
+        let whole = folder.run(&arguments).expect(0);
+        assert_eq!(whole.stderr.matches("there will be no snapshots").count(), 1);
+        assert!(whole.stderr.contains(why), "{}", whole.stderr);
+        assert_eq!(Outcome::of(&whole.stdout), expected, "{save}");
+        let path = folder.only_run();
+        assert!(snapshots(&path).is_empty());
+        let (segment, all) = records(&path);
+        let asked = all.iter().filter(|one| one.kind == Kind::Snapshot);
+        assert_eq!(asked.count(), 1, "it is not asked again");
+        cut_behind((&segment, &all), all.len() * 2 / 3, 9);
+        let again = folder.run(&arguments).expect(0);
+        assert!(!again.stderr.contains("behind the snapshot"), "{}", again.stderr);
+        assert_eq!(Outcome::of(&again.stdout), expected, "{save}, taken up");
+        let path = path.to_str().expect("plain");
+        folder.run(&["verify", path, "--unsigned", "--wasm", "trader.wasm"]).expect(0);
+    }
+}
+
+/// What all snapshots of a run tell, without the files, whose records have other numbers.
+fn told(run: &Path) -> Vec<SnapshotRecord> {
+    let (_, records) = records(run);
+    let all = records.iter().filter(|one| one.kind == Kind::Snapshot);
+    let told = all.map(|one| decode::<SnapshotRecord>(&one.payload).expect("a snapshot"));
+    told.map(|one| SnapshotRecord { file: None, ..one }).collect()
+}
+
+#[test]
+fn high_004_snapshots_lie_where_the_inputs_say_and_not_the_clock() {
+    let (fast, slow) = (ready(), ready());
+    let (Some(fast), Some(slow)) = (fast, slow) else { return };
+    run(&fast);
+    let expected = told(&fast.only_run());
+    let places: Vec<u64> = expected.iter().map(|one| one.events).collect();
+    assert!(places.len() > 5, "{places:?}");
+    assert!(places.iter().all(|events| events.is_multiple_of(1000)), "{places:?}");
+    // Other blocks: as they come by the wall clock.
+    slow.run(&[RUN, OFTEN, &["--set", "feed.sim.speed=150"]].concat()).expect(0);
+    assert_eq!(told(&slow.only_run()), expected);
+    // Cut where a snapshot was due and is not there: it is made up for.
+    let path = fast.only_run();
+    let (segment, all) = records(&path);
+    let last = all.iter().rposition(|one| one.kind == Kind::Snapshot).expect("a snapshot");
+    cut_behind((&segment, &all), last, 0);
+    run(&fast);
+    assert_eq!(told(&path), expected);
+    verified(&fast, &path);
+}
+
+#[test]
+fn high_004_a_run_can_be_taken_again_without_its_snapshots() {
+    let Some(folder) = ready() else { return };
+    let whole = Outcome::of(&run(&folder).stdout);
+    let path = folder.only_run();
+    cut(&path);
+    // What a process that was killed while it wrote has left, and what is not its own.
+    let (left, other) = (path.join("00000000000000000123.tmp"), path.join("notes.tmp"));
+    fs::write(&left, "half").expect("written");
+    fs::write(&other, "mine").expect("written");
+    let again = folder.run(&[RUN, OFTEN, &["--no-snapshot"]].concat()).expect(0);
+    assert!(again.stderr.contains("continued from"), "{}", again.stderr);
+    assert!(!again.stderr.contains("behind the snapshot"), "{}", again.stderr);
+    assert_eq!(Outcome::of(&again.stdout), whole);
+    assert!(!left.exists() && other.exists());
+    verified(&folder, &path);
+}

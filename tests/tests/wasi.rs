@@ -270,3 +270,11 @@ fn wasi_the_same_seed_gives_the_same_chain_at_every_batch_size() {
     }
     assert_ne!(replay("8", "64"), chain);
 }
+
+/// Where it stands in its random numbers is nothing that it can save.
+#[test]
+fn high_004_a_strategy_with_wasi_has_no_snapshot() {
+    let Some(module) = module() else { return };
+    let guest = module.instantiate(Limits::default()).expect("an instance");
+    assert!(guest.keeps_back().is_some_and(|what| what.contains("WASI")));
+}

@@ -126,6 +126,13 @@ impl CutRun {
         Ok(Some(cut))
     }
 
+    /// The same, to be taken again from its beginning.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        self.snapshots.clear();
+        self
+    }
+
     /// Reads a record to its end; none when the run is over or never began.
     fn read(path: &Path) -> Result<Option<Self>, Failure> {
         let damaged = |what: String| {
@@ -434,7 +441,11 @@ impl Read {
                 self.restarts += 1;
             }
             Kind::Snapshot => {
-                self.snapshots.push((record.seq, decode(&record.payload)?));
+                let told: SnapshotRecord = decode(&record.payload)?;
+                // Of one for which a strategy did not save nothing can be compared.
+                if !told.shared.is_empty() {
+                    self.snapshots.push((record.seq, told));
+                }
                 let excess = self.snapshots.len().saturating_sub(SNAPSHOTS);
                 self.snapshots.drain(..excess);
             }

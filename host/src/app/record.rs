@@ -1,6 +1,7 @@
 //! Keeps the record of a run: the first watcher, so that nothing is shown before
 //! it is kept.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::config::Config;
 use crate::domain::Ts;
-use crate::engine::{Command, Engine, Image, LaneOutput, Output, Saved};
+use crate::engine::{Command, Engine, Image, LaneOutput, Output, Refusal};
 use crate::feed::tape::CONTRACT;
 use crate::input::InputBlock;
 use crate::journal::{
@@ -27,7 +28,7 @@ use super::cut_run::CutRun;
 use super::modules::Kept;
 use super::replay::Identity;
 use super::session::Watch;
-use super::snapshot::{Packed, State};
+use super::snapshot::{self, Packed, State};
 use super::strategies::{Loaded, Selection};
 
 /// The longest that inputs without a fill wait for the disk.
@@ -46,10 +47,8 @@ pub struct RunRecord {
     goes_on: Option<Option<String>>,
     /// the snapshot that it goes on from
     snapshot: Option<u64>,
-    /// inputs before the last snapshot
+    /// how many inputs there were when a snapshot was last thought of
     imaged: u64,
-    /// somebody was told that snapshots are of no use here
-    useless: bool,
     lengths: Vec<u64>,
     /// verdicts of the wall clock that are in the record, by lane
     verdicts: Vec<usize>,
@@ -113,7 +112,6 @@ impl RunRecord {
             goes_on: None,
             snapshot: None,
             imaged: 0,
-            useless: false,
             lengths: Vec::new(),
             verdicts: Vec::new(),
             // The start brings news too.
@@ -129,6 +127,7 @@ impl RunRecord {
         let recorder = Folder::reopen(&cut.path, &cut.place)
             .and_then(|folder| Recorder::resume(folder, &cut.place))
             .map_err(|error| unwritable(&cut.path, &error))?;
+        snapshot::tidy(&cut.path).map_err(|error| unwritable(&cut.path, &error))?;
         let mut verdicts = vec![0; cut.manifest.strategies.len()];
         for verdict in &cut.verdicts {
             if let Some(count) = verdicts.get_mut(usize::from(verdict.lane)) {
@@ -145,7 +144,6 @@ impl RunRecord {
             goes_on: Some(cut.torn.clone()),
             snapshot: None,
             imaged: cut.snapshots.last().map_or(0, |(_, snapshot)| snapshot.events),
-            useless: false,
             lengths: cut.lengths.clone(),
             verdicts,
             // The last inputs may have brought what nobody was told of.
@@ -222,6 +220,11 @@ impl Drop for RunRecord {
 }
 
 impl RunRecord {
+    /// How many inputs lie between two snapshots.
+    fn every(&self) -> Option<u64> {
+        Some(u64::from(self.config.record.snapshot_every)).filter(|every| *every > 0)
+    }
+
     /// Keeps new verdicts of the wall clock; true when there were any.
     fn judged(&mut self, engine: &Engine) -> Result<bool, Failure> {
         let mut judged = false;
@@ -234,7 +237,8 @@ impl RunRecord {
                 self.append(Kind::Verdict, 0, engine.now().0, &record)?;
                 judged = true;
             }
-            self.verdicts[lane] = all.len();
+            // One of an earlier process may not have come again yet.
+            self.verdicts[lane] = self.verdicts[lane].max(all.len());
         }
         Ok(judged)
     }
@@ -249,6 +253,11 @@ impl Watch for RunRecord {
 
     fn started(&mut self, engine: &Engine, identities: &[Identity]) -> Result<(), Failure> {
         if let Some(cut) = self.goes_on.take() {
+            // A snapshot that is due just here is made up for, if it is not there yet.
+            let behind = engine.events();
+            let due = self.every().is_some_and(|every| behind.is_multiple_of(every));
+            let made = self.imaged == behind;
+            self.imaged = if due && !made { behind.saturating_sub(1) } else { behind };
             let (host, events) = (env!("CARGO_PKG_VERSION").into(), engine.events());
             let restarted = Restarted { host, events, cut, snapshot: self.snapshot };
             self.append(Kind::Restart, 0, engine.now().0, &restarted)?;
@@ -296,9 +305,8 @@ impl Watch for RunRecord {
         Ok(())
     }
 
-    fn wants_image(&self, engine: &Engine) -> bool {
-        let every = u64::from(self.config.record.snapshot_every);
-        every > 0 && engine.events().saturating_sub(self.imaged) >= every
+    fn next_image(&self) -> Option<u64> {
+        self.every().map(|every| (self.imaged / every + 1).saturating_mul(every))
     }
 
     /// The record has its hashes before the state is anywhere.
@@ -308,30 +316,33 @@ impl Watch for RunRecord {
         identities: &[Identity],
         image: &Image,
     ) -> Result<(), Failure> {
-        (self.stepping, self.imaged) = (true, image.events());
+        self.imaged = image.events();
         let record = |(lane, one): (u16, &Identity)| one.record(engine.lane(lane).version);
         let running = (0..).zip(identities).map(record).collect();
         let state = State::new(running, self.lengths.clone(), image.clone());
-        let packed = state.pack().unwrap_or_else(|error| self.no_snapshot(&error));
+        let packed = state.pack().map_or_else(|error| self.no_snapshot(&error), Some);
         let told = snapshot_record(image, packed.as_ref().map(|packed| packed.hash.clone()))
             .map_err(|what| Failure::new(Exit::Runtime, what))?;
         self.judged(engine)?;
         let seq = self.append(Kind::Snapshot, 0, engine.now().0, &told)?;
         self.sync()?;
-        let refused = (0..).zip(image.saved()).find_map(|(lane, saved)| match saved {
-            Saved::Refused(why) => Some((engine.lane(lane).name, why)),
-            _ => None,
-        });
-        if let Some((name, why)) = refused.filter(|_| !std::mem::replace(&mut self.useless, true)) {
-            tracing::info!(
-                strategy = name,
-                "does not save its state ({why}): a restart will take all inputs again"
-            );
-        }
         if let Some(Err(error)) = packed.map(|packed| packed.write(&self.path, seq)) {
             let _: Option<Packed> = self.no_snapshot(&error);
         }
         Ok(())
+    }
+
+    /// That strategies were asked is in the record, because a replay must ask them too.
+    fn no_image(&mut self, engine: &Engine, refusal: Option<&Refusal>) -> Result<(), Failure> {
+        self.imaged = engine.events();
+        let Some(refusal) = refusal else { return Ok(()) };
+        tracing::warn!(
+            strategy = engine.lane(refusal.lane).name,
+            "does not save its state ({}): there will be no snapshots while it runs, and a restart takes all inputs again",
+            refusal.why
+        );
+        self.judged(engine)?;
+        self.append(Kind::Snapshot, 0, engine.now().0, &refused_record(refusal)).map(drop)
     }
 
     fn stepped(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
@@ -360,6 +371,15 @@ impl Watch for RunRecord {
     }
 }
 
+/// What the record keeps of strategies that were asked for their state, of which the last
+/// did not give it: nothing of the host's was hashed.
+pub(super) fn refused_record(refusal: &Refusal) -> SnapshotRecord {
+    let asked = refusal.saved.iter().cloned().chain([None]);
+    let lanes = asked.map(|saved| StateHash { host: String::new(), saved });
+    let (events, lanes) = (refusal.events, lanes.collect());
+    SnapshotRecord { events, shared: String::new(), lanes, file: None }
+}
+
 /// What the record keeps of a state.
 ///
 /// # Errors
@@ -375,7 +395,14 @@ pub(super) fn snapshot_record(
 
 /// What the record keeps of an engine's news.
 pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
+    // Lanes that have failed, and do not run again yet.
+    let mut failed = BTreeSet::new();
     let decision = |one: &Output| {
+        match &one.body {
+            LaneOutput::Fault(_) => failed.insert(one.lane),
+            LaneOutput::Restarted { .. } => failed.remove(&one.lane),
+            _ => false,
+        };
         let decision = match &one.body {
             LaneOutput::Fill { fill, reason, position, .. } => {
                 let (fill, reason) = (fill.clone(), reason.clone());
@@ -406,9 +433,12 @@ pub(super) fn decisions(news: &[Output]) -> Vec<(u16, Ts, Decision)> {
             #[allow(unreachable_patterns, reason = "whatever else the engine tells")]
             other => Decision::Other { what: format!("{other:?}") },
         };
-        // A failed call has no place within its batch.
-        let ts =
-            if matches!(decision, Decision::Fault { .. }) { Default::default() } else { one.ts };
+        // A failed call has no place within its batch, and what it ends has none either.
+        let placeless = matches!(
+            decision,
+            Decision::Fault { .. } | Decision::Canceled { .. } | Decision::Reject { .. }
+        );
+        let ts = if placeless && failed.contains(&one.lane) { Ts::default() } else { one.ts };
         Some((one.lane, ts, decision))
     };
     news.iter().filter_map(decision).collect()

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
-use crate::engine::Verdict;
+use crate::engine::{Refusal, Verdict};
 use crate::journal::{Outputs, Record, SnapshotRecord, VerdictRecord, decode};
 
 use super::cut_run::SNAPSHOTS;
-use super::record::snapshot_record;
+use super::record::{refused_record, snapshot_record};
 use super::recorded::walk;
 use super::replay::Identity;
 use super::retrace::Retrace;
@@ -46,9 +46,21 @@ impl Retrace {
             Ok(told) => told,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let image = self.engine.image()?;
+        let image = match self.engine.image() {
+            Ok(image) => image,
+            Err(refusal) => return Ok(self.refused(record.seq, &told, &refusal)),
+        };
+        if told.shared.is_empty() {
+            let lane = told.lanes.len().saturating_sub(1);
+            let lane = u16::try_from(lane).unwrap_or(u16::MAX);
+            self.differs(
+                record.seq,
+                lane,
+                "it does not save its state, but does in a replay".into(),
+            );
+            return Ok(Ok(()));
+        }
         let state = State::new(self.running.clone(), self.lengths.clone(), image);
-        self.collect();
         let held = match snapshot_record(&state.image, told.file.clone()) {
             Ok(held) => held,
             Err(what) => return Ok(Err(what)),
@@ -73,6 +85,27 @@ impl Retrace {
         } else {
             Ok(())
         })
+    }
+
+    /// As the record says or not, a strategy did not save its state.
+    fn refused(
+        &mut self,
+        seq: u64,
+        told: &SnapshotRecord,
+        refusal: &Refusal,
+    ) -> Result<(), String> {
+        let again = refused_record(refusal);
+        if *told == again {
+            return Ok(());
+        }
+        if told.events != again.events {
+            return Err("it tells of a state after other inputs".into());
+        }
+        let pairs = told.lanes.iter().zip(&again.lanes);
+        let apart = pairs.take_while(|(told, held)| told.saved == held.saved).count();
+        let lane = u16::try_from(apart).unwrap_or(u16::MAX).min(refusal.lane);
+        self.differs(seq, lane, format!("it does not save in a replay: {}", refusal.why));
+        Ok(())
     }
 
     /// Another process went on at record `end` from the snapshot of record `seq`.

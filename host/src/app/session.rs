@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::{InstrumentTable, Ts};
-use crate::engine::{Command, CommandAction, Engine, Image, LaneOutput, Output, Replacement};
+use crate::engine::{
+    Command, CommandAction, Engine, Image, LaneOutput, Output, Refusal, Replacement,
+};
 use crate::feed::live::Health;
 use crate::input::InputBlock;
 use crate::journal::SwapRecord;
@@ -128,9 +130,10 @@ pub trait Watch {
         Ok(())
     }
 
-    /// True when it wants the engine's state now.
-    fn wants_image(&self, _engine: &Engine) -> bool {
-        false
+    /// Behind how many inputs it wants the engine's state next. It must follow from the
+    /// run's inputs alone.
+    fn next_image(&self) -> Option<u64> {
+        None
     }
 
     /// The engine's state, for which strategies were just asked for theirs.
@@ -143,6 +146,15 @@ pub trait Watch {
         _identities: &[Identity],
         _image: &Image,
     ) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Its state was wanted, and there is none: a strategy does not save its own, which
+    /// is told when that was found out just now.
+    ///
+    /// # Errors
+    /// As above.
+    fn no_image(&mut self, _engine: &Engine, _refusal: Option<&Refusal>) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -292,6 +304,7 @@ impl<'a> Session<'a> {
 
     /// The record has it first: both hashes, and the bytes.
     fn put_in(&mut self, Build { module, parameters }: Build) -> Result<(), Failure> {
+        self.take_image()?;
         let lane = self.identities.iter().position(|known| known.name == module.name);
         let Some(lane) = lane else { return Ok(()) };
         let from = self.identities[lane].sha256.clone();
@@ -315,7 +328,7 @@ impl<'a> Session<'a> {
         if let Some(warden) = &mut self.warden {
             warden.exchanged(&name, &to, done);
         }
-        Ok(())
+        self.take_image()
     }
 
     /// Takes commands from `requests`, between blocks.
@@ -352,11 +365,31 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Gives the engine a block of inputs, and the watchers what comes of it.
+    /// Gives the engine a block of inputs, and the watchers what comes of it. It is cut
+    /// where somebody wants the engine's state, so that the place of that does not depend
+    /// on how a source cuts its blocks.
     ///
     /// # Errors
     /// A broken invariant, or a watcher that cannot go on.
     pub fn step(&mut self, block: &InputBlock) -> Result<(), Failure> {
+        self.take_image()?;
+        let (mut done, mut part) = (0, InputBlock::default());
+        while done < block.len() {
+            let due = self.next_image().map(|due| due.saturating_sub(self.engine.events()));
+            let due = due.and_then(|due| usize::try_from(due).ok()).unwrap_or(usize::MAX);
+            let count = (block.len() - done).min(due.max(1));
+            if count == block.len() {
+                self.step_part(block)?;
+            } else {
+                block.copy_part(done..done + count, &mut part);
+                self.step_part(&part)?;
+            }
+            done += count;
+        }
+        Ok(())
+    }
+
+    fn step_part(&mut self, block: &InputBlock) -> Result<(), Failure> {
         for watcher in &mut self.watchers {
             watcher.inputs(block)?;
         }
@@ -365,17 +398,25 @@ impl<'a> Session<'a> {
         self.take_image()
     }
 
-    /// Takes the engine's state for whoever wants it now.
+    /// Behind how many inputs the engine's state is wanted next.
+    fn next_image(&self) -> Option<u64> {
+        self.watchers.iter().filter_map(|watcher| watcher.next_image()).min()
+    }
+
+    /// Takes the engine's state for whoever wants it now, if every strategy saves its own.
     fn take_image(&mut self) -> Result<(), Failure> {
-        if !self.watchers.iter().any(|watcher| watcher.wants_image(&self.engine)) {
+        if self.next_image().is_none_or(|due| self.engine.events() < due) {
             return Ok(());
         }
-        let image = self.engine.image()?;
+        let image = self.engine.unsaved().is_none().then(|| self.engine.image());
         for watcher in &mut self.watchers {
-            watcher.image(&self.engine, &self.identities, &image)?;
+            match &image {
+                Some(Ok(image)) => watcher.image(&self.engine, &self.identities, image)?,
+                Some(Err(refusal)) => watcher.no_image(&self.engine, Some(refusal))?,
+                None => watcher.no_image(&self.engine, None)?,
+            }
         }
-        // A strategy may have failed at saving its state.
-        self.publish()
+        Ok(())
     }
 
     /// Steps with what `source` gives until it ends, the user ends it, or no
@@ -451,12 +492,14 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A broken invariant, or a watcher that cannot go on.
     pub fn command(&mut self, command: &Command) -> Result<(), Failure> {
+        self.take_image()?;
         let (seq, ts) = (self.engine.next_seq(), self.engine.now());
         for watcher in &mut self.watchers {
             watcher.command(seq, ts, command)?;
         }
         self.engine.command(ts, command)?;
-        self.publish()
+        self.publish()?;
+        self.take_image()
     }
 
     /// Ends the run and gives back the engine.

@@ -14,17 +14,19 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Image, Saved};
+use crate::engine::Image;
 use crate::journal::StrategyRecord;
 use crate::sandbox::RUNTIME_VERSION;
 
 use super::cut_run::SNAPSHOTS;
 
 /// What every file begins with; the last byte is the layout's number.
-const MAGIC: &[u8; 8] = b"SNDPSNP\x01";
+const MAGIC: &[u8; 8] = b"SNDPSNP\x02";
 /// The most bytes of a state; five hundred strategies with all their history take a
 /// fiftieth.
 const STATE_BYTES_MAX: u64 = 1 << 30;
+/// What a file is called while it is written.
+const TEMPORARY: &str = "tmp";
 /// Fast: the state of a run is mostly small numbers.
 const COMPRESSION: i32 = 1;
 
@@ -56,15 +58,11 @@ impl State {
         Self { host, runtime, running, lengths, image }
     }
 
-    /// The file's bytes; none where a strategy does not save its state, because nobody
-    /// could go on from there.
+    /// The file's bytes.
     ///
     /// # Errors
     /// A state beyond any size.
-    pub fn pack(&self) -> io::Result<Option<Packed>> {
-        if self.image.saved().iter().any(|saved| matches!(saved, Saved::Refused(_))) {
-            return Ok(None);
-        }
+    pub fn pack(&self) -> io::Result<Packed> {
         let plain = rmp_serde::to_vec(self).map_err(io::Error::other)?;
         if plain.len() as u64 > STATE_BYTES_MAX {
             return Err(io::Error::other(format!("a state of {} bytes is too large", plain.len())));
@@ -72,7 +70,7 @@ impl State {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(zstd::bulk::compress(&plain, COMPRESSION)?);
         let hash = blake3::hash(&bytes).to_hex().to_string();
-        Ok(Some(Packed { bytes, hash }))
+        Ok(Packed { bytes, hash })
     }
 
     /// The state of record `seq` in a run's folder.
@@ -101,6 +99,13 @@ impl State {
 }
 
 impl Packed {
+    fn write_to(&self, path: &Path) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(&self.bytes)?;
+        file.sync_all()
+    }
+
     /// Writes the file of record `seq` into a run's folder, durably and whole or not at
     /// all, and lets go of those before the last three.
     ///
@@ -108,15 +113,15 @@ impl Packed {
     /// Those of the disk.
     pub fn write(&self, run: &Path, seq: u64) -> io::Result<()> {
         let path = path(run, seq);
-        let temporary = path.with_extension("tmp");
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(&self.bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
+        let temporary = path.with_extension(TEMPORARY);
+        let written = self.write_to(&temporary).and_then(|()| fs::rename(&temporary, &path));
+        if written.is_err() {
+            // It would fill a disk that is full already. Why it was not written matters more.
+            let _ = fs::remove_file(&temporary);
+        }
+        written?;
         File::open(run)?.sync_all()?;
-        let mut all = files(run)?;
+        let mut all = files(run, "snapshot")?;
         all.sort();
         // Whatever is called later lies in a part of the record that was cut off.
         let later = all.split_off(all.partition_point(|one| *one <= path));
@@ -125,16 +130,27 @@ impl Packed {
     }
 }
 
+/// Removes what a process that was killed while it wrote has left.
+///
+/// # Errors
+/// Those of the disk.
+pub fn tidy(run: &Path) -> io::Result<()> {
+    files(run, TEMPORARY)?.iter().try_for_each(fs::remove_file)
+}
+
 /// Names sort as their numbers do.
 fn path(run: &Path, seq: u64) -> PathBuf {
     run.join(format!("{seq:020}.snapshot"))
 }
 
-fn files(run: &Path) -> io::Result<Vec<PathBuf>> {
+/// The snapshots of a run, or what was to become one.
+fn files(run: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(run)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "snapshot") {
+        let named = path.file_stem().and_then(|stem| stem.to_str());
+        let numbered = named.is_some_and(|stem| stem.len() == 20 && stem.parse::<u64>().is_ok());
+        if numbered && path.extension().is_some_and(|one| one == extension) {
             all.push(path);
         }
     }

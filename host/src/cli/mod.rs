@@ -231,6 +231,12 @@ pub struct RunArgs {
     /// Begin a new run, also where the last one was cut short
     #[arg(long)]
     pub fresh: bool,
+    /// Go on with a run that was cut short by taking all its inputs again
+    ///
+    /// Else the inputs behind one of its snapshots are taken, where there are any. Both
+    /// come to the same.
+    #[arg(long, conflicts_with = "fresh")]
+    pub no_snapshot: bool,
     /// Keep no record, so that the run cannot be verified
     #[arg(long)]
     pub no_record: bool,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::app::accounting::UsageFile;
 use crate::app::capture::Recorder;
 use crate::app::console::{Console, report_table};
+use crate::app::cut_run::CutRun;
 use crate::app::dashboard::{Dashboard, open_browser};
 use crate::app::live;
 use crate::app::logs::RunLogs;
@@ -63,7 +64,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if config.record.enabled {
         let (opened, goes_on) = RunRecord::open(config, &selection, &run, args.fresh)?;
         opened.run().clone_into(&mut run);
-        (record, cut) = (Some(opened), goes_on);
+        let whole = |cut: CutRun| if args.no_snapshot { cut.whole() } else { cut };
+        (record, cut) = (Some(opened), goes_on.map(whole));
     }
     let continued = cut.as_ref().map_or(0, |cut| cut.restarts + 1);
     // Each process counts its log records anew.

@@ -268,6 +268,8 @@ impl EngineBuilder {
             info,
             past: Usage::default(),
             recovery: Recovery::new(self.config.on_fault),
+            unsaved: None,
+            rehearsed: false,
             verdicts: Verdicts::default(),
         };
         self.lanes.push(lane);

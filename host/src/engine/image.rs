@@ -1,7 +1,12 @@
 //! An engine's state between two batches, with what its strategies save of theirs.
 //!
 //! 1. Saving is a call like any other, so it is made where the record says, and a
-//!    replay makes it there too. A strategy that fails at it has failed.
+//!    replay makes it there too. Strategies are asked in the order of their lanes, up to
+//!    the first that does not save: then there is no image, and none is asked again
+//!    until that one has ended or another build runs in its place.
+//!    Failing at it is no fault, and is as good as not saving. A trap that an instance
+//!    does not survive is looked for in another one before the first time; one that
+//!    comes later fails the strategy, at its next call.
 //! 2. The state's hash is the same at every batch size, in every replay, on every
 //!    machine: integers, the bits of floats, fields in the order of their declaration.
 //!    What is not is left out of it: the words of a fault, what batches cost, lines of
@@ -10,18 +15,20 @@
 //!    their account as it stood, and lets them load what they saved. What they did not
 //!    save, they do not know.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+#[cfg(test)]
+mod fields;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstrumentTable, Ts};
 use crate::execution::{Brackets, Depleted, Fees, Orders};
-use crate::market::MarketImage;
-use crate::portfolio::{Account, InvariantBroken};
+use crate::market::{Market, MarketImage};
+use crate::portfolio::Account;
 use crate::risk::{TotalWatch, Watch};
-use crate::strategy::{Fault, FaultKind, Intent, OrderUpdate, Strategy, Usage};
+use crate::strategy::{Fault, FaultKind, Intent, OrderUpdate, StartInfo, Usage};
 
 use super::Engine;
 use super::builder::{check_descriptor, resolve};
@@ -35,12 +42,32 @@ use super::view::{LaneView, account_info, instrument_info};
 /// What a strategy gave when it was asked for its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Saved {
-    /// it is not called any more
+    /// it is not called now, so it was not asked
     Ended,
     /// its state, in its own form
     State(Vec<u8>),
-    /// it does not save, in its own words
-    Refused(String),
+}
+
+impl Saved {
+    fn hash(&self) -> Option<String> {
+        match self {
+            Self::State(state) => Some(short(&blake3::hash(state))),
+            Self::Ended => None,
+        }
+    }
+}
+
+/// Why there is no image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// inputs that were taken
+    pub events: u64,
+    /// the lane that does not save
+    pub lane: u16,
+    /// why, in its words or the host's
+    pub why: String,
+    /// by lane, of those that were asked before it: hash of what they saved, if they did
+    pub saved: Vec<Option<String>>,
 }
 
 /// The state of an engine.
@@ -87,6 +114,10 @@ struct LaneImage {
     verdicts: (u64, u64, Vec<Verdict>),
     indicators: Vec<(String, f64)>,
     used: Usage,
+    /// the present second of its strategy, and the fuel used in it
+    second: (u64, u64),
+    /// why it is not asked to save
+    unsaved: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,20 +142,8 @@ impl Image {
     /// # Errors
     /// As above.
     pub fn lane_hashes(&self) -> Result<Vec<(String, Option<String>)>, String> {
-        let of = |(lane, saved): (&LaneImage, &Saved)| {
-            let saved = match saved {
-                Saved::State(state) => Some(short(&blake3::hash(state))),
-                Saved::Ended | Saved::Refused(_) => None,
-            };
-            Ok((hash(&lane.canonical())?, saved))
-        };
+        let of = |(lane, saved): (&LaneImage, &Saved)| Ok((hash(&lane.canonical())?, saved.hash()));
         self.lanes.iter().zip(&self.saved).map(of).collect()
-    }
-
-    /// By lane: what its strategy saved.
-    #[must_use]
-    pub fn saved(&self) -> &[Saved] {
-        &self.saved
     }
 
     /// Inputs that were taken.
@@ -160,33 +179,38 @@ impl LaneImage {
             _ => {}
         }
         (same.indicators, same.used) = (Vec::new(), Usage::default());
+        (same.second, same.unsaved) = ((0, 0), None);
         same
     }
 }
 
 impl Engine {
+    /// Why no image can be had now, if that is known: a strategy that is called, or will
+    /// be again, did not save when it was asked.
+    #[must_use]
+    pub fn unsaved(&self) -> Option<(u16, &str)> {
+        let lanes = self.lanes.iter().filter(|lane| lane.state.goes_on());
+        lanes.filter_map(|lane| Some((lane.number, lane.unsaved.as_deref()?))).next()
+    }
+
     /// Asks every strategy for its state, and gives the engine's with it. To be called
     /// between two blocks.
     ///
     /// # Errors
-    /// A broken invariant: the engine must not be stepped again.
-    pub fn image(&mut self) -> Result<Image, InvariantBroken> {
-        let (mut saved, mut failed) = (Vec::new(), BTreeMap::new());
+    /// The first strategy that does not save. The engine goes on as well as before.
+    pub fn image(&mut self) -> Result<Image, Refusal> {
+        let mut saved: Vec<Saved> = Vec::new();
+        let (now, first) = (self.now(), self.timeline.number(0));
         for lane in &mut self.lanes {
-            saved.push(lane.saved().unwrap_or_else(|fault| {
-                failed.insert(lane.number, fault);
-                Saved::Ended
-            }));
+            match lane.saved(&self.market, first, now) {
+                Ok(state) => saved.push(state),
+                Err(why) => {
+                    let (lane, events) = (lane.number, self.events);
+                    let saved = saved.iter().map(Saved::hash).collect();
+                    return Err(Refusal { events, lane, why, saved });
+                }
+            }
         }
-        if !failed.is_empty() {
-            self.between_events(self.now(), |lane, batch, moment| {
-                let Some(fault) = failed.remove(&lane.number) else { return Ok(()) };
-                let ts = batch.timeline.moments()[moment as usize].ts;
-                lane.fail(fault, ts, batch.outputs);
-                lane.recover(batch, moment)
-            })?;
-        }
-        let now = self.now();
         let lanes = self.lanes.iter_mut().map(|lane| lane.image(now)).collect();
         let shared = Shared {
             instruments: self.instruments.clone(),
@@ -226,10 +250,14 @@ impl Engine {
             let told = foretold.iter().filter(|(lane, _)| *lane == number).map(|(_, v)| *v);
             self.lanes[usize::from(number)].restore(lane, told.collect());
             self.lanes[usize::from(number)].set_fees(Ts(timeline.now()));
+            let second = lane.second;
             let begun = match saved {
-                Saved::Ended => Ok(()),
-                Saved::State(state) => self.revive(number, modules.remove(&number), state),
-                Saved::Refused(why) => Err(format!("it does not save its state: {why}")),
+                // One that waits for its restart begins with the code that failed.
+                Saved::Ended => match modules.remove(&number) {
+                    Some(new) => self.lanes[usize::from(number)].adopt(new),
+                    None => Ok(()),
+                },
+                Saved::State(state) => self.revive(number, modules.remove(&number), state, second),
             };
             let name = &self.lanes[usize::from(number)].name;
             begun.map_err(|why| format!("'{name}': {why}"))?;
@@ -243,54 +271,89 @@ impl Engine {
         number: u16,
         module: Option<Replacement>,
         state: &[u8],
+        second: (u64, u64),
     ) -> Result<(), String> {
         let (market, first) = (Arc::clone(&self.market), self.timeline.number(0));
         let now = self.now();
         let lane = &mut self.lanes[usize::from(number)];
-        let mut strategy: Box<dyn Strategy> = match module {
-            Some(new) => {
-                check_descriptor(&new.descriptor)?;
-                lane.info.parameters = resolve(&new.descriptor, &new.parameters)?;
-                lane.adopt_limits(&*new.strategy);
-                new.strategy
-            }
-            None => lane
-                .strategy
-                .fresh()
-                .unwrap_or_else(|| {
+        match module {
+            Some(new) => lane.adopt(new)?,
+            None => {
+                let fresh = lane.strategy.fresh().unwrap_or_else(|| {
                     Err(Fault::new(FaultKind::Host, "it cannot be started a second time"))
-                })
-                .map_err(|fault| fault.to_string())?,
-        };
+                });
+                lane.strategy = fresh.map_err(|fault| fault.to_string())?;
+            }
+        }
         let view = LaneView::new(lane, &market, first);
         drop(market);
-        let mut info = lane.info.clone();
-        info.ts_ns = now.0 as u64;
-        info.account = account_info(&lane.account, &lane.instruments);
-        info.instruments = lane.instruments.iter().map(|(_, i)| instrument_info(i)).collect();
+        let info = lane.info_at(now);
         lane.effects.begin(lane.next_order, 0);
         let version = Arc::clone(&lane.version);
-        let begun = strategy
+        let begun = lane
+            .strategy
             .start(&info, Arc::new(view), &mut lane.effects)
-            .and_then(|()| strategy.load(state, &version));
+            .and_then(|()| lane.strategy.load(state, &version));
         lane.effects.begin(lane.next_order, 0);
-        lane.strategy = strategy;
+        lane.strategy.resume_second(second);
         begun.map_err(|fault| fault.to_string())
     }
 }
 
 impl Lane {
-    fn saved(&mut self) -> Result<Saved, Fault> {
+    /// What an instance that begins now is told.
+    fn info_at(&self, now: Ts) -> StartInfo {
+        StartInfo {
+            ts_ns: now.0 as u64,
+            account: account_info(&self.account, &self.instruments),
+            instruments: self.instruments.iter().map(|(_, i)| instrument_info(i)).collect(),
+            ..self.info.clone()
+        }
+    }
+
+    /// Asks the strategy for its state; or why it has none to give.
+    fn saved(&mut self, market: &Arc<Market>, first: u64, now: Ts) -> Result<Saved, String> {
         if !self.state.is_called() {
             return Ok(Saved::Ended);
         }
-        match self.foretold(Call::Save).and_then(|()| self.strategy.save()) {
-            Ok(state) => Ok(Saved::State(state)),
-            Err(refused) if refused.kind == FaultKind::Refused => {
-                Ok(Saved::Refused(refused.detail))
-            }
-            Err(fault) => Err(fault),
+        let given = match self.strategy.keeps_back() {
+            Some(what) => Err(Fault::new(FaultKind::Refused, what)),
+            None => self
+                .foretold(Call::Save)
+                .and_then(|()| self.rehearse(market, first, now))
+                .and_then(|()| self.strategy.save()),
+        };
+        given.map(Saved::State).map_err(|fault| {
+            self.judge_other(fault.kind);
+            let refused = fault.kind == FaultKind::Refused;
+            let why = if refused { fault.detail } else { fault.to_string() };
+            self.unsaved = Some(why.clone());
+            why
+        })
+    }
+
+    /// Asks another instance first, before the strategy is asked for the first time: one
+    /// that fails at it always must not be lost for that.
+    fn rehearse(&mut self, market: &Arc<Market>, first: u64, now: Ts) -> Result<(), Fault> {
+        if std::mem::replace(&mut self.rehearsed, true) {
+            return Ok(());
         }
+        let Some(other) = self.strategy.fresh() else { return Ok(()) };
+        let (mut other, info) = (other?, self.info_at(now));
+        let view = Arc::new(LaneView::new(self, market, first));
+        self.effects.begin(self.next_order, 0);
+        let saved = other.start(&info, view, &mut self.effects).and_then(|()| other.save());
+        self.effects.begin(self.next_order, 0);
+        saved.map(drop)
+    }
+
+    /// Takes on another module, which has not begun.
+    fn adopt(&mut self, new: Replacement) -> Result<(), String> {
+        check_descriptor(&new.descriptor)?;
+        self.info.parameters = resolve(&new.descriptor, &new.parameters)?;
+        self.adopt_limits(&*new.strategy);
+        self.strategy = new.strategy;
+        Ok(())
     }
 
     fn image(&mut self, now: Ts) -> LaneImage {
@@ -329,6 +392,8 @@ impl Lane {
             },
             indicators: self.indicators.clone(),
             used: self.usage(),
+            second: self.strategy.second(),
+            unsaved: self.unsaved.clone(),
         }
     }
 
@@ -361,5 +426,6 @@ impl Lane {
         }
         self.indicators = image.indicators.clone();
         (self.past, self.logs_held) = (image.used, 0);
+        self.unsaved = image.unsaved.clone();
     }
 }

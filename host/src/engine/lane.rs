@@ -156,6 +156,10 @@ pub struct Lane {
     /// what instances before the present one have used
     pub(super) past: Usage,
     pub(super) recovery: Recovery,
+    /// why its strategy is not asked for its state: it did not give it when it was
+    pub(super) unsaved: Option<String>,
+    /// another instance was asked before
+    pub(super) rehearsed: bool,
     pub(super) verdicts: Verdicts,
 }
 
@@ -333,13 +337,14 @@ impl Lane {
         self.effects.intents.clear();
         self.publish(ts, outputs);
         self.updates.clear();
+        // Before what it ends: the place of all that follows is the fault's.
+        let body = LaneOutput::Fault(fault.clone());
+        outputs.push(Output { lane: self.number, ts, body });
         self.abandon(ts, outputs);
         // Without its place: inside a batch the host knows only that the call
         // failed, and the chain must not depend on the batch's size.
         let record = Record::new(RecordKind::Fault, 0, 0).text(fault.kind.name());
         self.chain.absorb(&record);
-        let body = LaneOutput::Fault(fault.clone());
-        outputs.push(Output { lane: self.number, ts, body });
         self.state = LaneState::Quarantined(fault);
     }
 

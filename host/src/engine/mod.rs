@@ -47,7 +47,7 @@ use crate::portfolio::InvariantBroken;
 pub use builder::{BuildError, EngineBuilder, EngineConfig, LaneSpec, check_descriptor};
 pub use command::{Command, CommandAction};
 pub use faults::FaultPolicy;
-pub use image::{Image, Saved};
+pub use image::{Image, Refusal};
 pub use lane::{Counters, LaneLimits, LaneState};
 pub use output::{LaneOutput, Output};
 pub use report::{LaneReport, Snapshot};

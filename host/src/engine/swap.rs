@@ -142,6 +142,7 @@ impl Lane {
         self.version = clean_text(&new.descriptor.version, 64).into();
         self.info = info;
         self.recovery.forget();
+        (self.unsaved, self.rehearsed) = (None, false);
         self.replace(new.strategy);
         Ok(Ok(()))
     }

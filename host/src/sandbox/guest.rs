@@ -19,6 +19,9 @@ use crate::strategy::{
 };
 use crate::words::Header;
 
+/// The most bytes of a state that are looked at, kept or not.
+const SAVED_BYTES_MAX: usize = 64 << 20;
+
 /// Bytes of a refusal's text that are kept.
 const REFUSAL_BYTES_MAX: usize = 1024;
 
@@ -361,15 +364,29 @@ impl Strategy for Guest {
         self.call(budget, |world, store| world.call_stop(store))
     }
 
+    fn keeps_back(&self) -> Option<&'static str> {
+        self.wasi.then_some("it was granted WASI, whose random numbers and clock it cannot save")
+    }
+
     fn save(&mut self) -> Result<Vec<u8>, Fault> {
-        let (state_bytes, usual) = (self.limits.state_bytes, self.limits.hostcall_bytes);
+        let spent = self.second.fuel;
+        // A state that is too large is refused when it is here: to refuse it on the way
+        // would be a trap, which ends the instance.
+        let usual = self.limits.hostcall_bytes;
+        let (limit, most) = (self.limits.state_bytes, SAVED_BYTES_MAX.max(self.limits.state_bytes));
         let saved = self.call(Budget::silent(self.limits.fuel.save), |world, store| {
-            store.set_hostcall_fuel(state_bytes);
+            store.set_hostcall_fuel(most);
             let saved = world.call_save(&mut *store);
             store.set_hostcall_fuel(usual);
             saved
         })?;
-        saved.map_err(|text| refused(&text))
+        // The host asks when it likes, which must not cost the strategy its next call.
+        self.second.fuel = spent;
+        let state = saved.map_err(|text| refused(&text))?;
+        if state.len() > limit {
+            return Err(refused(&format!("a state of {} bytes, more than {limit}", state.len())));
+        }
+        Ok(state)
     }
 
     fn load(&mut self, state: &[u8], from_version: &str) -> Result<(), Fault> {
@@ -398,6 +415,14 @@ impl Strategy for Guest {
 
     fn grant(&mut self, events: u32) {
         self.granted = events;
+    }
+
+    fn second(&self) -> (u64, u64) {
+        (self.second.number, self.second.fuel)
+    }
+
+    fn resume_second(&mut self, (number, fuel): (u64, u64)) {
+        self.second = Second { number, fuel };
     }
 
     fn spreads(&self) -> Spreads {

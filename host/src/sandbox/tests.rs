@@ -279,8 +279,15 @@ fn x_exc_floods_are_cut_counted_or_out_of_fuel() {
 fn x_exc_too_much_data_for_the_host_is_an_output_fault() {
     check_handle("one_huge_log_line", FaultKind::Output, "more data");
     check_handle("amplified_metadata", FaultKind::Output, "more data");
-    let fault = guest("saves_too_much").save().expect_err("a fault");
-    assert_eq!(fault.kind, FaultKind::Output, "{fault}");
+}
+
+#[test]
+fn high_004_a_state_beyond_the_limit_is_refused_and_the_strategy_goes_on() {
+    let mut guest = guest("saves_too_much");
+    let fault = guest.save().expect_err("too large");
+    assert_eq!(fault.kind, FaultKind::Refused, "{fault}");
+    assert!(fault.detail.starts_with("a state of"), "{fault}");
+    assert_eq!(handle(&mut guest, 1, &mut effects()), Ok(1));
 }
 
 #[test]

@@ -144,6 +144,12 @@ pub trait Strategy: Send {
     /// As [`Strategy::handle`].
     fn save(&mut self) -> Result<Vec<u8>, Fault>;
 
+    /// What of its state `save` does not give, though its calls depend on it: another
+    /// instance that loads what this one saved would not be the same.
+    fn keeps_back(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Takes back a state that `save` of `from_version` gave.
     ///
     /// # Errors
@@ -167,6 +173,15 @@ pub trait Strategy: Send {
 
     /// Grants each call of `handle` from now on the fuel of at least so many events.
     fn grant(&mut self, _events: u32) {}
+
+    /// The present second of market time, and the fuel used in it; nothing for native
+    /// strategies.
+    fn second(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    /// Goes on from a second of which another instance has used so much.
+    fn resume_second(&mut self, _second: (u64, u64)) {}
 
     /// How its calls are spread; nothing for native strategies.
     fn spreads(&self) -> Spreads {

@@ -8,6 +8,7 @@ mod controls;
 mod faults;
 mod freshness;
 mod honest;
+mod images;
 mod latency;
 mod life;
 mod limits;

@@ -7,7 +7,7 @@ use crate::domain::{Action, Cause, Price, Qty, Rate, Side, SymbolId, TimeInForce
 use crate::engine::{EngineConfig, LaneOutput, LaneReport, LaneState};
 use crate::execution::{Delay, LatencyConfig};
 use crate::input::{InputBlock, Trade, TradingStatus};
-use crate::strategy::{Channel, Intent, OrderKind, Size};
+use crate::strategy::{Channel, Effects, HistoryRef, Intent, OrderKind, OrderUpdate, Size};
 
 /// An input of a random market.
 #[derive(Clone, Debug)]
@@ -103,8 +103,25 @@ pub(super) fn block(steps: &[Step]) -> InputBlock {
 /// A strategy that hashes what it sees into orders of every kind, valid and not,
 /// and answers some of the news with further orders.
 pub(super) fn gambler(seed: u64) -> Scripted {
-    let mut state = seed | 1;
-    let mut answer = seed ^ 0x9e37_79b9_7f4a_7c15;
+    let (mut state, mut answer) = seeds_of(seed);
+    let wanted = channels_of(seed);
+    let mut strategy =
+        Scripted::new(&wanted, move |event, effects| gamble(&mut state, event, effects))
+            .with_orders(move |update, history, effects| {
+                answer_news(&mut answer, update, history, effects);
+            });
+    strategy.burns = (seed % 3) * 400_000_000;
+    strategy.fails_at = seed.is_multiple_of(5).then_some(1 + seed % 97);
+    strategy
+}
+
+/// What a gambler of this seed begins with: of events and of news.
+pub(super) fn seeds_of(seed: u64) -> (u64, u64) {
+    (seed | 1, seed ^ 0x9e37_79b9_7f4a_7c15)
+}
+
+/// What a gambler of this seed subscribes to.
+pub(super) fn channels_of(seed: u64) -> Vec<Channel> {
     let channels = [
         Channel::Trades,
         Channel::Book(3),
@@ -114,39 +131,46 @@ pub(super) fn gambler(seed: u64) -> Scripted {
         Channel::Timer(30_000),
         Channel::Status,
     ];
-    let wanted = 1 + (seed % 7) as usize;
-    let mut strategy = Scripted::new(&channels[..wanted], move |event, effects| {
-        for word in [event.header.0, event.ts].iter().chain(event.payload) {
-            state = (state ^ word).wrapping_mul(0x1000_0000_01b3).rotate_left(17);
-        }
-        if state.is_multiple_of(3) {
-            effects.submit(random_order(state)).unwrap();
-        }
-        let order = 1 + (state >> 33) % 20;
-        let price = Some(90.0 + ((state >> 40) % 2_000) as f64 / 100.0);
-        let change = match state % 11 {
-            0 => Intent::Cancel { order },
-            1 => Intent::Amend { order, size: None, price },
-            2 => Intent::Amend { order, size: Some(0.5), price: None },
-            3 if state.is_multiple_of(5) => Intent::CancelAll { symbol: None },
-            _ => return,
-        };
-        effects.request(change);
-    })
-    .with_orders(move |update, history, effects| {
-        let seen = history.trades(update.symbol, 3).len() as u64
-            + history.book(update.symbol, 2).bids.iter().map(|l| l.0.to_bits()).sum::<u64>()
-            + history.candles(update.symbol, 60, 2).len() as u64;
-        answer = (answer ^ seen ^ update.cash.to_bits() ^ update.equity.to_bits())
-            .wrapping_mul(0x1000_0000_01b3)
-            .rotate_left(23);
-        if answer.is_multiple_of(4) {
-            let _full = effects.submit(random_order(answer));
-        }
-    });
-    strategy.burns = (seed % 3) * 400_000_000;
-    strategy.fails_at = seed.is_multiple_of(5).then_some(1 + seed % 97);
-    strategy
+    channels[..1 + (seed % 7) as usize].to_vec()
+}
+
+/// What a gambler asks for at an event.
+pub(super) fn gamble(state: &mut u64, event: &Event<'_>, effects: &mut Effects) {
+    for word in [event.header.0, event.ts].iter().chain(event.payload) {
+        *state = (*state ^ word).wrapping_mul(0x1000_0000_01b3).rotate_left(17);
+    }
+    let state = *state;
+    if state.is_multiple_of(3) {
+        effects.submit(random_order(state)).unwrap();
+    }
+    let order = 1 + (state >> 33) % 20;
+    let price = Some(90.0 + ((state >> 40) % 2_000) as f64 / 100.0);
+    let change = match state % 11 {
+        0 => Intent::Cancel { order },
+        1 => Intent::Amend { order, size: None, price },
+        2 => Intent::Amend { order, size: Some(0.5), price: None },
+        3 if state.is_multiple_of(5) => Intent::CancelAll { symbol: None },
+        _ => return,
+    };
+    effects.request(change);
+}
+
+/// What a gambler asks for at the news of an order.
+pub(super) fn answer_news(
+    answer: &mut u64,
+    update: &OrderUpdate,
+    history: &HistoryRef,
+    effects: &mut Effects,
+) {
+    let seen = history.trades(update.symbol, 3).len() as u64
+        + history.book(update.symbol, 2).bids.iter().map(|l| l.0.to_bits()).sum::<u64>()
+        + history.candles(update.symbol, 60, 2).len() as u64;
+    *answer = (*answer ^ seen ^ update.cash.to_bits() ^ update.equity.to_bits())
+        .wrapping_mul(0x1000_0000_01b3)
+        .rotate_left(23);
+    if answer.is_multiple_of(4) {
+        let _full = effects.submit(random_order(*answer));
+    }
 }
 
 pub(super) fn random_order(state: u64) -> crate::strategy::OrderRequest {
@@ -382,7 +406,7 @@ proptest! {
 #[test]
 fn med_002_an_order_is_a_value() {
     let order = market(Action::Buy, Size::Base(1.0));
-    let mut effects = crate::strategy::Effects::new(crate::strategy::EffectLimits::default());
+    let mut effects = Effects::new(crate::strategy::EffectLimits::default());
     effects.begin(1, 4);
     let mut sent = order.clone();
     effects.submit(sent.clone()).unwrap();
