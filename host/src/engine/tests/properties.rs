@@ -43,18 +43,6 @@ impl Step {
         }
     }
 
-    /// The same in two steps: its time, then what happens at it.
-    pub(super) fn clock_first(&self) -> [Self; 2] {
-        let mut rest = self.clone();
-        let gap_ms = match &mut rest {
-            Self::Trade { gap_ms, .. } | Self::Book { gap_ms, .. } | Self::Clock { gap_ms } => {
-                std::mem::take(gap_ms)
-            }
-            Self::Status { .. } => 0,
-        };
-        [Self::Clock { gap_ms }, rest]
-    }
-
     /// Appends it to a block, and moves the time to it.
     pub(super) fn push(&self, block: &mut InputBlock, now: &mut i64) {
         let pairs = |levels: &[(i64, i64)]| {
