@@ -245,6 +245,7 @@ impl Timeline {
                 market.series_mut(symbol).iter_mut().for_each(|series| series.begin(at.ts));
             }
         }
+        let before = self.now;
         // History tells of the past at one moment: it must not close the intervals
         // that its next candle is about to tell of.
         if at.ts >= self.deadline && block.header(index).kind() != words::CANDLE {
@@ -264,6 +265,11 @@ impl Timeline {
             }
             EventRef::Candle(candle) => self.history(at, &candle, market, classes),
             EventRef::Status { symbol, status } => {
+                // The time of the input before it: a run that goes on after a crash was
+                // not looking meanwhile.
+                if status == TradingStatus::Stale && is_known(market, symbol) {
+                    market.series_mut(symbol).iter_mut().for_each(|series| series.darken(before));
+                }
                 market.apply_status(symbol, status);
                 self.expect_close(symbol, market);
                 let moment = self.push(at, 0, MomentKind::Status, symbol, 0, market);
@@ -308,10 +314,14 @@ impl Timeline {
         market: &mut Market,
         classes: &mut [Class],
     ) {
-        let time = candles::trade_time(block.ts_exchange(at.index as usize), Ts(at.ts));
+        let told = block.ts_exchange(at.index as usize);
+        let time = candles::trade_time(told, Ts(at.ts));
         let symbol = trade.symbol;
         for series in market.series_mut(symbol) {
             series.expect(trade.id, time);
+            if time != told.0 {
+                series.doubt(time);
+            }
         }
         if market.series(symbol).iter().any(|s| s.closes_before(time)) {
             for series in market.series_mut(symbol) {

@@ -19,14 +19,17 @@
 //! 7. A candle of the venue stands for its whole interval: it replaces what was seen
 //!    of that interval, and trades from before its end that come later are in it. One
 //!    of a minute also replaces that minute within the longer candle that is open.
-//! 8. A candle is marked partial when it reaches into a time of which trades are
-//!    missing: before the first event, as far as no candle of the venue tells of it,
-//!    and between two trades whose ids are not neighbors.
+//! 8. A candle is marked partial when it reaches into a time of which trades may be
+//!    missing: before the first event; between two trades whose ids are not neighbors,
+//!    or begin anew; between what was known when the data became stale and a candle of
+//!    the venue that does not join it; and around a trade whose time is not believed.
+//!    A candle of the venue closes its own interval of that, and nothing beside it.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::gaps::Gaps;
 use crate::domain::{Instrument, Price, Qty, Ts};
 use crate::input::CandleInput;
 
@@ -41,6 +44,10 @@ pub const GRACE_NS: i64 = 2 * Ts::SECOND;
 pub const PART_S: u32 = 60;
 
 const PART_NS: i64 = PART_S as i64 * Ts::SECOND;
+
+/// How long before data becomes stale it may have been silent already. More than it takes
+/// to notice that, less than what candles of an outage reach back before it.
+const DARK_NS: i64 = 90 * Ts::SECOND;
 
 /// The time at which a trade counts, by rule 5.
 #[must_use]
@@ -176,8 +183,10 @@ pub struct CandleSeries {
     told_until: i64,
     /// the last trade's id and time
     last_trade: Option<(u64, i64)>,
-    /// from when to when trades are missing, both included
-    missing: Option<(i64, i64)>,
+    /// until when everything is known that the venue told, by its word that it is current
+    seen_until: i64,
+    /// of which times trades may be missing
+    missing: Gaps,
     /// start of the earliest candle that may still open
     next_open: i64,
     last_close: Option<i64>,
@@ -198,7 +207,8 @@ impl CandleSeries {
             part: i64::MIN,
             told_until: i64::MIN,
             last_trade: None,
-            missing: None,
+            seen_until: i64::MIN,
+            missing: Gaps::default(),
             next_open: i64::MIN,
             last_close: None,
             closed: VecDeque::new(),
@@ -254,9 +264,16 @@ impl CandleSeries {
             close = candle.close;
             emit(self.marked(candle));
         }
-        if self.forming.is_some() {
+        if let Some(candle) = &self.forming {
+            self.missing.forget_before(candle.open_ts);
             return;
         }
+        self.close_empty(time, close, emit);
+        self.missing.forget_before(self.next_open);
+    }
+
+    /// Closes candles without trades up to `time`, all at the last close.
+    fn close_empty(&mut self, time: i64, close: i64, emit: &mut impl FnMut(Candle)) {
         let missing = time.saturating_sub(self.next_open).div_euclid(self.interval_ns);
         if missing > i64::from(self.fill_gaps) {
             self.next_open =
@@ -271,30 +288,38 @@ impl CandleSeries {
 
     fn marked(&self, candle: Candle) -> Candle {
         let end = candle.open_ts.saturating_add(self.interval_ns);
-        let reaches = |(from, to): (i64, i64)| candle.open_ts <= to && end > from;
-        Candle { partial: self.missing.is_some_and(reaches), ..candle }
+        Candle { partial: self.missing.touch(candle.open_ts, end), ..candle }
     }
 
     /// Notes that nothing was seen before this moment.
     pub fn begin(&mut self, now: i64) {
         // At the very moment of an interval's start nothing of it is missing.
-        self.missing = now.checked_sub(1).map(|before| (i64::MIN, before));
+        self.missing.add(i64::MIN, now.saturating_sub(1));
+        self.seen_until = now;
+    }
+
+    /// Notes that the data becomes stale at `now`: what came long enough before has come
+    /// whole.
+    pub fn darken(&mut self, now: i64) {
+        self.seen_until = self.seen_until.max(now.saturating_sub(DARK_NS));
     }
 
     /// Notes a trade that is about to come: whether any are missing before it. Ids that
     /// do not count, as those of simulated ones may, say nothing.
     pub fn expect(&mut self, id: u64, ts_exchange: i64) {
         let last = self.last_trade.replace((id, ts_exchange));
-        let skipped = last.filter(|(last, _)| *last > 0 && id > last.saturating_add(1));
-        let Some((_, since)) = skipped else { return };
-        let from = since.max(self.told_until);
-        if from > ts_exchange {
-            return;
+        let is_next = |last: u64| id == last || id == last.saturating_add(1);
+        let skipped = last.filter(|(last, _)| *last > 0 && id > 0 && !is_next(*last));
+        if let Some((_, since)) = skipped {
+            let from = since.max(self.told_until);
+            self.missing.add(from, ts_exchange.max(since));
         }
-        // What was missing before in a candle that is still open is missing in it yet.
-        let open = self.forming.map_or(self.next_open, |candle| candle.open_ts);
-        let earlier = self.missing.filter(|(_, to)| *to >= open).map(|(from, _)| from);
-        self.missing = Some((earlier.unwrap_or(from).min(from), ts_exchange));
+    }
+
+    /// Notes that the trade that counts at this time belongs elsewhere, nobody knows
+    /// where.
+    pub fn doubt(&mut self, time: i64) {
+        self.missing.add(time, time);
     }
 
     /// Counts a trade. What it ends was closed before.
@@ -340,6 +365,7 @@ impl CandleSeries {
     }
 
     fn tell_whole(&mut self, told: Candle, emit: &mut impl FnMut(Candle)) {
+        self.joins(told.open_ts);
         self.close_until(told.open_ts, emit);
         let open = self.forming.map_or(self.next_open, |candle| candle.open_ts);
         if told.open_ts < open {
@@ -348,12 +374,13 @@ impl CandleSeries {
         self.forming = None;
         self.next_open = told.open_ts.saturating_add(self.interval_ns);
         self.last_close = Some(told.close);
-        self.was_told(self.next_open);
+        self.was_told(told.open_ts, self.next_open);
         emit(told);
     }
 
     fn tell_part(&mut self, told: &Candle, emit: &mut impl FnMut(Candle)) {
         let (minute, end) = (told.open_ts, told.open_ts.saturating_add(PART_NS));
+        self.joins(minute);
         self.close_until(minute, emit);
         let open = self.forming.map_or(self.next_open, |candle| candle.open_ts);
         if minute < open || (self.forming.is_some() && minute < self.part) {
@@ -365,17 +392,23 @@ impl CandleSeries {
         *candle = before.unwrap_or(Candle::flat(candle.open_ts, told.open));
         candle.absorb(told);
         self.last_close = Some(told.close);
-        self.was_told(end);
+        self.was_told(minute, end);
     }
 
-    /// Everything until then is known now.
-    fn was_told(&mut self, until: i64) {
-        self.told_until = self.told_until.max(until);
-        // The venue's candles come in order, without gaps between them.
-        self.missing = self.missing.filter(|(_, to)| *to >= self.told_until);
-        if let Some((from, _)) = &mut self.missing {
-            *from = (*from).max(self.told_until);
+    /// A candle of the venue begins at `from`: what lies between that and what was known
+    /// before nobody has told.
+    fn joins(&mut self, from: i64) {
+        let last_trade = self.last_trade.map_or(i64::MIN, |(_, ts)| ts);
+        let known = last_trade.max(self.told_until).max(self.seen_until);
+        if known > i64::MIN {
+            self.missing.add(known, from.saturating_sub(1));
         }
+    }
+
+    /// A candle of the venue tells everything from `from` until before `until`.
+    fn was_told(&mut self, from: i64, until: i64) {
+        self.missing.close(from, until);
+        self.told_until = self.told_until.max(until);
     }
 
     /// Adds a closed candle to the history.

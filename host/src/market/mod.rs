@@ -6,6 +6,7 @@
 
 pub mod book;
 pub mod candles;
+mod gaps;
 mod image;
 #[cfg(test)]
 mod told_tests;

@@ -148,3 +148,82 @@ fn add_13_what_is_known_is_not_told_again() {
     long.clock(902);
     assert_eq!(long.closed, [(0, [10, 20, 5, 9], 22, false)]);
 }
+
+/// Minute and mark of what was closed, in pieces of `interval` minutes.
+fn marks(fixture: &Fixture) -> Vec<(i64, bool)> {
+    fixture.closed.iter().map(|candle| (candle.0, candle.3)).collect()
+}
+
+#[test]
+fn add_13_a_long_candle_whose_beginning_nobody_told_is_marked() {
+    let mut fixture = Fixture::new(3_600);
+    fixture.series.begin(100 * M);
+    for minute in 30..100 {
+        fixture.told(minute, [10; 4], 1);
+    }
+    fixture.trade(1, 6_001, 10, 1);
+    fixture.trade(2, 7_201, 10, 1);
+    assert_eq!(marks(&fixture), [(0, true), (60, false)]);
+}
+
+#[test]
+fn add_13_one_minute_that_is_told_late_tells_nothing_of_those_before_it() {
+    for told in [false, true] {
+        let mut fixture = Fixture::new(3_600);
+        fixture.trade(1, 0, 10, 1);
+        fixture.series.darken(5 * S);
+        // Minutes 0 to 10 were missed; their candles come after the trades.
+        fixture.trade(50, 630, 11, 1);
+        if told {
+            fixture.told(10, [11; 4], 5);
+        }
+        fixture.trade(51, 3_601, 12, 1);
+        assert_eq!(marks(&fixture), [(0, true)]);
+    }
+}
+
+#[test]
+fn add_13_an_outage_longer_than_the_venue_tells_of_is_marked_where_nobody_told() {
+    let outage = |told: std::ops::Range<i64>| {
+        let mut fixture = Fixture::new(60);
+        fixture.trade(1, 30, 10, 1);
+        fixture.clock(302);
+        fixture.series.darken(302 * S);
+        told.for_each(|minute| fixture.told(minute, [10, 12, 9, 11], 5));
+        fixture.trade(500, 20 * 60 + 30, 11, 1);
+        fixture.clock(21 * 60 + 2);
+        let partial = marks(&fixture).into_iter().filter(|(_, partial)| *partial);
+        partial.map(|(minute, _)| minute).collect::<Vec<i64>>()
+    };
+    // The last five minutes before the mark are not sure to have come whole, so the
+    // venue tells of them too; the minute that goes on has lost its beginning.
+    assert_eq!(outage(2..20), [20]);
+    assert_eq!(outage(12..20), [5, 6, 7, 8, 9, 10, 11, 20]);
+}
+
+#[test]
+fn add_13_a_quiet_pair_is_not_marked_for_its_quiet() {
+    for interval_s in [60, 3_600] {
+        let mut fixture = Fixture::new(interval_s);
+        fixture.trade(1, 30, 10, 1);
+        fixture.clock(20 * 60);
+        fixture.series.darken(20 * M);
+        (17..30).for_each(|minute| fixture.told(minute, [10, 12, 9, 11], 5));
+        fixture.trade(2, 30 * 60, 11, 1);
+        fixture.clock(3_602);
+        assert!(fixture.closed.iter().all(|candle| !candle.3), "{:?}", fixture.closed);
+    }
+}
+
+#[test]
+fn add_13_trades_that_are_counted_anew_or_belong_elsewhere_mark_their_candles() {
+    let mut fixture = Fixture::new(60);
+    fixture.trade(1_000, 10, 10, 1);
+    fixture.trade(3, 130, 10, 1);
+    fixture.trade(4, 190, 10, 1);
+    fixture.trade(5, 250, 10, 1);
+    fixture.series.doubt(251 * S);
+    fixture.clock(362);
+    let expected = [(0, true), (1, true), (2, true), (3, false), (4, true), (5, false)];
+    assert_eq!(marks(&fixture), expected);
+}
