@@ -62,6 +62,8 @@ fn state(seq: u64) -> State {
         statistics: BTreeMap::new(),
         orders_open: Vec::new(),
         sandbox: Sandbox::default(),
+        accounting: sandpaper::dashboard::Accounting::default(),
+        call_ns: sandpaper::strategy::Spread::default(),
     };
     let sum: u64 = (0..STRATEGIES).map(|number| seq + number).sum();
     let total = Total { currency: "USD".into(), equity: Some(sum.to_string()), start: None };

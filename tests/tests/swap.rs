@@ -108,6 +108,16 @@ fn crit_001_an_allowed_new_build_takes_over_while_the_program_runs() {
     assert_eq!(row(&report, "mm")["sha256"], to.to_string());
     assert_eq!(row(&report, "mm")["state"], "stopped", "{report}");
     assert_eq!(row(&report, "flow")["state"], "stopped", "{report}");
+    // What both used adds up, in the report and in the result that is kept.
+    let used = &row(&report, "mm")["sandbox"];
+    assert_eq!(used["fuel_per_event"]["count"], row(&report, "mm")["events"], "{used}");
+    let results = repository::files(&folder.path("runs"), "result.json");
+    let result = fs::read_to_string(&results[0]).expect("a result");
+    let result: Value = serde_json::from_str(&result).expect("JSON");
+    let kept = &row(&result, "mm")["sandbox"];
+    for field in ["fuel", "fuel_per_event", "calls", "traps", "host_calls", "log_bytes"] {
+        assert_eq!(kept[field], used[field], "{field}");
+    }
     // The record proves both halves: with the old bytes, which are in no folder of
     // strategies any more, and with the new ones.
     verify(&folder, 0);

@@ -352,7 +352,7 @@ fn row(identity: &Identity, report: &LaneReport) -> Vec<String> {
         output::percent(report.metrics.buy_and_hold_pct),
         known(statistics.known(statistics.fees), output::money_short),
         output::count(report.counters.rejected),
-        output::count(report.usage.fuel.checked_div(report.counters.events).unwrap_or(0)),
+        output::count(report.spreads.fuel_per_event.mean()),
         output::count(report.spreads.fuel_per_event.p99),
         output::bytes(report.usage.memory_peak_bytes),
         format!("{:.1} µs", report.spreads.call_ns.p99 as f64 / 1e3),

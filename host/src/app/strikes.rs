@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Output};
 use crate::lockfile::PrivateFolder;
 use crate::strategy::{
-    Descriptor, EffectLimits, Effects, Fault, HistoryRef, OrderUpdate, Spreads, StartInfo,
+    Descriptor, Distributions, EffectLimits, Effects, Fault, HistoryRef, OrderUpdate, StartInfo,
     Strategy, Usage,
 };
 
@@ -361,8 +361,8 @@ impl Strategy for Marked {
         self.strategy.grant(events);
     }
 
-    fn spreads(&self) -> Spreads {
-        self.strategy.spreads()
+    fn distributions(&self) -> Option<&Distributions> {
+        self.strategy.distributions()
     }
 
     fn effect_limits(&self) -> Option<EffectLimits> {

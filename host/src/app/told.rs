@@ -25,7 +25,11 @@ pub(super) fn differs(told: &RunDetail, engine: &Engine) -> Vec<(String, String)
             continue;
         };
         let earlier = told.earlier.clone();
-        let again = read_back(RunStrategy { earlier, ..RunStrategy::of(report, &told.sha256) });
+        // What it used is of its batches and of that machine; a replay, which calls it
+        // with one event at a time, uses something else.
+        let sandbox = told.sandbox.clone();
+        let of = RunStrategy::of(report, &told.sha256);
+        let again = read_back(RunStrategy { earlier, sandbox, ..of });
         if let Some((key, said, found)) = first(told, &again) {
             let what = format!("result.json says {key} {said}, and a replay comes to {found}");
             wrong.push((told.name.clone(), what));

@@ -231,6 +231,8 @@ fn show_usage(context: &Context, now: &UsageNow) -> Result<(), Failure> {
     let right = [
         "events",
         "calls",
+        "of orders",
+        "fuel",
         "fuel p50",
         "fuel p99",
         "call p99",
@@ -261,6 +263,8 @@ fn usage_row(one: &Used) -> Vec<String> {
         one.sha256.chars().filter(char::is_ascii_hexdigit).take(16).collect(),
         output::count(one.events),
         output::count(used.calls.all),
+        output::count(used.calls.orders),
+        output::count(used.fuel.saturating_add(used.fuel_failed)),
         output::count(used.fuel_per_event.p50),
         output::count(used.fuel_per_event.p99),
         format!("{:.1} µs", used.call_ns.p99 as f64 / 1e3),

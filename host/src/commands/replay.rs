@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::app::accounting::Accounting;
 use crate::app::console::{Console, report_table};
 use crate::app::replay::{Identity, Replayed, reads_ahead, replay as replay_tapes};
 use crate::app::strategies::{Refused, Selection};
 use crate::app::{Failure, Interrupt};
 use crate::cli::{Exit, ReplayArgs};
 use crate::config::{Config, LogFormat};
+use crate::dashboard::Accounting;
 use crate::domain::Money;
 use crate::engine::{LaneReport, LaneState};
 use crate::output;

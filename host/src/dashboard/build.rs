@@ -14,6 +14,7 @@ use crate::market::Candle;
 use crate::output::printable;
 use crate::portfolio::metrics::{Curve, Point as LedgerPoint};
 
+use super::accounting::Accounting;
 use super::desk::{Desk, Note};
 use super::figures::{figures, latency};
 use super::hub::{Candles, Point, State};
@@ -418,7 +419,7 @@ impl Builder {
                 rejected: counters.rejected,
                 fees: money(statistics.known(statistics.fees)),
                 exposure_pct: exposure,
-                fuel_per_event: usage.fuel.checked_div(counters.events).unwrap_or(0),
+                fuel_per_event: report.spreads.fuel_per_event.mean(),
                 fuel_limit: who.fuel_limit,
                 latency_p99_us: latency(&report.spreads.call_ns).map(|latency| latency.p99),
                 positions: positions.into_iter().map(|(position, _)| position).collect(),
@@ -439,6 +440,8 @@ impl Builder {
             chain: report.chain.clone(),
             statistics: figures(report),
             orders_open: memory.waiting.open(),
+            accounting: Accounting::of(report),
+            call_ns: report.spreads.call_ns,
             sandbox: Sandbox {
                 fuel: Fuel {
                     total: usage.fuel.to_string(),

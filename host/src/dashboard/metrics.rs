@@ -1,6 +1,8 @@
 //! Metrics for Prometheus. Labels are names that the operator gave: strategies'
 //! lock-file names and the market's symbols, never text of a strategy.
 
+mod strategies;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,7 +91,7 @@ fn feed(registry: &mut Registry, feed: &super::model::Feed) {
     }
 }
 
-fn render(app: &App) -> Result<String, std::fmt::Error> {
+pub(super) fn render(app: &App) -> Result<String, std::fmt::Error> {
     let state = app.hub.state();
     let run = &state.run;
     let mut registry = Registry::with_prefix("sandpaper");
@@ -160,6 +162,7 @@ fn render(app: &App) -> Result<String, std::fmt::Error> {
     for (name, help, family) in families {
         registry.register(format!("strategy_{name}"), help, family);
     }
+    strategies::register(&mut registry, &state);
     let usable = Gauges::default();
     for symbol in &state.feed.symbols {
         let labels = vec![("symbol", escaped(&symbol.symbol))];

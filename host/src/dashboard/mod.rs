@@ -6,6 +6,7 @@
 //! engine wait. Every request passes one guard: without a credential there is no answer but a refusal, the
 //! files of the login page, and `/healthz`.
 
+mod accounting;
 pub mod answers;
 pub mod assets;
 pub mod audit;
@@ -46,6 +47,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use accounting::{Accounting, Calls, Quantiles};
 pub use auth::{Auth, Role};
 pub use build::{Builder, Facts, Who};
 pub use desk::Desk;

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::accounting::Accounting;
+use crate::strategy::Spread;
+
 /// The run as a whole.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Run {
@@ -147,6 +150,12 @@ pub struct StrategyDetail {
     /// what it uses
     #[serde(skip)]
     pub sandbox: Sandbox,
+    /// the same in numbers, for metrics and results
+    #[serde(skip)]
+    pub accounting: Accounting,
+    /// how long its calls took, in nanoseconds
+    #[serde(skip)]
+    pub call_ns: Spread,
 }
 
 /// A parameter and its configured value.

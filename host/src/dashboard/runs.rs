@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::accounting::Accounting;
 use super::hub::{Point, State};
 use super::model::StrategyDetail;
 use super::views::{curve, status};
@@ -80,6 +81,8 @@ pub struct RunStrategy {
     pub fills: Option<u64>,
     pub fees: Option<String>,
     pub chain: Option<String>,
+    /// what it used; null in results of earlier versions
+    pub sandbox: Option<Accounting>,
 }
 
 /// A run with its curves.
@@ -125,6 +128,7 @@ impl RunStrategy {
             fills: Some(statistics.fill_count),
             fees: Some(statistics.fees.to_string()),
             chain: Some(report.chain.clone()),
+            sandbox: Some(Accounting::of(report)),
         }
     }
 }
@@ -184,6 +188,7 @@ pub fn row(state: &State) -> RunRow {
             fills: Some(row.fills),
             fees: row.fees.clone(),
             chain: Some(lane.chain.clone()),
+            sandbox: Some(lane.accounting.clone()),
         }
     };
     RunRow {

@@ -267,6 +267,7 @@ impl EngineBuilder {
             logs_held: 0,
             info,
             past: Usage::default(),
+            past_spread: None,
             recovery: Recovery::new(self.config.on_fault),
             unsaved: None,
             rehearsed: false,

@@ -238,6 +238,9 @@ impl Lane {
     /// Puts an instance that has begun in the lane's place.
     pub(super) fn replace(&mut self, strategy: Box<dyn Strategy>) {
         self.past = self.past.then(self.strategy.usage());
+        if let Some(own) = self.strategy.distributions() {
+            self.past_spread.get_or_insert_default().merge(own);
+        }
         self.strategy = strategy;
     }
 }

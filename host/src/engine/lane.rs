@@ -17,7 +17,9 @@ use crate::input::{EventRef, InputBlock};
 use crate::market::Market;
 use crate::portfolio::{Account, InvariantBroken};
 use crate::risk::{RiskConfig, Watch};
-use crate::strategy::{Effects, Fault, OrderUpdate, StartInfo, Strategy, Usage};
+use crate::strategy::{
+    Distributions, Effects, Fault, OrderUpdate, Spreads, StartInfo, Strategy, Usage,
+};
 
 use super::chain::{Chain, Record, RecordKind};
 use super::faults::Recovery;
@@ -155,6 +157,8 @@ pub struct Lane {
     pub(super) info: StartInfo,
     /// what instances before the present one have used
     pub(super) past: Usage,
+    /// how their calls are spread, once there was one
+    pub(super) past_spread: Option<Box<Distributions>>,
     pub(super) recovery: Recovery,
     /// why its strategy is not asked for its state: it did not give it when it was
     pub(super) unsaved: Option<String>,
@@ -387,6 +391,22 @@ impl Lane {
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.past.then(self.strategy.usage())
+    }
+
+    /// How the strategy's calls are spread, those of its earlier instances included.
+    #[must_use]
+    pub fn spreads(&self) -> Spreads {
+        let own = self.strategy.distributions();
+        match (&self.past_spread, own) {
+            (None, None) => Spreads::default(),
+            (None, Some(own)) => own.spreads(),
+            (Some(past), None) => past.spreads(),
+            (Some(past), Some(own)) => {
+                let mut all = (**past).clone();
+                all.merge(own);
+                all.spreads()
+            }
+        }
     }
 
     /// Ends the lane: the strategy's last call, then the chain's last record.

@@ -76,7 +76,7 @@ impl LaneReport {
             state: lane.state.clone(),
             counters: lane.counters,
             usage: lane.usage(),
-            spreads: lane.strategy.spreads(),
+            spreads: lane.spreads(),
             start_equity: account.start_equity(),
             cash: account.cash(),
             equity: account.equity(),

@@ -14,7 +14,7 @@ use super::runtime::{Runtime, ticks};
 use super::state::State;
 use super::wasi::World;
 use crate::strategy::{
-    Descriptor, EffectLimits, Effects, Fault, FaultKind, HistoryRef, OrderUpdate, Spreads,
+    Descriptor, Distributions, EffectLimits, Effects, Fault, FaultKind, HistoryRef, OrderUpdate,
     StartInfo, Strategy, Usage, clean_text,
 };
 use crate::words::Header;
@@ -104,7 +104,7 @@ impl Guest {
             Ok(Err(error)) => return Err(fault_of(&error, store.data().last_error.as_deref())),
             Err(payload) => return Err(fault_of_panic(&*payload)),
         };
-        let mut meter = Meter::new();
+        let mut meter = Meter::default();
         let left = store.get_fuel().unwrap_or(0);
         meter.usage.fuel = limits.fuel.instantiate.saturating_sub(left);
         meter.memory(store.data().limiter.memory_bytes());
@@ -154,7 +154,9 @@ impl Guest {
         let fault = match outcome {
             Ok(Ok(result)) => {
                 let left = live.store.get_fuel().unwrap_or(0);
-                self.count(kind, fuel.saturating_sub(left), took_ns);
+                let used = fuel.saturating_sub(left);
+                self.meter.call(kind, used, took_ns);
+                self.spent(used);
                 return Ok(result);
             }
             Ok(Err(error)) => fault_of(&error, last_error.as_deref()),
@@ -162,12 +164,12 @@ impl Guest {
         };
         // After an access out of bounds or a refused growth the counter may show
         // nothing used, so a failed call costs all that it was given.
-        self.count(kind, fuel, took_ns);
+        self.meter.failed(kind, fuel, took_ns);
+        self.spent(fuel);
         Err(self.fail(fault, effects))
     }
 
-    fn count(&mut self, kind: Kind, fuel: u64, took_ns: u64) {
-        self.meter.call(kind, fuel, took_ns);
+    fn spent(&mut self, fuel: u64) {
         self.second.fuel = self.second.fuel.saturating_add(fuel);
         self.last_call = fuel;
     }
@@ -325,14 +327,16 @@ impl Strategy for Guest {
             // Fuel is granted per event: what was meant for events that it hands
             // back is not its to burn.
             let per_event = self.last_call / u64::from(consumed);
-            self.meter.events(consumed, per_event);
             if per_event <= self.limits.fuel.event || self.granted > 1 {
+                self.meter.events(consumed, per_event);
                 self.overdrew = events > 1 && self.last_call > self.limits.fuel.event;
                 return Ok(consumed);
             }
             let detail = format!("{per_event} fuel an event over {consumed} events");
+            self.meter.failed_after_all(self.last_call);
             return Err(self.fail(Fault::new(FaultKind::OutOfFuel, detail), Some(effects)));
         }
+        self.meter.failed_after_all(self.last_call);
         let detail = format!("`handle` says that it consumed {consumed} of {events} events");
         Err(self.fail(Fault::new(FaultKind::Protocol, detail), Some(effects)))
     }
@@ -425,8 +429,8 @@ impl Strategy for Guest {
         self.second = Second { number, fuel };
     }
 
-    fn spreads(&self) -> Spreads {
-        self.meter.spreads()
+    fn distributions(&self) -> Option<&Distributions> {
+        Some(&self.meter.spread)
     }
 
     fn effect_limits(&self) -> Option<EffectLimits> {

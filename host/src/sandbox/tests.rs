@@ -132,7 +132,7 @@ fn a_sound_guest_goes_through_its_life() {
     assert_eq!(usage.memory_bytes, 16 << 16);
     assert!(usage.fuel > 0 && usage.fuel < 1_000, "{usage:?}");
     assert_eq!((usage.event_calls, usage.order_calls, usage.traps), (1, 0, 0));
-    let spreads = guest.spreads();
+    let spreads = guest.distributions().expect("counted").spreads();
     assert_eq!((spreads.call_ns.count, spreads.fuel_per_event.count), (1, 1));
     assert!(spreads.call_ns.max > 0 && spreads.fuel_per_event.p99 > 0, "{spreads:?}");
 }
@@ -182,7 +182,7 @@ fn x_exc_a_loop_in_start_is_out_of_fuel() {
     let fault =
         hostile.start(&StartInfo::default(), history(), &mut effects()).expect_err("a fault");
     assert_eq!(fault.kind, FaultKind::OutOfFuel, "{fault}");
-    assert_eq!(hostile.usage().fuel / 1_000_000, 200);
+    assert_eq!(hostile.usage().fuel_failed / 1_000_000, 200);
 }
 
 #[test]
@@ -245,13 +245,22 @@ fn x_exc_a_trap_costs_the_whole_budget() {
     let mut hostile = guest("reads_out_of_bounds");
     let before = hostile.usage().fuel;
     handle(&mut hostile, 3, &mut effects()).expect_err("a fault");
-    assert_eq!(hostile.usage().fuel - before, 3 * FuelLimits::default().event);
+    let usage = hostile.usage();
+    assert_eq!(usage.fuel_failed, 3 * FuelLimits::default().event);
+    assert_eq!(usage.fuel, before, "which is no work that was done");
 }
 
 #[test]
 fn x_exc_a_wrong_count_is_a_breach_of_the_contract() {
     check_handle("consumes_too_much", FaultKind::Protocol, "1000000 of 1");
     check_handle("consumes_nothing", FaultKind::Protocol, "0 of 1");
+    // What such a call used is no work that was done either.
+    let mut hostile = guest("consumes_nothing");
+    let before = hostile.usage().fuel;
+    handle(&mut hostile, 1, &mut effects()).expect_err("a fault");
+    let usage = hostile.usage();
+    assert!(usage.fuel == before && usage.fuel_failed > 0, "{usage:?}");
+    assert_eq!(hostile.distributions().expect("counted").fuel_per_event.spread().count, 0);
 }
 
 #[test]

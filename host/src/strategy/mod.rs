@@ -9,6 +9,7 @@
 mod descriptor;
 mod effects;
 mod info;
+mod spread;
 mod usage;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use info::{
     AccountInfo, BookInfo, CandleInfo, History, HistoryRef, InstrumentInfo, OrderUpdate,
     PositionInfo, StartInfo, TradeInfo,
 };
+pub use spread::{Distribution, Distributions};
 pub use usage::{POWERS, Spread, Spreads, Usage};
 
 /// How a strategy failed.
@@ -183,9 +185,9 @@ pub trait Strategy: Send {
     /// Goes on from a second of which another instance has used so much.
     fn resume_second(&mut self, _second: (u64, u64)) {}
 
-    /// How its calls are spread; nothing for native strategies.
-    fn spreads(&self) -> Spreads {
-        Spreads::default()
+    /// How the calls of this instance are spread; nothing for native strategies.
+    fn distributions(&self) -> Option<&Distributions> {
+        None
     }
 
     /// How much one event of it may cause, where that differs from what holds for

@@ -16,7 +16,7 @@ pub struct Usage {
     pub traps: u64,
     /// its calls into the host
     pub host_calls: u64,
-    /// fuel used, 0 for native strategies
+    /// fuel of the calls that returned well, 0 for native strategies
     pub fuel: u64,
     /// the most fuel that one call used per event
     pub fuel_max_per_event: u64,
@@ -24,6 +24,10 @@ pub struct Usage {
     pub memory_bytes: u64,
     /// the most bytes of linear memory that it had
     pub memory_peak_bytes: u64,
+    /// fuel that calls were charged which failed: all that they were given, so it
+    /// depends on how many events each was made for
+    #[serde(default)]
+    pub fuel_failed: u64,
 }
 
 impl Usage {
@@ -40,6 +44,7 @@ impl Usage {
             fuel_max_per_event: self.fuel_max_per_event.max(after.fuel_max_per_event),
             memory_bytes: after.memory_bytes,
             memory_peak_bytes: self.memory_peak_bytes.max(after.memory_peak_bytes),
+            fuel_failed: self.fuel_failed.saturating_add(after.fuel_failed),
         }
     }
 }
@@ -65,10 +70,18 @@ pub struct Spread {
     pub powers: [u64; POWERS],
 }
 
+impl Spread {
+    /// The average, rounded down; 0 before the first value.
+    #[must_use]
+    pub fn mean(&self) -> u64 {
+        self.sum.checked_div(self.count).unwrap_or(0)
+    }
+}
+
 /// Powers of two that a spread tells apart: up to two seconds in nanoseconds.
 pub const POWERS: usize = 32;
 
-/// How a strategy's calls are spread, since its present instance began.
+/// How a strategy's calls are spread, those of its earlier instances included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spreads {
     /// fuel of each consumed event; within a batch, its average

@@ -4,6 +4,7 @@
 mod bypass;
 mod clients;
 mod limits;
+mod metrics;
 mod untrusted;
 
 use std::net::SocketAddr;
@@ -79,6 +80,8 @@ fn lane(name: &str, equity: u64) -> StrategyDetail {
         statistics: std::collections::BTreeMap::new(),
         orders_open: Vec::new(),
         sandbox: super::model::Sandbox::default(),
+        accounting: super::Accounting::default(),
+        call_ns: crate::strategy::Spread::default(),
     }
 }
 

@@ -7,8 +7,8 @@ use crate::engine::{
 };
 use crate::input::{InputBlock, Trade};
 use crate::strategy::{
-    Channel, Descriptor, Effects, Fault, FaultKind, HistoryRef, OrderUpdate, Size, StartInfo,
-    Strategy, Subscription, Usage,
+    Channel, Descriptor, Distributions, Effects, Fault, FaultKind, HistoryRef, OrderUpdate, Size,
+    StartInfo, Strategy, Subscription, Usage,
 };
 use crate::words::Header;
 
@@ -20,6 +20,7 @@ use super::support::{account, fills, free, instruments, market};
 pub(super) struct Counter {
     pub(super) count: u64,
     pub(super) calls: u64,
+    pub(super) spread: Distributions,
     pub(super) started: bool,
     /// seconds of events at which it fails
     pub(super) fails_at: Vec<u64>,
@@ -36,6 +37,7 @@ impl Default for Counter {
         Self {
             count: 0,
             calls: 0,
+            spread: Distributions::default(),
             started: false,
             fails_at: Vec::new(),
             kind: FaultKind::Trap,
@@ -73,6 +75,7 @@ impl Strategy for Counter {
 
     fn handle(&mut self, words: &[u64], events: u32, effects: &mut Effects) -> Result<u32, Fault> {
         self.calls += 1;
+        self.spread.call_ns.add(1_000, 1);
         let mut rest = words;
         for consumed in 1..=events {
             let (event, tail) = rest.split_at(Header(rest[0]).words().expect("known"));
@@ -81,6 +84,7 @@ impl Strategy for Counter {
                 return Err(Fault::new(self.kind, "as told"));
             }
             self.count += 1;
+            self.spread.fuel_per_event.add(self.count, 1);
             effects.indicator("count", self.count as f64);
             if self.count == 1 {
                 let _ = effects.submit(market(Action::Buy, Size::Base(1.0)));
@@ -115,12 +119,17 @@ impl Strategy for Counter {
     }
 
     fn fresh(&self) -> Option<Result<Box<dyn Strategy>, Fault>> {
-        let fresh = Self { count: 0, calls: 0, started: false, ..self.clone() };
+        let spread = Distributions::default();
+        let fresh = Self { count: 0, calls: 0, spread, started: false, ..self.clone() };
         Some(Ok(Box::new(fresh)))
     }
 
     fn usage(&self) -> Usage {
         Usage { calls: self.calls, ..Usage::default() }
+    }
+
+    fn distributions(&self) -> Option<&Distributions> {
+        Some(&self.spread)
     }
 }
 
@@ -209,6 +218,9 @@ fn a_swap_hands_over_the_state_and_misses_no_event() {
     assert_eq!(fills(&news).len(), 2, "each lane bought once");
     assert_eq!(engine.lane(0).version, "2");
     assert_eq!(report.usage.calls, 3, "what the old one used counts too");
+    let spreads = report.spreads;
+    assert_eq!((spreads.call_ns.count, spreads.fuel_per_event.count), (3, 6), "of both");
+    assert_eq!(spreads.fuel_per_event.sum, 1 + 2 + 3 + 4 + 5 + 6);
     // A command is a number of its own, and no neighbor notices.
     let (control, _) = swapped(256, None, Counter::default());
     assert_eq!(control.reports()[1].indicators, engine.reports()[1].indicators);
@@ -274,7 +286,11 @@ fn a_restart_goes_on_from_the_last_saved_state_after_its_back_off() {
         .map(|one| one.ts.0 / Ts::SECOND)
         .collect();
     assert_eq!(times, [5, 12]);
-    assert_eq!(engine.reports()[0].positions[0].1, "1");
+    let report = engine.reports().remove(0);
+    assert_eq!(report.positions[0].1, "1");
+    // Three instances consumed 14 events, in as many calls and two that failed.
+    assert_eq!(report.spreads.fuel_per_event.count, 14);
+    assert_eq!((report.spreads.call_ns.count, report.usage.calls), (16, 16));
     for batch in [1, 7] {
         let (other, _) = with_faults(batch, policy(2, false), failing.clone());
         assert_eq!(other.reports()[0].chain, engine.reports()[0].chain, "batch {batch}");
