@@ -3,10 +3,7 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-use sandpaper::lockfile::{
-    Approved, Candidate, CandidateError, Entry, Lock, Sha256, WORLD, Wasi, read_candidate, scan,
-};
+use sandpaper::lockfile::{Approved, Candidate, CandidateError, Wasi, read_candidate, scan};
 use sandpaper::sandbox::{Caps, LoadError, Module, Runtime, RuntimeOptions, VetLimits, Vetting};
 use sandpaper_tests::{Folder, program, repository};
 
@@ -200,82 +197,6 @@ fn crit_001_private_state_that_others_may_enter_is_not_used() {
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o777)).expect("changed");
     let refused = folder.run(&["run", "--duration", "1s"]).expect(1);
     assert!(refused.stderr.contains("others may read or write it"), "{}", refused.stderr);
-}
-
-/// `SANDPAPER_STORM=600` goes on for as many seconds; without it, two thousand
-/// reads.
-#[test]
-#[allow(clippy::disallowed_methods, reason = "how long the storm lasts is what is asked for")]
-#[allow(clippy::print_stderr, reason = "the figures are what the long form is for")]
-fn crit_001_a_storm_of_swaps_runs_nothing_else() {
-    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    use std::time::{Duration, Instant};
-
-    let seconds: Option<u64> = std::env::var("SANDPAPER_STORM").ok().and_then(|n| n.parse().ok());
-    let folder = Folder::new();
-    let (good, evil) = (with(""), with("(func)"));
-    let path = folder.write("strategies/x.wasm", &good);
-    let outside = folder.write("evil.wasm", &evil);
-    let mut lock = Lock::default();
-    lock.allow(entry("x", &good)).expect("allowed");
-    let (over, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (mut approved, mut refused) = (0_u64, 0_u64);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let aside = folder.path("strategies/aside");
-            for turn in 0_u64.. {
-                if over.load(Ordering::Relaxed) {
-                    return;
-                }
-                let _ = std::fs::remove_file(&aside);
-                let made = match turn % 4 {
-                    0 => std::fs::write(&aside, &evil),
-                    1 => std::os::unix::fs::symlink(&outside, &aside),
-                    2 => std::fs::hard_link(&outside, &aside),
-                    _ => std::fs::write(&aside, &good),
-                };
-                made.and_then(|()| std::fs::rename(&aside, &path)).expect("swapped");
-                swaps.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        let began = Instant::now();
-        let goes_on = |reads: u64| match seconds {
-            Some(seconds) => began.elapsed() < Duration::from_secs(seconds),
-            // At least so long that each sort of file was met.
-            None => reads < 2_000 || swaps.load(Ordering::Relaxed) < 200,
-        };
-        while goes_on(approved + refused) {
-            let result = read_candidate(&path, 1 << 20)
-                .map_err(|_| ())
-                .and_then(|read| lock.approve(read, Timestamp::UNIX_EPOCH).map_err(|_| ()));
-            match result {
-                Ok(taken) => {
-                    assert_eq!(taken.candidate().bytes(), good, "an unapproved byte");
-                    approved += 1;
-                }
-                Err(()) => refused += 1,
-            }
-        }
-        over.store(true, Ordering::Relaxed);
-    });
-    eprintln!("{} swaps, {approved} approved, {refused} refused", swaps.into_inner());
-    assert!(approved > 0 && refused > 0, "{approved} approved, {refused} refused");
-}
-
-fn entry(name: &str, bytes: &[u8]) -> Entry {
-    Entry {
-        name: name.to_owned(),
-        sha256: Sha256::of(bytes),
-        world: WORLD.to_owned(),
-        file_hint: String::new(),
-        imports: Vec::new(),
-        size: bytes.len() as u64,
-        allowed_at: Timestamp::UNIX_EPOCH,
-        note: String::new(),
-        expires: None,
-        wasi: Wasi::Refused,
-        limits: None,
-    }
 }
 
 #[test]

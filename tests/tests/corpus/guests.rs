@@ -96,6 +96,30 @@ fn module(text: &str) -> Vec<u8> {
     wat::parse_str(format!("(module {text})")).expect("wat")
 }
 
+/// Ten that mean well: the reference strategies, the workloads, and four of a few
+/// lines. Where the former are not built, something simpler stands for them.
+pub fn neighbors() -> Vec<Vec<u8>> {
+    use repository::{guest, workload};
+    let built = [
+        guest("market-making"),
+        guest("order-flow"),
+        guest("mean-reversion"),
+        workload("s1"),
+        workload("s2"),
+        workload("s3"),
+    ];
+    let read = |path| std::fs::read::<PathBuf>(path).expect("readable");
+    let submit = "(call $submit (i32.const 4096) (i32.const 5120)) i32.const 1";
+    let simple = [
+        file("orders_then_returns"),
+        Parts { imports: SUBMIT, handle: submit, ..SOUND }.build(),
+        Parts { imports: SUBMIT, handle: "i32.const 1", stop: "nop", ..SOUND }.build(),
+        SOUND.build(),
+    ];
+    let stand_in = || file("orders_then_returns");
+    built.map(|path| path.map_or_else(stand_in, read)).into_iter().chain(simple).collect()
+}
+
 /// All of them.
 pub fn members() -> Vec<Member> {
     let mut all = refused();
@@ -177,8 +201,11 @@ fn failing() -> Vec<Member> {
         bytes: file(name),
         end: End::Fault(kind, words),
     };
-    let not_started =
-        |name: &'static str, kind| Member { name, bytes: file(name), end: End::NotStarted(kind) };
+    let not_started = |name: &'static str, kind, words| Member {
+        name,
+        bytes: file(name),
+        end: End::NotStarted(kind, words),
+    };
     let make = |name, parts: Parts<'_>, kind, words| Member {
         name,
         bytes: parts.build(),
@@ -189,8 +216,8 @@ fn failing() -> Vec<Member> {
         make(name, Parts { handle: &endless(body), ..SOUND }, kind, words)
     };
     vec![
-        not_started("loop_in_start_section", OutOfFuel),
-        not_started("loop_in_describe", OutOfFuel),
+        not_started("loop_in_start_section", OutOfFuel, "fuel"),
+        not_started("loop_in_describe", OutOfFuel, "fuel"),
         from_file("loop_in_handle", OutOfFuel, "fuel"),
         from_file("loop_in_start", OutOfFuel, "fuel"),
         handle(
@@ -247,7 +274,7 @@ fn failing() -> Vec<Member> {
             "unreachable",
         ),
         make("traps_in_stop", Parts { stop: "unreachable", ..SOUND }, Trap, "unreachable"),
-        from_file("log_out_of_bounds", Protocol, ""),
+        from_file("log_out_of_bounds", Protocol, "out of bounds"),
         make(
             "log_of_two_gib",
             Parts {
@@ -256,7 +283,7 @@ fn failing() -> Vec<Member> {
                 ..SOUND
             },
             Protocol,
-            "",
+            "out of bounds",
         ),
         from_file("amplified_metadata", Output, "more data"),
         from_file("endless_order_flood", OutOfFuel, "fuel"),
@@ -275,7 +302,7 @@ fn failing() -> Vec<Member> {
         from_file("log_not_utf8", Protocol, "utf-8"),
         from_file("consumes_nothing", Protocol, "0 of"),
         from_file("consumes_too_much", Protocol, "1000000 of"),
-        from_file("invalid_log_level", Protocol, ""),
+        from_file("invalid_log_level", Protocol, "unexpected discriminant: 99"),
     ]
 }
 

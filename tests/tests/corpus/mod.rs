@@ -5,11 +5,14 @@
 //! `KINDS` lists every kind of attack with the file or the maker of its members;
 //! a kind that is no module names the test that shows it.
 
+mod controls;
 mod guests;
 mod limits;
 mod sinks;
 mod smith;
+mod swaps;
 
+use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
@@ -17,19 +20,24 @@ use guests::{Member, members};
 use sandpaper::app::{live, setup};
 use sandpaper::config::{Config, Sources};
 use sandpaper::domain::Money;
-use sandpaper::engine::{EngineBuilder, EngineConfig, LaneReport, LaneSpec, LaneState, Output};
+use sandpaper::engine::{
+    Engine, EngineBuilder, EngineConfig, LaneReport, LaneSpec, LaneState, Output,
+};
 use sandpaper::feed::sim::Simulator;
 use sandpaper::input::InputBlock;
 use sandpaper::lockfile::{Approved, Candidate, Wasi};
 use sandpaper::portfolio::AccountConfig;
 use sandpaper::sandbox::{Caps, FuelLimits, Limits, LoadError, Module, Runtime, RuntimeOptions};
 use sandpaper::strategy::{Channel, Descriptor, Fault, FaultKind, Strategy, Subscription};
-use sandpaper_tests::{lanes, repository};
+use sandpaper_tests::repository;
+use swaps::Held;
 
 /// Events of the market that everybody trades on.
 const EVENTS: usize = 250;
 /// Fuel for each event; members that stay under a limit stay under this one.
 const FUEL: u64 = 4_000_000;
+/// A refused growth is counted before it is refused.
+const WASM_PAGE: u64 = 64 << 10;
 /// Where the hostile lane stands among the good ones.
 const MIDDLE: usize = 5;
 
@@ -38,7 +46,7 @@ pub enum End {
     /// refused at load, with these words
     Refused(&'static str),
     /// it loads, and fails before the run with this kind
-    NotStarted(FaultKind),
+    NotStarted(FaultKind, &'static str),
     /// it is quarantined with this kind and these words
     Fault(FaultKind, &'static str),
     /// it runs to the end, and what it did is this
@@ -155,6 +163,10 @@ struct Arena {
     instruments: sandpaper::domain::InstrumentTable,
     start: sandpaper::domain::Ts,
     runtime: Runtime,
+    /// what a hostile one is given
+    limits: Limits,
+    caps: Caps,
+    neighbors: OnceCell<Vec<Module>>,
 }
 
 impl Arena {
@@ -176,40 +188,43 @@ impl Arena {
             warm_up,
             block,
             runtime: Runtime::new(RuntimeOptions::default()).expect("an engine"),
+            limits: Limits {
+                fuel: FuelLimits { event: FUEL, ..FuelLimits::default() },
+                ..Limits::default()
+            },
+            caps: Caps::native(),
+            neighbors: OnceCell::new(),
         }
     }
 
     fn load(&self, bytes: Vec<u8>) -> Result<Module, LoadError> {
         let candidate = Candidate::from_bytes(bytes, "hostile.wasm");
         let approved = Approved::unsigned(candidate, Wasi::Refused);
-        Module::load(&self.runtime, &approved, &Caps::native())
+        Module::load(&self.runtime, &approved, &self.caps)
     }
 
     /// Loads, instantiates and describes, as the host does before a run.
     fn guest(&self, bytes: Vec<u8>) -> Result<Box<dyn Strategy>, Fault> {
-        let limits = Limits {
-            fuel: FuelLimits { event: FUEL, ..FuelLimits::default() },
-            ..Limits::default()
-        };
-        let mut guest = self.load(bytes).expect("loaded").instantiate(limits)?;
+        let mut guest = self.load(bytes).expect("loaded").instantiate(self.limits)?;
         guest.describe()?;
         Ok(Box::new(guest))
     }
 
-    /// Ten that mean well: six native ones and four in the same sandbox.
+    /// Ten that mean well, each in a store of its own of the same sandbox.
     fn good(&self) -> Vec<Box<dyn Strategy>> {
-        let mut good: Vec<Box<dyn Strategy>> =
-            ["s1", "s2", "s3", "market-making", "order-flow", "mean-reversion"]
-                .map(lanes::native)
-                .into();
-        for _ in 0..4 {
-            good.push(self.guest(guests::file("orders_then_returns")).expect("a good one"));
-        }
-        good
+        let instance = |module: &Module| {
+            let guest = module.instantiate(Limits::default()).expect("a good one");
+            Box::new(guest) as Box<dyn Strategy>
+        };
+        let compiled = || {
+            let load = |bytes| self.load(bytes).expect("a good one");
+            guests::neighbors().into_iter().map(load).collect()
+        };
+        self.neighbors.get_or_init(compiled).iter().map(instance).collect()
     }
 
-    /// Runs strategies over the market in the given way.
-    fn run(&self, config: &EngineConfig, strategies: Vec<Box<dyn Strategy>>) -> Vec<Ended> {
+    /// An engine with these strategies that has heard of nothing yet.
+    fn engine(&self, config: &EngineConfig, strategies: Vec<Box<dyn Strategy>>) -> Engine {
         let mut builder = EngineBuilder::new(config.clone(), self.instruments.clone()).expect("ok");
         for (number, mut strategy) in strategies.into_iter().enumerate() {
             let described = strategy.describe().unwrap_or_default();
@@ -230,7 +245,12 @@ impl Arena {
                 })
                 .expect("a lane");
         }
-        let mut engine = builder.start(self.start);
+        builder.start(self.start)
+    }
+
+    /// Runs strategies over the market in the given way.
+    fn run(&self, config: &EngineConfig, strategies: Vec<Box<dyn Strategy>>) -> Vec<Ended> {
+        let mut engine = self.engine(config, strategies);
         let mut news: Vec<Output> = engine.drain().collect();
         for block in [&self.warm_up, &self.block] {
             engine.step(block).expect("the invariants hold");
@@ -257,7 +277,22 @@ impl Arena {
             assert_eq!(neighbor.report.chain, *chain, "{name} changed {}", neighbor.report.name);
             assert_eq!(neighbor.report.state, LaneState::Stopped, "{name}");
         }
+        self.holds_up_no_longer_than_it_may(&hostile.report, name);
         hostile
+    }
+
+    /// All lanes share a thread, so what one of them may use is how long the others
+    /// wait for it. Fuel is counted, time is not: it would be of this machine.
+    fn holds_up_no_longer_than_it_may(&self, report: &LaneReport, name: &str) {
+        let (fuel, usage) = (&self.limits.fuel, report.usage);
+        let once = fuel.instantiate + 2 * fuel.describe + fuel.start + fuel.stop;
+        let told = (self.warm_up.len() + self.block.len()) as u64;
+        let calls = told.saturating_mul(fuel.event);
+        let most = once.saturating_add(calls) + usage.order_calls * fuel.on_order;
+        let used = usage.fuel + usage.fuel_failed;
+        assert!(used <= most, "{name} used {used} of {most} fuel");
+        assert!(usage.event_calls <= told, "{name} was called {} times", usage.event_calls);
+        assert!(usage.memory_peak_bytes <= self.limits.memory_bytes + WASM_PAGE, "{name}");
     }
 }
 
@@ -279,10 +314,11 @@ fn check(arena: &Arena, chains: &[String], member: &Member) {
             let error = error.unwrap_or_else(|| panic!("{name} was loaded")).to_string();
             assert!(error.contains(words), "{name}: {error}");
         }
-        End::NotStarted(kind) => {
+        End::NotStarted(kind, words) => {
             let fault = arena.guest(member.bytes.clone()).err();
             let fault = fault.unwrap_or_else(|| panic!("{name} can be started"));
             assert_eq!(fault.kind, *kind, "{name}: {fault}");
+            assert!(fault.detail.contains(words), "{name}: {fault}");
         }
         End::Fault(kind, words) => {
             let guest = arena.guest(member.bytes.clone()).expect(name);
@@ -310,10 +346,17 @@ fn x_exc_every_hostile_strategy_ends_as_stated_and_no_neighbor_notices() {
     let tried = |member: &Member| {
         std::panic::catch_unwind(AssertUnwindSafe(|| check(&arena, &chains, member))).is_err()
     };
-    let wrong: Vec<&str> = members().iter().filter(|m| tried(m)).map(|m| m.name).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
+    let wrong = |step: usize| -> Vec<&str> {
+        let some = members().into_iter().step_by(step);
+        some.filter(|member| tried(member)).map(|member| member.name).collect()
+    };
+    // What a process takes once and keeps, it has taken after some of them.
+    assert_eq!(wrong(4), [""; 0]);
+    let before = Held::now();
+    assert_eq!(wrong(1), [""; 0]);
     // The host is alive, and nothing has stuck to it.
     assert_eq!(arena.chains(), chains);
+    assert_eq!(Held::now().leaked_since(before, 5 << 10), [""; 0]);
 }
 
 /// The control: what is compared would show a neighbor that was disturbed.
@@ -327,7 +370,7 @@ fn x_exc_a_neighbor_that_is_disturbed_would_be_seen() {
     let swapped = arena.run(&arena.config, fewer);
     assert_ne!(swapped[0].report.chain, chains[0]);
     let fills = |lane: usize| swapped[lane].report.statistics.fill_count;
-    assert!(fills(9) > 0, "the neighbors trade");
+    assert!(fills(6) > 0 && fills(7) > 0, "the neighbors trade");
 }
 
 #[test]
@@ -382,43 +425,6 @@ fn crit_003_replays_are_identical() {
     for time in 1..times {
         assert_eq!(run(), first, "replay {time}");
     }
-}
-
-/// Loading and unloading leaves nothing behind. `SANDPAPER_LOADS=10000` is the
-/// long form.
-#[test]
-fn med_011_loading_and_unloading_leaves_descriptors_and_memory_flat() {
-    let times = std::env::var("SANDPAPER_LOADS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
-    let arena = Arena::new();
-    let folder = sandpaper_tests::Folder::new();
-    let path = folder.write("strategies/x.wasm", guests::file("orders_then_returns"));
-    let cycle = || {
-        let candidate = sandpaper::lockfile::read_candidate(&path, 1 << 20).expect("read");
-        let approved = Approved::unsigned(candidate, Wasi::Refused);
-        let module = Module::load(&arena.runtime, &approved, &Caps::native()).expect("loaded");
-        let mut guest = module.instantiate(Limits::default()).expect("instantiated");
-        guest.describe().expect("described");
-    };
-    (0..50).for_each(|_| cycle());
-    let before = (descriptors(), mapped_kib());
-    (0..times).for_each(|_| cycle());
-    let after = (descriptors(), mapped_kib());
-    assert_eq!(before.0, after.0, "open descriptors");
-    // A leak of one page a cycle would show in the long form, one of a module in
-    // the short one.
-    let grown = after.1.saturating_sub(before.1);
-    assert!(grown < 8 << 10, "{times} cycles took {grown} KiB");
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-/// Resident memory in KiB.
-fn mapped_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 #[test]
