@@ -142,7 +142,7 @@ fn cases() -> Vec<Case> {
             Parts { handle: &twice(submit), ..trading },
             "reason of 16 bytes",
         ),
-        case("state", "state_bytes", 1_024, saves, "output"),
+        case("state", "state_bytes", 1_024, saves, "a state of 4096 bytes, more than 1024"),
     ]
 }
 

@@ -356,7 +356,7 @@ fn x_exc_every_hostile_strategy_ends_as_stated_and_no_neighbor_notices() {
     assert_eq!(wrong(1), [""; 0]);
     // The host is alive, and nothing has stuck to it.
     assert_eq!(arena.chains(), chains);
-    assert_eq!(Held::now().leaked_since(before, 5 << 10), [""; 0]);
+    assert_eq!(Held::now().leaked_since(before, 32 << 10), [""; 0]);
 }
 
 /// The control: what is compared would show a neighbor that was disturbed.
