@@ -255,7 +255,7 @@ impl Timeline {
         match block.get(index) {
             EventRef::Trade(trade) => {
                 self.trade(at, block, &trade, market, classes);
-                market.print(at.index, &trade);
+                market.print(block, at.index, &trade);
             }
             EventRef::Book { symbol, snapshot, .. } => {
                 market.apply_book(block, at.index);

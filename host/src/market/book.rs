@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Side;
+use crate::domain::{Side, Ts};
 
 /// A level: price and quantity in the instrument's units.
 pub type Level = (i64, i64);
@@ -16,9 +16,23 @@ pub struct Book {
     /// what prints took of displayed levels and no book event has told yet: true for
     /// asks, price, quantity; few, and sorted
     printed: Vec<(bool, i64, i64)>,
+    /// the venue's time of the snapshot that it began with
+    since: Ts,
 }
 
 impl Book {
+    /// An empty book that a snapshot of this time of the venue begins.
+    #[must_use]
+    pub fn of(since: Ts) -> Self {
+        Self { since, ..Self::default() }
+    }
+
+    /// The venue's time of the snapshot that it began with; zero without one.
+    #[must_use]
+    pub fn since(&self) -> Ts {
+        self.since
+    }
+
     /// Sets a level to an absolute quantity; zero or less removes it. Returns
     /// the quantity before, zero when there was no such level. What prints took of it
     /// is told by that.

@@ -267,9 +267,13 @@ impl Market {
     }
 
     /// Applies the trade `index` of the block to its book: what it took there is not
-    /// there any more, though the book displays it until its next event.
-    pub fn print(&mut self, index: u32, trade: &Trade) {
+    /// there any more, though the book displays it until its next event. One from before
+    /// the book's snapshot, told again after an outage, took nothing of it.
+    pub fn print(&mut self, block: &InputBlock, index: u32, trade: &Trade) {
         let book = &mut self.states[trade.symbol.index()].book;
+        if block.ts_exchange(index as usize) < book.since() {
+            return;
+        }
         let Some(before) = book.print(trade.side, trade.price.0, trade.qty.0) else { return };
         let side = if trade.side == Side::Buy { Side::Sell } else { Side::Buy };
         let undo = Undo::Printed { side, price: trade.price.0, qty: before };
@@ -285,12 +289,13 @@ impl Market {
     fn redo(&mut self, block: &InputBlock, index: u32) {
         let (symbol, snapshot, bids, asks) = match block.get(index as usize) {
             EventRef::Book { symbol, snapshot, bids, asks } => (symbol, snapshot, bids, asks),
-            EventRef::Trade(trade) => return self.print(index, &trade),
+            EventRef::Trade(trade) => return self.print(block, index, &trade),
             _ => return,
         };
         let state = &mut self.states[symbol.index()];
         if snapshot {
-            let old = std::mem::take(&mut state.book);
+            let new = Book::of(block.ts_exchange(index as usize));
+            let old = std::mem::replace(&mut state.book, new);
             self.undo.push((index, symbol, Undo::Whole(Box::new(old))));
         }
         for (side, levels) in [(Side::Buy, bids), (Side::Sell, asks)] {

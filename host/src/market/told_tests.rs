@@ -1,8 +1,9 @@
 //! Candles where trades were missed: rules 6 to 8 of [`super::candles`].
 
 use super::candles::{Candle, CandleSeries};
-use crate::domain::{Instrument, Price, Qty, SymbolId, Ts};
-use crate::input::CandleInput;
+use super::{Market, MarketLimits};
+use crate::domain::{Instrument, InstrumentTable, Price, Qty, Side, SymbolId, Ts};
+use crate::input::{CandleInput, InputBlock, Trade};
 
 const S: i64 = Ts::SECOND;
 const M: i64 = 60 * S;
@@ -226,4 +227,34 @@ fn add_13_trades_that_are_counted_anew_or_belong_elsewhere_mark_their_candles() 
     fixture.clock(362);
     let expected = [(0, true), (1, true), (2, true), (3, false), (4, true), (5, false)];
     assert_eq!(marks(&fixture), expected);
+}
+
+/// What prints are known to have taken of the best ask, by the venue's times of the book's
+/// snapshot and of a trade that comes behind it; then at the event before it.
+fn taken(snapshot: i64, trade: i64) -> (i64, i64) {
+    let table = InstrumentTable::new(vec![Instrument::plain("X/USD", 0, 0)]);
+    let mut market = Market::new(&table, MarketLimits::default(), 8);
+    let mut block = InputBlock::new(&table, 1);
+    let (bid, ask) = ((Price(99), Qty(5)), (Price(100), Qty(5)));
+    block.push_book(Ts(9 * S), Ts(snapshot * S), SymbolId(0), true, &[bid], &[ask]);
+    let print =
+        Trade { symbol: SymbolId(0), side: Side::Buy, price: Price(100), qty: Qty(3), id: 1 };
+    block.push_trade(Ts(9 * S), Ts(trade * S), &print);
+    market.begin_block();
+    market.apply_book(&block, 0);
+    market.print(&block, 1, &print);
+    market.pass(1);
+    let after = market.book(SymbolId(0)).printed(Side::Sell, 100);
+    market.seek_books(&block, Some(0));
+    let before = market.book(SymbolId(0)).printed(Side::Sell, 100);
+    market.seek_books(&block, Some(1));
+    assert_eq!(market.book(SymbolId(0)).printed(Side::Sell, 100), after, "both ways");
+    (after, before)
+}
+
+#[test]
+fn add_09_a_trade_from_before_the_book_takes_nothing_of_it() {
+    assert_eq!(taken(5, 4), (0, 0), "told again after an outage");
+    assert_eq!(taken(5, 6), (3, 0));
+    assert_eq!(taken(5, 5), (3, 0));
 }

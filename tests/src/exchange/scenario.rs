@@ -112,6 +112,8 @@ pub struct Figures {
     pub silence: Duration,
     /// books that were compared with the truth
     pub compared: u64,
+    /// candles of the venue that were
+    pub candles: u64,
     /// connections that were made
     pub connects: u64,
 }
@@ -124,6 +126,7 @@ impl Figures {
             recovery: self.recovery.max(other.recovery),
             silence: self.silence.max(other.silence),
             compared: self.compared + other.compared,
+            candles: self.candles + other.candles,
             connects: self.connects + other.connects,
         }
     }
@@ -380,8 +383,9 @@ pub async fn play(seed: u64) -> Result<Figures, String> {
             "trades were missed that a snapshot has".to_owned()
         }
         (Ok(()), true) => {
-            let (compared, connects) = (scenario.oracle.compared, link.connects);
-            return Ok(Figures { compared, connects, ..scenario.figures });
+            let (compared, candles) = (scenario.oracle.compared, scenario.oracle.candles);
+            let connects = link.connects;
+            return Ok(Figures { compared, candles, connects, ..scenario.figures });
         }
     };
     Err(format!(

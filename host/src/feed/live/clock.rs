@@ -19,13 +19,15 @@ pub struct Clock {
     origin: Instant,
     /// what the clock that goes on while the machine sleeps showed at the origin
     awake: Option<i64>,
+    /// reads that clock, in nanoseconds
+    since_boot: fn() -> i64,
 }
 
 impl Clock {
     /// A clock that shows `start` now.
     #[must_use]
     pub fn start_at(start: Ts) -> Self {
-        Self { start, origin: Instant::now(), awake: None }
+        Self { start, origin: Instant::now(), awake: None, since_boot }
     }
 
     /// A clock that shows the machine's time now.
@@ -35,6 +37,12 @@ impl Clock {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let start = Ts(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
         Self { awake: Some(since_boot()), ..Self::start_at(start) }
+    }
+
+    /// The same on a machine whose time since its start is what this says.
+    #[cfg(test)]
+    pub(super) fn on(start: Ts, since_boot: fn() -> i64) -> Self {
+        Self { awake: Some(since_boot()), since_boot, ..Self::start_at(start) }
     }
 
     /// What it shows.
@@ -61,7 +69,7 @@ impl Clock {
     /// Makes up for time that the machine has slept through, during which monotonic
     /// time stands still. How much that was in nanoseconds, if any.
     pub fn catch_up(&mut self) -> Option<i64> {
-        self.caught_up_with(since_boot())
+        self.caught_up_with((self.since_boot)())
     }
 
     fn caught_up_with(&mut self, since_boot: i64) -> Option<i64> {
@@ -98,8 +106,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn high_005_the_clock_makes_up_for_sleep_and_never_goes_back() {
         let second = Ts::SECOND;
-        let mut clock =
-            Clock { start: Ts(100 * second), origin: Instant::now(), awake: Some(5 * second) };
+        let mut clock = Clock::on(Ts(100 * second), || 5 * Ts::SECOND);
         tokio::time::advance(std::time::Duration::from_secs(10)).await;
         assert_eq!(clock.caught_up_with(15 * second), None);
         assert_eq!(clock.caught_up_with(15 * second + second / 2), None, "clocks differ a little");
@@ -119,6 +126,6 @@ mod tests {
         assert_eq!(clock.now(), Ts(4_000 * second));
         let mut injected = Clock::start_at(Ts(0));
         assert_eq!(injected.caught_up_with(i64::MAX), None);
-        assert_eq!(Clock::wall().catch_up(), None);
+        assert_eq!(Clock::on(Ts(0), || 7 * Ts::SECOND).catch_up(), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -78,6 +79,9 @@ impl LinkSettings {
 /// Frames that wait for the socket at most; a peer that takes none is gone.
 const OUTBOX_MAX: usize = 256;
 
+/// How often a connection that stands asks whether the machine slept.
+const CLOCK_MINDED: Duration = Duration::from_secs(1);
+
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,6 +144,8 @@ pub struct Driver<C: Connect, P> {
     timer: Pin<Box<Sleep>>,
     stats: LinkStats,
     began: bool,
+    /// when it was last asked whether the machine slept
+    clock_minded: Instant,
 }
 
 impl<C: Connect, P: Protocol> Driver<C, P> {
@@ -154,6 +160,7 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
             timer: Box::pin(sleep_until(Instant::now())),
             stats: LinkStats { since: now, ..LinkStats::default() },
             began: false,
+            clock_minded: Instant::now(),
             connector,
             protocol,
             settings,
@@ -269,6 +276,9 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
     /// Reads until nothing is there, a connection is lost, or it is time to let
     /// others work.
     fn poll_connected(&mut self, context: &mut Context<'_>, block: &mut InputBlock) -> Poll<()> {
+        if self.clock_minded.elapsed() >= CLOCK_MINDED {
+            self.mind_sleep();
+        }
         let mut frames = 0;
         loop {
             let now = self.clock.now();
@@ -387,13 +397,20 @@ impl<C: Connect, P: Protocol> Driver<C, P> {
         self.timer.as_mut().poll(context)
     }
 
-    fn begin_connecting(&mut self) {
+    /// Makes up for time that the machine slept through. A connection that stood before
+    /// that is given up by its protocol if nothing has come in all that time.
+    fn mind_sleep(&mut self) {
+        self.clock_minded = Instant::now();
         if let Some(slept) = self.clock.catch_up() {
             tracing::warn!(
                 "the machine slept: the market's clock goes on {} s later",
                 slept / Ts::SECOND
             );
         }
+    }
+
+    fn begin_connecting(&mut self) {
+        self.mind_sleep();
         let now = self.clock.now();
         self.backoff.attempted(now);
         self.stats.attempts += 1;

@@ -164,6 +164,9 @@ impl<C: Connect, P: Live> Pump<C, P> {
         if changed {
             self.say_where_it_stands(&link);
         }
+        if link.state == LinkState::Connected && self.outage.has_settled() {
+            self.say(NewsLevel::Info, format!("connected to {}", self.health.url));
+        }
         let refused = link.refused - self.refused;
         if refused > 0 && self.complained.is_none_or(|at| now - at >= COMPLAIN) {
             (self.complained, self.refused) = (Some(now), link.refused);
@@ -186,8 +189,9 @@ impl<C: Connect, P: Live> Pump<C, P> {
         match (link.state, link.last_loss.as_deref()) {
             (LinkState::Connected, _) => {
                 let text = format!("connected to {url}");
-                self.outage.up();
-                self.say(NewsLevel::Info, text);
+                if self.outage.up() {
+                    self.say(NewsLevel::Info, text);
+                }
             }
             (LinkState::Waiting, Some(why)) => {
                 let Some(time) = self.outage.down(why) else { return };

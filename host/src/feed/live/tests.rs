@@ -1,5 +1,7 @@
 //! The driver on the paused clock, against a peer in the same process.
 
+mod sleep;
+
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;

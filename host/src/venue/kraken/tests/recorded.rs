@@ -97,6 +97,28 @@ fn add_08_without_truncation_the_shared_kraken_recording_fails_at_message_61() {
     assert_eq!(failed.map(|index| index + 1), Some(61));
 }
 
+/// The price or the quantity of a level.
+fn number(
+    message: &mut (BookUpdate, bool, u32),
+    side: usize,
+    place: usize,
+    of_price: bool,
+) -> &mut i64 {
+    let levels = if side == 0 { &mut message.0.bids } else { &mut message.0.asks };
+    let (price, qty) = &mut levels[place];
+    if of_price { &mut price.0 } else { &mut qty.0 }
+}
+
+/// What another digit in any place adds to a number: the next one, and one far from it.
+fn flips(number: i64) -> Vec<i64> {
+    let places = (0..19).map(|place| 10_i64.pow(place)).take_while(|ten| *ten <= number.max(1));
+    let flip = |ten: i64| {
+        let digit = number / ten % 10;
+        [(digit + 1) % 10, (digit + 5) % 10].map(|other| (other - digit) * ten)
+    };
+    places.flat_map(flip).collect()
+}
+
 #[test]
 fn add_08_each_flipped_digit_of_the_shared_kraken_recording_is_caught_at_its_message() {
     let Some(lines) = recording(SDK) else { return };
@@ -106,25 +128,23 @@ fn add_08_each_flipped_digit_of_the_shared_kraken_recording_is_caught_at_its_mes
         let mut right = book.clone();
         assert!(step(&mut right, &message), "message {index} as it is");
         let sides = [message.0.bids.len(), message.0.asks.len()];
-        for (side, count) in sides.into_iter().enumerate() {
-            for place in 0..count {
-                let change = |message: &mut (BookUpdate, bool, u32), by: i64| {
-                    let levels = if side == 0 { &mut message.0.bids } else { &mut message.0.asks };
-                    levels[place].1.0 += by;
-                };
-                change(&mut message, 1);
+        let levels = (0..2).flat_map(|side| (0..sides[side]).map(move |place| (side, place)));
+        let numbers = levels.flat_map(|level| [(level, false), (level, true)]);
+        for ((side, place), of_price) in numbers {
+            for by in flips(*number(&mut message, side, place, of_price)) {
+                *number(&mut message, side, place, of_price) += by;
                 let mut wrong = book.clone();
                 let caught = !step(&mut wrong, &message);
                 let same = wrong.bids() == right.bids() && wrong.asks() == right.asks();
-                assert!(caught || same, "message {index}, level {place}");
+                assert!(caught || same, "message {index}, level {place}, by {by}");
                 flipped += u32::from(caught);
                 harmless += u32::from(!caught);
-                change(&mut message, -1);
+                *number(&mut message, side, place, of_price) -= by;
             }
         }
         book = right;
     }
-    assert!(flipped > 500, "{flipped} caught, {harmless} overwritten in their own message");
+    assert!(flipped > 10_000, "{flipped} caught, {harmless} overwritten in their own message");
 }
 
 #[test]
