@@ -447,11 +447,11 @@ section! {
         tls_key: String = "none",
         /// True serves other machines without TLS, for a proxy that adds it.
         insecure_http: bool = false,
-        /// Requests of one address a second, on average.
+        /// Requests a second of one key or session, or of one address without either.
         rate_per_second: u32 = 50 from "1" to "1000000",
-        /// Requests of one address at once.
+        /// Requests of one of them at once.
         rate_burst: u32 = 200 from "1" to "1000000",
-        /// Failed logins of one address a minute.
+        /// Failed logins of one address a minute; past it, it waits twice as long each time.
         logins_per_minute: u32 = 5 from "1" to "10000",
         /// Connections at once.
         connections: u32 = 2048 from "1" to "100000",

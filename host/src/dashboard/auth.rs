@@ -43,7 +43,8 @@ impl Role {
     }
 }
 
-type Hash = [u8; 32];
+/// SHA-256 of a secret.
+pub type Hash = [u8; 32];
 
 /// Somebody who has shown a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Principal {
     pub role: Role,
     /// the session, when they came by a cookie or its ticket
     pub session: Option<Hash>,
+    /// the hash of the key or the session: what is counted together
+    pub id: Hash,
 }
 
 impl Principal {
@@ -134,6 +137,13 @@ impl Auth {
         found
     }
 
+    /// Who comes by that key.
+    #[must_use]
+    pub fn by_key(&self, key: &str) -> Option<Principal> {
+        let role = self.key(key)?;
+        Some(Principal { role, session: None, id: hash(key.as_bytes()) })
+    }
+
     /// A new one-time code; the one before is void.
     ///
     /// # Errors
@@ -201,7 +211,7 @@ impl Auth {
             return None;
         }
         session.seen = now;
-        Some(Principal { role: session.role, session: Some(id) })
+        Some(Principal { role: session.role, session: Some(id), id })
     }
 
     /// Whether somebody's credential still holds.

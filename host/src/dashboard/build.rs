@@ -420,6 +420,7 @@ impl Builder {
                 fees: money(statistics.known(statistics.fees)),
                 exposure_pct: exposure,
                 fuel_per_event: report.spreads.fuel_per_event.mean(),
+                fuel_p99: report.spreads.fuel_per_event.p99,
                 fuel_limit: who.fuel_limit,
                 latency_p99_us: latency(&report.spreads.call_ns).map(|latency| latency.p99),
                 positions: positions.into_iter().map(|(position, _)| position).collect(),

@@ -1,7 +1,12 @@
 //! What every request passes before any handler sees it, in this order: address,
-//! host, rate, origin, credential, role. A route needs nothing to be guarded, and
+//! host, credential, rate, origin, role. A route needs nothing to be guarded, and
 //! has no way not to be.
+//!
+//! The credential comes before the rate because whoever shows a valid one is counted
+//! by it, and all others by their address: a flood of strangers, from the same machine
+//! or from behind the same router, takes nothing from who may come in.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -38,37 +43,54 @@ pub struct Peer(pub IpAddr);
 #[derive(Clone, Copy, Debug)]
 pub struct Secure(pub bool);
 
-/// A bounded table of rates by address.
+/// A bounded table of rates, by address where nothing else is said.
 #[derive(Debug)]
-pub struct Rates {
-    limiter: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
+pub struct Rates<K: Hash + Eq + Clone = IpAddr> {
+    limiter: RateLimiter<K, HashMapStateStore<K>, DefaultClock>,
     clock: DefaultClock,
     strangers: AtomicU32,
+    /// what all that find no room are counted under
+    rest: K,
 }
 
 impl Rates {
     /// So many at once, refilled one each `every`.
     #[must_use]
     pub fn new(burst: u32, every: Duration) -> Self {
+        Self::by(IpAddr::V4(Ipv4Addr::UNSPECIFIED), burst, every)
+    }
+
+    /// Counts one of an address. When there were too many: how long to wait.
+    ///
+    /// # Errors
+    /// The time until the next is taken.
+    pub fn take(&self, address: IpAddr) -> Result<(), Duration> {
+        self.count(network(address))
+    }
+}
+
+impl<K: Hash + Eq + Clone> Rates<K> {
+    /// The same by something else; `rest` is what no caller has.
+    #[must_use]
+    pub fn by(rest: K, burst: u32, every: Duration) -> Self {
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::with_period(every).unwrap_or(Quota::per_second(burst));
         let limiter = RateLimiter::hashmap(quota.allow_burst(burst));
-        Self { limiter, clock: DefaultClock::default(), strangers: AtomicU32::new(0) }
+        Self { limiter, clock: DefaultClock::default(), strangers: AtomicU32::new(0), rest }
     }
 
     /// Counts one. When there were too many: how long to wait.
     ///
     /// # Errors
     /// The time until the next is taken.
-    pub fn take(&self, address: IpAddr) -> Result<(), Duration> {
-        let mut key = network(address);
+    pub fn count(&self, mut key: K) -> Result<(), Duration> {
         if self.limiter.len() >= ADDRESSES_MAX {
             // Looking through a full table takes time, so not for each of them.
             if self.strangers.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_024) {
                 self.limiter.retain_recent();
             }
             if self.limiter.len() >= ADDRESSES_MAX {
-                key = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+                key = self.rest.clone();
             }
         }
         self.limiter.check_key(&key).map_err(|not| not.wait_time_from(self.clock.now()))
@@ -200,8 +222,8 @@ fn credential(
 ) -> (Option<Principal>, bool) {
     if headers.contains_key(header::AUTHORIZATION) {
         let key = single(headers, &header::AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
-        let role = key.and_then(|key| app.auth.key(key));
-        return (role.map(|role| Principal { role, session: None }), role.is_none());
+        let who = key.and_then(|key| app.auth.by_key(key));
+        return (who, who.is_none());
     }
     let Some(id) = cookie(app, headers, secure) else { return (None, false) };
     (app.auth.session(id, now), false)
@@ -259,10 +281,6 @@ fn check(
         let text = "this host name is not one of web.allowed_hosts";
         return refuse(StatusCode::MISDIRECTED_REQUEST, "host", text);
     }
-    if let Err(wait) = app.rates.take(address) {
-        app.counts.limited();
-        return Err(Box::new(too_many(wait)));
-    }
     let path = request.uri().path();
     let method = request.method();
     let reads = matches!(*method, Method::GET | Method::HEAD);
@@ -277,6 +295,14 @@ fn check(
     let (mut who, wrong) = credential(app, headers, secure, now);
     if who.is_none() && upgrade && !wrong {
         who = ticket(app, headers, now);
+    }
+    let taken = match &who {
+        Some(who) => app.known.count(who.id),
+        None => app.rates.take(address),
+    };
+    if let Err(wait) = taken {
+        app.counts.limited();
+        return Err(Box::new(too_many(wait)));
     }
     if !known_sender(app, request, !reads || upgrade, who.as_ref()) {
         return refuse(StatusCode::FORBIDDEN, "origin", "this origin is not allowed");

@@ -4,6 +4,8 @@
 //! 2. Who has sent too many is held for a while: nothing that comes from there in the
 //!    meantime is compared with anything, so that an answer tells a guesser nothing,
 //!    and a right key is refused like a wrong one. Sessions are not touched by it.
+//!    Each hold of an address is twice as long as the one before, up to [`HOLD_MAX`];
+//!    after [`QUIET`] without another it begins anew.
 //! 3. An address that has not failed is never held, however many others fail: its key
 //!    is compared at once, and its first failure counts with all the others.
 
@@ -18,15 +20,28 @@ use super::guard::{Rates, network};
 const HELD_MAX: usize = 10_000;
 /// So many times what one address may, all of them together may.
 const ALL: u32 = 4;
+/// The longest hold: whoever has mistyped a key may try again the same hour.
+const HOLD_MAX: Duration = Duration::from_secs(15 * 60);
+/// How long after its last hold an address is remembered.
+const QUIET: Duration = Duration::from_secs(60 * 60);
 /// Under this all addresses together are counted.
 const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// What is remembered of an address that was held.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    until: Instant,
+    length: Duration,
+}
 
 /// Counts wrong credentials and holds those who send too many.
 #[derive(Debug)]
 pub struct Guesses {
     one: Rates,
     all: Rates,
-    held: Mutex<BTreeMap<IpAddr, Instant>>,
+    /// the shortest hold: in this time one more may be tried
+    first: Duration,
+    held: Mutex<BTreeMap<IpAddr, Hold>>,
 }
 
 impl Guesses {
@@ -38,6 +53,7 @@ impl Guesses {
         Self {
             one: Rates::new(per_minute, every(per_minute)),
             all: Rates::new(together, every(together)),
+            first: every(per_minute),
             held: Mutex::default(),
         }
     }
@@ -45,12 +61,11 @@ impl Guesses {
     /// How long nothing that this address shows is looked at.
     pub fn held(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = *held.get(&network(address))?;
-        if until <= now {
+        let hold = *held.get(&network(address))?;
+        if hold.until + QUIET <= now {
             held.remove(&network(address));
-            return None;
         }
-        Some(until.saturating_duration_since(now))
+        (hold.until > now).then(|| hold.until.saturating_duration_since(now))
     }
 
     /// Counts a wrong one.
@@ -61,14 +76,18 @@ impl Guesses {
         let (one, all) = (self.one.take(address), self.all.take(EVERYBODY));
         let Some(wait) = one.err().max(all.err()) else { return Ok(()) };
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= HELD_MAX {
-            held.retain(|_, until| *until > now);
+        held.retain(|_, hold| hold.until + QUIET > now);
+        let before = held.get(&network(address)).map(|hold| hold.length);
+        if before.is_none() && held.len() >= HELD_MAX {
+            held.retain(|_, hold| hold.until > now);
             if held.len() >= HELD_MAX {
                 held.pop_first();
             }
         }
-        held.insert(network(address), now + wait);
-        Err(wait)
+        let next = before.map_or(self.first, |before| (2 * before).min(HOLD_MAX));
+        let length = next.max(wait);
+        held.insert(network(address), Hold { until: now + length, length });
+        Err(length)
     }
 }
 
@@ -108,5 +127,30 @@ mod tests {
         assert!(guesses.held(other, now).is_some(), "whoever has one of them has all");
         assert_eq!(guesses.held(far, now), None);
         assert_eq!(guesses.held(one, now + wait), None);
+    }
+
+    #[test]
+    fn med_010_each_hold_is_twice_the_last_up_to_a_limit_and_quiet_ends_that() {
+        // One a minute: within a test nobody gets a second one by waiting.
+        let (guesses, mut now) = (Guesses::new(1), Instant::now());
+        let (one, other) = (address(1), address(2));
+        assert!(guesses.wrong(one, now).is_ok());
+        let mut holds = Vec::new();
+        for _ in 0..6 {
+            let hold = guesses.wrong(one, now).expect_err("held");
+            assert_eq!(guesses.held(one, now + hold / 2), Some(hold - hold / 2));
+            now += hold;
+            assert_eq!(guesses.held(one, now), None, "let go");
+            holds.push(hold.as_secs());
+        }
+        assert_eq!(holds, [60, 120, 240, 480, 900, 900]);
+        // The controls: another address begins at the start, and so does this one once
+        // it was quiet for long enough, and not before.
+        assert_eq!(guesses.wrong(other, now), Err(Duration::from_secs(60)));
+        let early = now + QUIET - Duration::from_secs(1);
+        assert_eq!(guesses.wrong(one, early), Err(HOLD_MAX), "it is remembered");
+        let quiet = early + HOLD_MAX + QUIET;
+        assert_eq!(guesses.held(one, quiet), None);
+        assert_eq!(guesses.wrong(one, quiet), Err(Duration::from_secs(60)));
     }
 }

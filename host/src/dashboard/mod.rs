@@ -98,8 +98,10 @@ pub struct App {
     pub settings: Settings,
     /// who may
     pub auth: Auth,
-    /// requests by address
+    /// requests by address, of those without a credential
     pub rates: Rates,
+    /// requests by key or session
+    pub known: Rates<auth::Hash>,
     /// wrong keys and codes
     pub guesses: Guesses,
     /// lines that somebody without much of a right causes in the audit log
@@ -127,11 +129,11 @@ impl App {
         let auth = Auth::new(&settings.keys, settings.session_idle, settings.session_max);
         let every = |count: u32, span: Duration| span / count.max(1);
         let minute = Duration::from_secs(60);
+        let pace = every(settings.rate_per_second, Duration::from_secs(1));
         Self {
-            rates: Rates::new(
-                settings.rate_burst,
-                every(settings.rate_per_second, Duration::from_secs(1)),
-            ),
+            rates: Rates::new(settings.rate_burst, pace),
+            // Nothing has the hash of zeros.
+            known: Rates::by([0; 32], settings.rate_burst, pace),
             guesses: Guesses::new(settings.logins_per_minute),
             lines: Rates::new(LINES_PER_MINUTE, every(LINES_PER_MINUTE, minute)),
             hub,

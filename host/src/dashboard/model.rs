@@ -104,7 +104,10 @@ pub struct Strategy {
     pub rejected: u64,
     pub fees: Option<String>,
     pub exposure_pct: Option<f64>,
+    /// the mean
     pub fuel_per_event: u64,
+    /// what one event in a hundred takes more than
+    pub fuel_p99: u64,
     pub fuel_limit: u64,
     pub latency_p99_us: Option<f64>,
     pub positions: Vec<Position>,

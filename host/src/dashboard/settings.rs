@@ -74,7 +74,7 @@ pub struct Settings {
     pub session_max: Duration,
     /// certificate and key
     pub tls: Option<Arc<Tls>>,
-    /// requests a second and address
+    /// requests a second, of a key, a session, or an address without one
     pub rate_per_second: u32,
     /// requests at once
     pub rate_burst: u32,

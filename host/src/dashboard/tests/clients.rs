@@ -315,6 +315,42 @@ async fn topics_are_limited_and_what_is_not_there_is_said() {
     assert_eq!(refused["message"], "no topic fills:<script>alert(1)</script>");
 }
 
+/// A WebSocket of a page that is logged in.
+async fn of_session(app: &Arc<App>, session: &str) -> Client {
+    let mut request = "ws://127.0.0.1:7878/api/v1/ws".into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("cookie", format!("sid-7878={session}").parse().unwrap());
+    headers.insert("origin", "http://127.0.0.1:7878".parse().unwrap());
+    client_async(request, connect(app, 1 << 20)).await.expect("a WebSocket").0
+}
+
+#[tokio::test(start_paused = true)]
+async fn crit_004_logging_out_ends_the_sockets_of_that_session_alone() {
+    let app = app();
+    let now = Instant::now().into_std();
+    let [mine, other] = [(); 2].map(|()| app.auth.open(Role::Viewer, now).unwrap());
+    let mut ended = [of_session(&app, &mine).await, of_session(&app, &mine).await];
+    let mut staying = [of_session(&app, &other).await, socket(&app, 1 << 20).await];
+    for client in ended.iter_mut().chain(&mut staying) {
+        assert_eq!(next(client).await.expect("hello")["t"], "hello");
+    }
+    let out = format!(
+        "DELETE /api/v1/session HTTP/1.1\r\nHost: 127.0.0.1:7878\r\nConnection: close\r\n\
+         Origin: http://127.0.0.1:7878\r\nCookie: sid-7878={mine}\r\n\r\n"
+    );
+    let said = answer(&app, out.as_bytes()).await;
+    assert_eq!(status(&said), 204, "{said}");
+    for client in &mut ended {
+        let found = timeout(Duration::from_secs(1), closed(client)).await.expect("at once");
+        assert_eq!(found, Some((1008, "the session is over".into())));
+    }
+    // The control: another session's and a key's answer still.
+    for client in &mut staying {
+        client.send(Message::text(r#"{"t":"ping"}"#)).await.unwrap();
+        assert_eq!(next(client).await.expect("open")["t"], "pong");
+    }
+}
+
 /// Whether a leaderboard's rows add up to its total.
 fn adds_up(board: &Value) -> bool {
     let equity = |value: &Value| value["equity"].as_str()?.parse::<u64>().ok();

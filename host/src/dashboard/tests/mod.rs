@@ -5,6 +5,7 @@ mod bypass;
 mod clients;
 mod limits;
 mod metrics;
+mod places;
 mod untrusted;
 
 use std::net::SocketAddr;

@@ -56,7 +56,7 @@ function Strip() {
 }
 
 function columns(charted, toggle, ranks) {
-  const fuel = (row) => (row.fuel_per_event && row.fuel_limit ? (100 * row.fuel_per_event) / row.fuel_limit : null);
+  const fuel = (row) => (row.fuel_p99 && row.fuel_limit ? (100 * row.fuel_p99) / row.fuel_limit : null);
   return [
     { key: 'rank', minor: true, label: '#', value: (r) => ranks.get(r.name), show: (r) => ranks.get(r.name) ?? '' },
     { key: 'chart', label: 'Chart', show: (r) => (r.benchmark ? '' : html`<input type="checkbox" name="chart" aria-label="Chart ${r.name}" checked=${charted.includes(r.name)} onClick=${(e) => e.stopPropagation()} onChange=${() => toggle(r.name)} />`) },
@@ -74,7 +74,7 @@ function columns(charted, toggle, ranks) {
     { key: 'rejected', minor: true, label: 'Rejected', value: (r) => r.rejected, show: (r) => f.count(r.rejected) },
     { key: 'fees', minor: true, label: 'Fees', value: (r) => r.fees, show: (r) => f.money(r.fees) },
     { key: 'exposure_pct', minor: true, label: 'Exposure', value: (r) => r.exposure_pct, show: (r) => f.percent(r.exposure_pct, 0) },
-    { key: 'fuel', minor: true, label: 'Fuel', title: 'Fuel per event, of its limit', value: fuel, show: (r) => f.percent(fuel(r), 1) },
+    { key: 'fuel', minor: true, label: 'Fuel p99', title: 'One event in a hundred takes more, of its limit', value: fuel, show: (r) => f.percent(fuel(r), 1) },
     { key: 'latency_p99_us', minor: true, label: 'Call p99', value: (r) => r.latency_p99_us, show: (r) => f.micros(r.latency_p99_us) },
   ];
 }
