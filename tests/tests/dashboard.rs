@@ -366,3 +366,57 @@ fn low_009_the_program_takes_leave_of_its_clients_and_says_how_many() {
     close.extend_from_slice(reason);
     assert!(all.ends_with(&close), "no close 1001 at the end");
 }
+
+/// An amount in units of 10⁻¹⁸, exactly.
+fn units(amount: &Value) -> Option<i128> {
+    let text = amount.as_str()?;
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{whole}{part:0<18}");
+    assert!(part.len() <= 18, "{text}");
+    digits.parse().ok()
+}
+
+/// Whether the equities of a leaderboard are its total, to the last digit.
+fn adds_up(board: &Value) -> bool {
+    let rows = board["strategies"].as_array().expect("rows");
+    let rows = rows.iter().filter(|row| row["benchmark"] == false);
+    let sum: Option<i128> = rows.map(|row| units(&row["equity"])).sum();
+    board["totals"].as_array().is_some_and(|totals| totals.len() == 1)
+        && sum.is_some()
+        && sum == units(&board["totals"][0]["equity"])
+}
+
+#[test]
+fn crit_002_what_the_program_tells_of_its_strategies_adds_up_in_every_state() {
+    let Some(folder) = folder() else { return };
+    for name in ["mean-reversion", "market-making"] {
+        let Some(module) = repository::guest(name) else { return };
+        folder.write(&format!("{name}.wasm"), std::fs::read(module).expect("readable"));
+    }
+    // A minute of the market takes a tenth of a second: each state is another.
+    let more = ["--no-record", "--wasm", "mean-reversion.wasm", "--wasm", "market-making.wasm"];
+    let fast = ["--set", "feed.sim.speed=600", "--set", "web.rate_burst=1000000"];
+    let served = serve_in(folder, &[&more[..], &fast].concat());
+    let known = |board: &Value| board["totals"][0]["equity"].is_string();
+    let path = "/api/v1/strategies";
+    let mut board = served.wait(path, known);
+    let mut moved = 0;
+    for state in 0..25 {
+        assert_eq!(
+            board["strategies"]
+                .as_array()
+                .map(|rows| rows.iter().filter(|row| row["benchmark"] == false).count()),
+            Some(3)
+        );
+        assert!(adds_up(&board), "state {state}: {board}");
+        let (seq, equity) = (board["seq"].as_u64(), board["totals"][0]["equity"].clone());
+        board = served.wait(path, |next| next["seq"].as_u64() > seq);
+        moved += u32::from(board["totals"][0]["equity"] != equity);
+    }
+    assert!(moved > 5, "the equities stood still, and that would add up too");
+    // The control: one unit of the last digit, in one row, is found.
+    let equity = board["strategies"][0]["equity"].as_str().expect("known").to_owned();
+    let last = if equity.ends_with('1') { "2" } else { "1" };
+    board["strategies"][0]["equity"] = format!("{}{last}", &equity[..equity.len() - 1]).into();
+    assert!(!adds_up(&board), "{board}");
+}

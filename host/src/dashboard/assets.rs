@@ -24,6 +24,7 @@ pub const FILES: &[Asset] = files! {
     "app.css"
     "app/charts.mjs"
     "app/format.mjs"
+    "app/grid.mjs"
     "app/keys.mjs"
     "app/login.mjs"
     "app/main.mjs"

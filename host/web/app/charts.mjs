@@ -4,6 +4,7 @@
 import * as lwc from '../vendor/lwc.mjs';
 import { html, useEffect, useRef, useState } from '../vendor/ui.mjs';
 import { fullTime, money, percent, price as writePrice, priceDigits, quantity, ratio } from './format.mjs';
+import { onGrid } from './grid.mjs';
 import { savePng } from './parts.mjs';
 import { prefs, themeNow } from './store.mjs';
 
@@ -82,9 +83,10 @@ function rangeOf(text) {
 
 /**
  * Creates a chart in a figure, makes it anew with the theme, and removes it. `range`
- * is the one that is asked for, `onRange` learns what the user chose.
+ * is the one that is asked for, `onRange` learns what the user chose. `tell(time)` is what
+ * stands above it while the crosshair is at that second: parts `{text, tone}`.
  */
-function Chart({ build, update, label, name, version, points, range = null, onRange = null, className = '' }) {
+function Chart({ build, update, label, name, version, points, tell, range = null, onRange = null, className = '' }) {
   const place = useRef(null);
   const held = useRef(null);
   const said = useRef({ timer: null, text: '' });
@@ -96,6 +98,9 @@ function Chart({ build, update, label, name, version, points, range = null, onRa
   const onKey = useRef(null);
   const newest = useRef(points);
   newest.current = points;
+  const hover = useRef(null);
+  const newestTell = useRef(tell);
+  newestTell.current = tell;
   const newestRange = useRef(onRange);
   newestRange.current = onRange;
   onKey.current ??= keysOf(held, (parts) => newest.current(parts), say);
@@ -123,6 +128,11 @@ function Chart({ build, update, label, name, version, points, range = null, onRa
       }, RANGE_MS);
     };
     chart.timeScale().subscribeVisibleTimeRangeChange(moved);
+    chart.subscribeCrosshairMove(({ time }) => {
+      if (!held.current || !hover.current) return;
+      const said = time === undefined ? [] : newestTell.current(time);
+      hover.current.replaceChildren(...said.map(({ text, tone }) => Object.assign(document.createElement('span'), { textContent: text, className: tone ?? '' })));
+    });
     const kinds = ['wheel', 'pointerdown'];
     kinds.forEach((kind) => place.current.addEventListener(kind, touch, { passive: true }));
     return () => {
@@ -135,7 +145,7 @@ function Chart({ build, update, label, name, version, points, range = null, onRa
   useEffect(() => { if (held.current) update(held.current.parts, held.current.chart, false, !held.current.touched); });
   const png = () => savePng(name, held.current.chart.takeScreenshot());
   return html`<figure class="chart ${className}" role="figure" aria-label=${label} tabindex="0" onKeyDown=${onKey.current}><span class="hidden" aria-live="polite">${spoken}</span>
-    <div class="canvas" ref=${place} /><button class="quiet png" onClick=${png} title="Save this chart as an image">PNG</button></figure>`;
+    <div class="canvas" ref=${place} /><p class="hover" aria-hidden="true" ref=${hover} /><button class="quiet png" onClick=${png} title="Save this chart as an image">PNG</button></figure>`;
 }
 
 /** The same numbers to read, made only when they are asked for. */
@@ -155,25 +165,14 @@ function sampled(points) {
 const DASHED = 2;
 const DOTTED = 1;
 
-/** Points of one time a second, rising, as the library needs them. */
-function series(points, pick) {
-  const out = [];
-  for (const point of points) {
-    const time = Math.floor(point[0] / 1000);
-    const value = pick(point);
-    if (value === null || !Number.isFinite(value)) continue;
-    if (out.length > 0 && out.at(-1).time >= time) out.pop();
-    out.push({ time, value });
-  }
-  return out;
-}
-
 /**
  * Equity of several strategies above, their drawdown below.
  * `curves`: `{name, points: [[ms, equity, drawdown %]], index, dashed}`.
  */
 export function EquityChart({ curves, rebased, logarithmic = false, label, outages = [], range = null, onRange = null }) {
   const names = curves.map(({ name }) => name).join('\n');
+  const grid = onGrid(curves.map((curve) => curve.points));
+  const shownAs = (equity, index) => (rebased ? (equity / (curves[index].points[0]?.[1] || 1)) * 100 : equity);
   const build = (chart) => {
     const parts = curves.map(({ index, dashed, name }) => {
       const style = {
@@ -192,25 +191,33 @@ export function EquityChart({ curves, rebased, logarithmic = false, label, outag
     const [top, bottom] = chart.panes();
     top?.setStretchFactor(3);
     bottom?.setStretchFactor(1);
-    return Object.assign(parts, { shade });
+    return Object.assign(parts, { shade, step: grid.step });
   };
   const update = (parts, chart, _first, untouched) => {
-    curves.forEach(({ points }, index) => {
-      const base = points[0]?.[1] || 1;
-      parts[index]?.[0].setData(series(points, (p) => (rebased ? (p[1] / base) * 100 : p[1])));
-      parts[index]?.[1].setData(series(points, (p) => (p[2] === null ? null : -Math.abs(p[2]))));
+    const kept = grid.step === parts.step ? null : chart.timeScale().getVisibleRange();
+    grid.rows.forEach((rows, index) => {
+      parts[index]?.[0].setData(rows.map(({ time, equity }) => ({ time, value: shownAs(equity, index) })));
+      parts[index]?.[1].setData(rows.map(({ time, drawdown }) => (drawdown === null ? { time } : { time, value: -drawdown })));
     });
-    parts.shade.setData(shaded(curves.flatMap(({ points }) => (points.length > 0 ? [points[0], points.at(-1)] : [])), outages));
-    // The whole run, until someone zooms.
+    parts.shade.setData(shaded(grid, outages));
+    parts.step = grid.step;
+    // The whole run, until someone zooms; then the same time, also on another grid.
     if (untouched) chart.timeScale().fitContent();
+    else if (kept !== null) chart.timeScale().setVisibleRange(kept);
   };
   const points = (parts) => ({
     series: parts[0]?.[0],
-    at: series(curves[0]?.points ?? [], (p) => (rebased ? (p[1] / (curves[0].points[0]?.[1] || 1)) * 100 : p[1]))
+    at: (grid.rows[0] ?? []).map(({ time, equity }) => ({ time, value: shownAs(equity, 0) }))
       .map(({ time, value }) => ({ time, value, text: `${curves[0].name}, ${fullTime(time * 1000, prefs.value.zone)}: ${money(value)}` })),
   });
+  const tell = (time) => [{ text: fullTime(time * 1000, prefs.value.zone) }, ...curves.flatMap(({ name, index, dashed }, at) => {
+    const row = grid.rows[at][Math.round((time - (grid.rows[at][0]?.time ?? Infinity)) / grid.step)];
+    if (row === undefined) return [];
+    const down = row.drawdown === null ? '' : ` (${percent(-row.drawdown)})`;
+    return [{ text: `${name} ${money(shownAs(row.equity, at))}${down}`, tone: dashed ? 'muted' : `line-${(index % 7) + 1}` }];
+  })];
   const filled = curves.filter(({ points }) => points.length > 1).length;
-  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}/${logarithmic}`} points=${points} range=${range} onRange=${onRange} className="tall" />
+  return html`<${Chart} build=${build} update=${update} label=${label} name="equity" version=${`${names}/${filled}/${rebased}/${logarithmic}`} points=${points} tell=${tell} range=${range} onRange=${onRange} className="tall" />
     <${AsTable} head=${['Strategy', 'Time', 'Equity', 'Drawdown']} rows=${() => curves.flatMap(({ name, points }) => sampled(points).map(([ms, equity, drawdown]) => [
       name, fullTime(ms, prefs.value.zone), money(equity), percent(drawdown)]))} />`;
 }
@@ -218,11 +225,11 @@ export function EquityChart({ curves, rebased, logarithmic = false, label, outag
 /** Empty places of all outages that a chart gets at most. */
 const PLACES_MOST = 600;
 
-/** The places of outages `[from_s, to_s]`, every `step` seconds, between two times. */
-function places(outages, step, first, last) {
+/** The places of outages `[from_s, to_s]`, every `step` seconds, from a time on. */
+function places(outages, step, first) {
   const found = new Set();
   for (const [from, to] of outages) {
-    for (let time = Math.floor(from / step) * step; time <= Math.min(to, last) && found.size < PLACES_MOST; time += step) {
+    for (let time = Math.floor(Math.max(from, first) / step) * step; time <= to && found.size < PLACES_MOST; time += step) {
       if (time >= first) found.add(time);
     }
   }
@@ -232,17 +239,13 @@ function places(outages, step, first, last) {
 /** Candles with an empty place for each that an outage kept from coming. */
 function withOutages(candles, interval, outages) {
   const known = new Set(candles.map(([time]) => time));
-  const empty = [...places(outages, interval, candles[0]?.[0] ?? Infinity, Infinity)].filter((time) => !known.has(time));
+  const empty = [...places(outages, interval, candles[0]?.[0] ?? Infinity)].filter((time) => !known.has(time));
   return empty.length === 0 ? candles : candles.concat(empty.map((time) => [time])).sort((a, b) => a[0] - b[0]);
 }
 
-/** A full column for each place of an outage in curves that begin and end at these times. */
-function shaded(points, outages) {
-  const times = points.map(([ms]) => Math.floor(ms / 1000));
-  const [first, last] = [Math.min(...times), Math.max(...times)];
-  const step = Math.max(1, Math.round((last - first) / 300));
-  return [...places(outages, step, first, last)].sort((a, b) => a - b).map((time) => ({ time, value: 1 }));
-}
+/** All places of a grid, with a full column where an outage was. */
+const shaded = ({ times, step }, outages) => times.map((time) => (
+  outages.some(([from, to]) => time + step > from && time <= to) ? { time, value: 1 } : { time }));
 
 /**
  * A level that changed, as a step line: its value at the end of each candle, and a line
@@ -308,7 +311,7 @@ function drawPlots(chart, held, plots) {
 }
 
 /**
- * Candles with volume. `fills`: markers; `levels`: what stop and target were, each a
+ * Candles with volume. `fills`: markers `{time, side, text, told}`, with each fill as a text; `levels`: what stop and target were, each a
  * list of `{time, value}`; `lines`: `{price, title, kind}` where kind is
  * entry, stop, target or order; `plots`: `{name, index, price, points}`, what the
  * strategy published; `outages`: `[from_s, to_s]`, shaded.
@@ -348,7 +351,7 @@ export function CandleChart({ candles, fills = [], lines = [], levels = null, pl
       time: Math.floor(fill.time / interval) * interval,
       position: fill.side === 'buy' ? 'belowBar' : 'aboveBar', shape: fill.side === 'buy' ? 'arrowUp' : 'arrowDown',
       color: color(fill.side === 'buy' ? 'buy' : 'sell'), text: fill.text,
-    })).sort((a, b) => a.time - b.time));
+    })));
     parts.shown = lines.map(({ price }) => price);
     parts.lines.forEach((line) => parts.bars.removePriceLine(line));
     const looks = { entry: ['text', 0], stop: ['loss', DASHED], target: ['gain', DOTTED], order: ['muted', DOTTED] };
@@ -367,8 +370,18 @@ export function CandleChart({ candles, fills = [], lines = [], levels = null, pl
     series: parts.bars,
     at: candles.map(([time, , high, low, close]) => ({ time, value: close, text: `${fullTime(time * 1000, prefs.value.zone)}: close ${writePrice(close)}, high ${writePrice(high)}, low ${writePrice(low)}` })),
   });
+  const tell = (time) => {
+    const [, open, high, low, close, volume] = candles.find((candle) => candle[0] === time) ?? [];
+    const candle = open === undefined ? 'no candle' : `O ${writePrice(open)}  H ${writePrice(high)}  L ${writePrice(low)}  C ${writePrice(close)}  V ${quantity(volume)}`;
+    const value = (points) => points.find((point) => point.time === time)?.value ?? null;
+    return [
+      { text: fullTime(time * 1000, prefs.value.zone) }, { text: candle, tone: close < open ? 'loss' : 'gain' },
+      ...plots.filter(({ points }) => value(points) !== null).map(({ name: of, index, points }) => ({ text: `${of} ${ratio(value(points), 4)}`, tone: `line-${(index % 7) + 1}` })),
+      ...fills.filter((fill) => fill.time === time).map(({ side, told }) => ({ text: `${side === 'buy' ? '▲' : '▼'} ${told.join(', ')}`, tone: side })),
+    ];
+  };
   const published = (time) => plots.map(({ points }) => ratio(points.find((point) => point.time === time)?.value ?? null, 4));
   const written = () => candles.slice(-30).toReversed().map(([time, ...rest]) => [fullTime(time * 1000, prefs.value.zone), ...rest.slice(0, 4).map(writePrice), quantity(rest[4]), ...published(time)]);
-  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} points=${points} range=${range} onRange=${onRange} className="tall" />
+  return html`<${Chart} build=${build} update=${update} label=${label} name=${name} version=${`${name}/${interval}/${ready}`} points=${points} tell=${tell} range=${range} onRange=${onRange} className="tall" />
     <${AsTable} head=${['Opened', 'Open', 'High', 'Low', 'Close', 'Volume', ...plots.map(({ name }) => name)]} rows=${written} />`;
 }

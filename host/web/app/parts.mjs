@@ -81,9 +81,9 @@ export function Copy({ text, label = 'Copy' }) {
 }
 
 /**
- * A table. Columns: `{key, label, value(row), show(row), text, title, minor}`; one with
+ * A table. Columns: `{key, label, value(row), show(row), text, title, minor, roomy}`; one with
  * `value` sorts. On a phone every row is a card with the column's label beside its cell,
- * without the `minor` ones.
+ * without the `minor` ones; the `roomy` ones are for windows of 1,400 pixels and more.
  */
 export function Table({ name, columns, rows, first, open, keyOf, pinned = [], most = 500 }) {
   const [by, setBy] = useState(first ?? null);
@@ -95,9 +95,9 @@ export function Table({ name, columns, rows, first, open, keyOf, pinned = [], mo
   const line = (row, index) => html`<tr key=${keyOf ? keyOf(row) : index} class=${open ? 'opens' : ''}
       tabindex=${open ? 0 : undefined} data-row
       onClick=${open && (() => open(row))} onKeyDown=${open && ((event) => event.key === 'Enter' && event.target === event.currentTarget && open(row))}>
-    ${columns.map((c) => html`<td key=${c.key} data-label=${c.label} class="c-${c.key} ${c.text ? 'text' : ''} ${c.minor ? 'minor' : ''}">${c.show ? c.show(row) : row[c.key] ?? f.UNKNOWN}</td>`)}</tr>`;
+    ${columns.map((c) => html`<td key=${c.key} data-label=${c.label} class="c-${c.key} ${c.text ? 'text' : ''} ${c.minor ? 'minor' : ''} ${c.roomy ? 'roomy' : ''}">${c.show ? c.show(row) : row[c.key] ?? f.UNKNOWN}</td>`)}</tr>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table>
-    <thead><tr>${columns.map((c) => html`<th key=${c.key} scope="col" class="c-${c.key} ${c.text ? 'text' : ''}" title=${c.title ?? ''}
+    <thead><tr>${columns.map((c) => html`<th key=${c.key} scope="col" class="c-${c.key} ${c.text ? 'text' : ''} ${c.roomy ? 'roomy' : ''}" title=${c.title ?? ''}
       aria-sort=${by?.key === c.key ? by.direction : c.value ? 'none' : undefined}>
       ${c.value ? html`<button onClick=${() => turn(c.key)}>${c.label}<span aria-hidden="true">${by?.key === c.key ? (by.direction === 'ascending' ? ' ▲' : ' ▼') : ''}</span></button>` : c.label}</th>`)}</tr></thead>
     <tbody>${ordered.slice(0, most).map(line)}${pinned.map(line)}</tbody></table>

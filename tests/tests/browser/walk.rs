@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::{FRAMES, logged_in, quiet};
 
-const WIDTHS: [(&str, u32, u32); 3] =
-    [("desktop", 1440, 900), ("tablet", 900, 1100), ("phone", 390, 844)];
+const WIDTHS: [(&str, u32, u32); 4] =
+    [("desktop", 1440, 900), ("tablet", 900, 1100), ("phone", 390, 844), ("laptop", 1280, 800)];
 pub(super) const PAGES: [(&str, &str); 16] = [
     ("overview", "#/"),
     ("strategies", "#/s"),
@@ -35,6 +35,12 @@ const FAULTS: &str = r"(() => {
     const wrong = []; const text = (node) => (node.textContent ?? '').trim().slice(0, 40);
     const wide = document.documentElement.scrollWidth - innerWidth;
     if (wide > 0) wrong.push(`${wide} px too wide`);
+    // What a wide window shows is not to be looked for by scrolling a table sideways.
+    if (innerWidth >= 1280) for (const box of document.querySelectorAll('.scroll')) {
+        const over = box.scrollWidth - box.clientWidth;
+        if (over > 1) wrong.push(`${over} px wider than its box: ${box.getAttribute('aria-label')}`);
+    }
+    for (const figure of document.querySelectorAll('.kpi strong')) if (figure.scrollWidth > figure.clientWidth + 1) wrong.push(`cut off: ${text(figure)}`);
     const heads = [...document.querySelectorAll('h1')];
     if (heads.length !== 1) wrong.push(`${heads.length} first headings`);
     const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
@@ -118,11 +124,17 @@ fn every_page_fits_is_legible_and_has_names() {
         "{ const add = (tag, more) => document.querySelector('main').append(Object.assign(document.createElement(tag), more));
          add('h1', { textContent: 'x' }); add('button', {}); add('p', { id: 'main' }); add('th', { textContent: 'x' });
          add('pre', { textContent: 'x'.repeat(900) }); add('p', { className: 'faint', textContent: 'faint' });
+         const box = Object.assign(document.createElement('div'), { className: 'scroll' }); document.querySelector('main').append(box);
+         box.append(Object.assign(document.createElement('pre'), { textContent: 'x'.repeat(900) }));
+         const kpi = Object.assign(document.createElement('div'), { className: 'kpi' }); document.querySelector('main').append(kpi);
+         kpi.append(Object.assign(document.createElement('strong'), { textContent: 'x'.repeat(900) }));
          document.querySelector('.faint').style.color = getComputedStyle(document.body).backgroundColor; }",
     );
     let found = browser.value(FAULTS).to_string();
     for fault in [
         "too wide",
+        "wider than its box",
+        "cut off",
         "2 first headings",
         "an id twice",
         "without a name",

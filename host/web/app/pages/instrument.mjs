@@ -49,18 +49,38 @@ export function outages(symbol = null) {
 const changesOf = (levels, symbol, kind) => levels.filter((level) => level.symbol === symbol)
   .map((level) => ({ time: f.millis(level.ts_ns) / 1000, value: f.number(level[kind]) }));
 
+/**
+ * The texts of markers that have room: a letter is about as wide as a candle, and what
+ * would run into the one before it on its side says nothing. It is told above the chart.
+ */
+function roomy(marks, interval) {
+  const free = { buy: -Infinity, sell: -Infinity };
+  return marks.toSorted((a, b) => a.time - b.time).map((mark) => {
+    const half = (mark.text.length / 2 + 1) * interval;
+    if (mark.text === '' || mark.time - half < free[mark.side]) return { ...mark, text: '' };
+    free[mark.side] = mark.time + half;
+    return mark;
+  });
+}
+
+/** Fills of one marker that are told one by one; of more, how many there are. */
+const TOLD_MOST = 5;
+
 /** Fills as markers: those of one side in one candle are one marker with their number. */
 function gathered(fills, interval) {
   const marks = new Map();
   for (const fill of fills) {
     const side = fill.side ?? (['buy', 'cover'].includes(fill.action) ? 'buy' : 'sell');
     const time = Math.floor(f.millis(fill.ts_ns) / 1000 / interval) * interval;
-    const mark = marks.get(`${time}/${side}`) ?? { time, side, count: 0, text: '' };
+    const mark = marks.get(`${time}/${side}`) ?? { time, side, count: 0, text: '', told: [] };
     mark.count += 1;
-    mark.text = mark.count > 1 ? `×${mark.count}` : fills.length <= 8 ? `${f.quantity(Number(fill.quantity).toPrecision(4))} @ ${f.price(fill.price)}` : '';
+    const text = `${f.quantity(Number(fill.quantity).toPrecision(4))} @ ${f.price(fill.price)}`;
+    if (mark.count <= TOLD_MOST) mark.told.push(`${fill.action ?? side} ${text}`);
+    else mark.told[TOLD_MOST] = `and ${mark.count - TOLD_MOST} more`;
+    mark.text = mark.count > 1 ? `×${mark.count}` : fills.length <= 8 ? text : '';
     marks.set(`${time}/${side}`, mark);
   }
-  return [...marks.values()];
+  return roomy([...marks.values()], interval);
 }
 
 /** What a strategy published, to be shown or hidden: its color, name and newest value. */

@@ -15,6 +15,9 @@ const COMPARED_MOST = 6;
 /** What the list shows of a run, where it is known; the comparison shows all. */
 const COLUMNS = ['mode', 'state', 'seed', 'started_ns', 'ended_ns', 'events', 'symbols', 'strategies'];
 
+/** Those that only a wide window has room for. */
+const ROOMY = ['seed', 'ended_ns', 'events'];
+
 /** A field of a run that the page knows no more about. */
 function plain(key, value) {
   if (value === null || value === undefined) return f.UNKNOWN;
@@ -110,7 +113,7 @@ export function Runs({ route }) {
     { key: 'pick', label: 'Compare', show: (row) => html`<input type="checkbox" name="compare" aria-label="Compare ${row.run}" checked=${chosen.includes(row.run)} onChange=${() => toggle(row.run)} />` },
     { key: 'run', label: 'Run', text: true, value: (row) => row.run, show: (row) => html`<b>${row.run}</b>${row.run === run?.run ? html` <small class="muted">this run</small>` : ''}` },
     { key: 'ahead', label: 'Ahead', text: true, value: (row) => ahead(row)?.return_pct ?? null, show: (row) => (ahead(row) ? html`${ahead(row).name} <${Toned} value=${ahead(row).return_pct} text=${f.signedPercent(ahead(row).return_pct)} />` : f.UNKNOWN) },
-    ...keys.map((key) => ({ key, text: ['mode', 'state', 'version'].includes(key) || rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => (key === 'state' ? html`<${State} run=${row} />` : plain(key, row[key])) })),
+    ...keys.map((key) => ({ key, roomy: ROOMY.includes(key), text: ['mode', 'state', 'version'].includes(key) || rows.some((row) => Array.isArray(row[key])), label: f.words(key.replace(/_(ns|sha256)$/, '')), value: (row) => row[key], show: (row) => (key === 'state' ? html`<${State} run=${row} />` : plain(key, row[key])) })),
   ];
   return html`<h1>Runs</h1>
     ${run && html`<${Panel} title="This run" className="span"><${Facts} pairs=${[

@@ -1,6 +1,6 @@
 // The tabs of a strategy's page.
 
-import { html } from '../../vendor/ui.mjs';
+import { html, useState } from '../../vendor/ui.mjs';
 import * as f from '../format.mjs';
 import { api } from '../net.mjs';
 import { Chip, Copy, Empty, Export, Facts, Problem, Skeleton, Table, Toned, useRequest } from '../parts.mjs';
@@ -16,12 +16,12 @@ const text = (key, label) => ({ key, label, text: true, value: (row) => row[key]
 const shown = (key, label, show, title) => ({ key, label, title, value: (row) => row[key], show: (row) => show(row[key]) });
 
 const TRADES = [
-  shown('n', '#', f.count), time('exit_ns', 'Closed'), text('symbol', 'Symbol'), text('side', 'Side'),
+  { ...shown('n', '#', f.count), roomy: true }, { ...time('entry_ns', 'Opened'), minor: true }, time('exit_ns', 'Closed'), text('symbol', 'Symbol'), text('side', 'Side'),
   shown('quantity', 'Quantity', f.quantity), shown('entry_price', 'Entry', f.price), shown('exit_price', 'Exit', f.price),
   { key: 'pnl', label: 'PnL', value: (t) => t.pnl, show: (t) => html`<${Toned} value=${t.pnl} text=${f.signedMoney(t.pnl)} />` },
   { key: 'pnl_pct', label: 'PnL %', value: (t) => t.pnl_pct, show: (t) => html`<${Toned} value=${t.pnl_pct} text=${f.signedPercent(t.pnl_pct)} />` },
   shown('mae_pct', 'MAE', (v) => f.percent(v), 'How far it stood against the position at worst'), shown('mfe_pct', 'MFE', (v) => f.percent(v), 'How far it stood in favor at best'),
-  shown('fees', 'Fees', f.money), shown('duration_s', 'Held', f.duration), text('exit_reason', 'Exit because'),
+  { ...shown('fees', 'Fees', f.money), roomy: true }, shown('duration_s', 'Held', f.duration), text('exit_reason', 'Exit because'),
 ];
 const ORDERS = [
   time('ts_ns', 'Time'), shown('order', 'Order', (v) => String(v)), text('symbol', 'Symbol'), text('action', 'Action'), text('kind', 'Kind'),
@@ -120,10 +120,18 @@ function Statistics({ detail, path }) {
   return html`<${Facts} pairs=${entries.map(([label, value]) => [f.words(label), write(label, value)])} /><${Months} path=${path} /><${Closed} path=${path} />`;
 }
 
+/** Levels of a log from the least to the gravest, and the lines of it that are shown. */
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'];
+const LOG_MOST = 1000;
+
 function Logs({ path }) {
+  const [least, setLeast] = useState('trace');
   const { data, error } = useRequest(() => api(`${path}/logs?limit=1000`), [path], 2000);
   const logs = listOf(data, 'logs').toSorted((a, b) => b.seq - a.seq);
-  return html`<${Problem} text=${error} /><div class="row end"><${Export} name="logs" rows=${logs} /></div><${EventList} events=${logs.slice(0, 300)} loading=${data === null && error === null} />`;
+  const grave = logs.filter(({ level }) => least === 'trace' || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least));
+  return html`<${Problem} text=${error} /><div class="row end"><label class="inline">At least<select name="level" value=${least} onChange=${(e) => setLeast(e.target.value)}>
+      ${LOG_LEVELS.map((level) => html`<option key=${level} value=${level}>${level}</option>`)}</select></label><${Export} name="logs" rows=${grave} /></div>
+    <${EventList} events=${grave.slice(0, LOG_MOST)} loading=${data === null && error === null} />`;
 }
 
 /** How much of a limit is used, as a number and a bar. */
