@@ -18,6 +18,7 @@ from fractions import Fraction as F
 UNIT = 10**8
 FOUR_HOURS = 4 * 3600 * 10**9
 DAY = 86400 * 10**9
+SPAN = 2 * 10**9
 MINUTE = 60 * 10**9
 MONTH = 30
 CURRENCY = "USD"
@@ -196,8 +197,8 @@ class Order:
         self.buys, self.opens = BUYS[action], OPENS[action]
         self.limit = self.trigger = self.distance = self.expires = None
         self.stop = self.target = self.ahead = None
-        # by how much the last book event lowered what is ahead, untold by prints
-        self.untold = self.used = ZERO
+        # when book events lowered what is ahead and by how much, untold by prints
+        self.untold = []
 
 
 def turn(order):
@@ -236,7 +237,7 @@ class Session:
             self.cash[asset] = F(amount)
         self.start = self.peak = None
         self.fees = self.carry = self.realized = self.net = self.fall = ZERO
-        self.unconverted = 0
+        self.unconverted = self.trips = 0
         self.symbols, self.orders = [], []
         self.next_order = 1
         self.seed, self.lane = int(config["seed"]), config["lane"].encode()
@@ -347,17 +348,22 @@ class Session:
                 symbol.printed[trade[:2]] = symbol.printed.get(trade[:2], ZERO) + trade[2]
         elif kind == "book":
             if words[2] == "1":
-                symbol.bids, symbol.asks, symbol.taken, symbol.printed = {}, {}, {}, {}
+                symbol.bids, symbol.asks, symbol.printed = {}, {}, {}
             symbol.has_book = True
             for word in words[3:]:
                 side, price, qty = word.split(":")
                 levels = symbol.bids if side == "b" else symbol.asks
-                symbol.taken.pop((side == "a", F(price)), None)
                 symbol.printed.pop((side == "a", F(price)), None)
+                if BROKEN == "named-is-new":
+                    symbol.taken.pop((side == "a", F(price)), None)
                 if qty == "0":
                     levels.pop(F(price), None)
                 else:
                     levels[F(price)] = F(qty)
+            # What was taken is not there again where a level only changes.
+            displayed = lambda asks, price: (symbol.asks if asks else symbol.bids).get(price, ZERO)
+            taken = {key: min(was, displayed(*key)) for key, was in symbol.taken.items()}
+            symbol.taken = {key: left for key, left in taken.items() if left}
         else:
             symbol.status = int(words[2])
         self.accrue()
@@ -365,13 +371,15 @@ class Session:
         if fair:
             symbol.mark = fair
         self.sample()
-        acts = self.bracket(symbol)
+        acts, trips = self.bracket(symbol), self.trips
         left = trade[2] if trade else ZERO
         self.is_book = kind == "book"
         for order in sorted((o for o in self.orders if o.symbol is symbol), key=turn):
             left = self.look(order, trade, left)
             self.police()
-        if acts and symbol.qty:
+        # Where an order has closed the position first, what is held is another one.
+        same = self.trips == trips or BROKEN == "bracket-of-before"
+        if acts and symbol.qty and same:
             self.close(symbol, acts)
         self.police()
         while self.flight and self.flight[0][0] <= self.now:
@@ -658,8 +666,8 @@ class Session:
         if equity is not None and equity <= 0:
             raise Refused("risk-limit")
         mark = symbol.fair() or ZERO
-        order = self.convert(symbol.quote, amount)
-        position = self.convert(symbol.quote, floor8(abs(symbol.qty) * mark) + amount)
+        order = self.cost(symbol.quote, amount)
+        position = self.cost(symbol.quote, floor8(abs(symbol.qty) * mark) + amount)
         held = [self.convert(s.quote, s.value()) for s in self.symbols if s.qty]
         exposure = None if None in held or order is None else sum(map(abs, held), ZERO) + order
         limits = (self.max_order, self.max_position, self.max_exposure)
@@ -670,7 +678,7 @@ class Session:
             if amount + fee > self.free(symbol.quote):
                 raise Refused("insufficient-cash")
         else:
-            owed = self.convert(symbol.quote, max(floor8(qty * mark), amount))
+            owed = self.cost(symbol.quote, max(floor8(qty * mark), amount))
             if None in (owed, self.shorts(), self.base()):
                 raise Refused("no-market-data")
             if self.margin is not None and equity < ceil8((self.shorts() + owed) * self.margin):
@@ -891,18 +899,16 @@ class Session:
         """Takes what stands, as far as limit and position allow, then waits."""
         symbol = order.symbol
         takes = symbol.status == TRADING or (symbol.status == REDUCE_ONLY and not order.opens)
-        took = ZERO
         if takes and not order.post:
             taken = self.take(symbol, order.buys, order.leaves, order.limit)
             if taken and taken[0] and (order.tif != "fok" or taken[0] == order.leaves):
-                took = taken[0]
                 if not self.fill_waiting(order, taken, "taker"):
                     return
         if order.tif in ("gtc", "day") and order.limit is not None:
             order.ahead = symbol.shown(order.buys, order.limit)
             if BROKEN == "front-of-the-queue":
                 order.ahead = ZERO
-            order.untold, order.used = ZERO, took
+            order.untold = []
             self.put(order)
         else:
             self.cancel(order)
@@ -969,15 +975,14 @@ class Session:
         queues = self.walks(symbol)
         if trade is not None:
             bought, price, _ = trade
+            if queues and bought == buys and BROKEN != "own-side":
+                return ZERO
             if price < limit if buys else price > limit:
                 order.ahead = ZERO
                 return left
             if not queues or price != limit or bought == buys or order.ahead is None:
                 return ZERO
-            told = min(left, order.untold)
-            if BROKEN == "twice-told":
-                told = ZERO
-            order.untold -= told
+            told = self.told(order, left)
             over = left - told - order.ahead
             order.ahead = max(order.ahead - (left - told), ZERO)
             return over
@@ -985,18 +990,27 @@ class Session:
             return ZERO
         shown = symbol.shown(buys, limit)
         if shown is not None:
-            if self.is_book:
-                order.untold = ZERO if order.ahead is None else max(order.ahead - shown, ZERO)
+            if self.is_book and order.ahead is not None and order.ahead > shown:
+                if BROKEN == "last-event-only":
+                    order.untold = []
+                order.untold.append((self.now, order.ahead - shown))
             order.ahead = shown if order.ahead is None else min(order.ahead, shown)
-        levels = symbol.levels(buys)
-        crossing = sum((q for p, q in levels if (p <= limit if buys else p >= limit)), ZERO)
-        if not crossing:
-            order.used = ZERO
-            return ZERO
         there = sum((q for p, q in symbol.left(buys) if (p <= limit if buys else p >= limit)), ZERO)
-        filled = max(min(crossing - order.used, there, order.leaves), ZERO)
-        order.used += filled
-        return filled
+        return max(min(there, order.leaves), ZERO)
+
+    def told(self, order, printed):
+        """How much of a print book events of this span of two seconds, or of the one
+        before it, have told already; the oldest tell first."""
+        rest, told = [], ZERO
+        for when, fell in order.untold:
+            if self.now // SPAN - when // SPAN > 1 or BROKEN == "twice-told":
+                continue
+            part = min(fell, printed - told)
+            told += part
+            if fell > part:
+                rest.append((when, fell - part))
+        order.untold = rest
+        return told
 
     def request(self, kind, words):
         if kind == "cancel-all":
@@ -1080,9 +1094,8 @@ class Session:
             s.cost += amount
             s.qty += qty if order.buys else -qty
         else:
-            share = floor8(s.cost * qty / abs(s.qty))
-            if BROKEN == "cost-share":
-                share = ceil8(s.cost * qty / abs(s.qty))
+            share = s.cost * qty / abs(s.qty)
+            share = ceil8(share) if s.qty > 0 and BROKEN != "cost-share" else floor8(share)
             s.cost -= share
             realized = share - amount if order.buys else amount - share
             s.qty += qty if order.buys else -qty
@@ -1101,6 +1114,7 @@ class Session:
                 self.unconverted += 1
             self.net += worth or ZERO
             s.net = ZERO
+            self.trips += 1
         if not s.qty:
             s.stop = s.target = s.closing = None
         order.leaves -= qty

@@ -84,8 +84,7 @@ impl Lane {
             target,
             reason: request.reason.clone(),
             ahead: i64::MAX,
-            untold: 0,
-            used: 0,
+            untold: crate::execution::orders::Untold::default(),
         };
         self.check_limit_funds(&order, top.mark2())?;
         Ok(order)

@@ -24,7 +24,7 @@ impl Lane {
             return Err((RejectReason::RiskLimit, format!("equity is {equity}")));
         }
         if action.opens() {
-            let order = self.account.in_currency(symbol, taken.amount);
+            let order = self.account.cost_in_currency(symbol, taken.amount);
             let held = self.account.qty(symbol).magnitude();
             let instrument = self.instruments.at(symbol);
             let all = Qty(held.0.saturating_add(taken.qty.0));
@@ -33,7 +33,7 @@ impl Lane {
                 let words = "the position would be worth more than can be counted";
                 return Err((RejectReason::InvalidNumber, words.into()));
             };
-            let position = self.account.in_currency(symbol, value + taken.amount);
+            let position = self.account.cost_in_currency(symbol, value + taken.amount);
             let exposure = self.exposure_with(order);
             risk::check_notional(&self.risk, order, position, exposure)
                 .map_err(|reason| (reason, "larger than an order or positions may be".into()))?;
@@ -50,7 +50,7 @@ impl Lane {
                 // What it will owe at the mark, where that is more than it fetched.
                 let owed = self.instruments.at(symbol).value_at(mark2, taken.qty);
                 let owed = owed.map_or(taken.amount, |owed| owed.max(taken.amount));
-                let added = self.account.in_currency(symbol, owed);
+                let added = self.account.cost_in_currency(symbol, owed);
                 let (Some(shorts), Some(added), Some(base)) = (shorts, added, self.short_base())
                 else {
                     return Err(unknown);

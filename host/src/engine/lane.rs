@@ -300,8 +300,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Forgets what was taken of the levels that moments before `end` have shown
-    /// anew.
+    /// Follows in what was taken what moments before `end` have displayed.
     fn refresh(&mut self, batch: &Batch<'_>, end: u32) {
         if self.depleted.iter().all(Depleted::is_empty) {
             self.shown = self.shown.max(end);
@@ -314,10 +313,15 @@ impl Lane {
             }
             let depleted = &mut self.depleted[own.index()];
             match batch.block.get(moment.index as usize) {
-                EventRef::Book { snapshot: true, .. } => depleted.clear(),
+                EventRef::Book { snapshot: true, bids, asks, .. } => {
+                    depleted.all_shown(|side, price| {
+                        let mut levels = if side == Side::Buy { bids } else { asks }.iter();
+                        levels.find(|(p, _)| p.0 == price).map_or(0, |(_, qty)| qty.0)
+                    });
+                }
                 EventRef::Book { bids, asks, .. } if !depleted.is_empty() => {
                     for (side, levels) in [(Side::Buy, bids), (Side::Sell, asks)] {
-                        levels.iter().for_each(|(price, _)| depleted.shown(side, price.0));
+                        levels.iter().for_each(|(price, qty)| depleted.shown(side, price.0, qty.0));
                     }
                 }
                 _ => {}
@@ -375,10 +379,13 @@ impl Lane {
         let Some(symbol) = self.local[place.symbol.index()] else { return Ok(()) };
         let qty = self.account.qty(symbol);
         let acts = self.brackets.get(symbol).acts(qty, &place.top, self.oldest(place.ts));
+        let closed = self.account.statistics.closed;
         if self.looks(&place) {
             self.look(batch, moment)?;
         }
-        if let Some(cause) = acts.filter(|_| !self.account.qty(symbol).is_zero()) {
+        // An order may have closed the position first; what is held then is another one.
+        let same = self.account.statistics.closed == closed;
+        if let Some(cause) = acts.filter(|_| same && !self.account.qty(symbol).is_zero()) {
             self.close(batch, moment, symbol, cause)?;
         }
         self.police(batch, moment)?;

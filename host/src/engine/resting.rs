@@ -62,7 +62,6 @@ impl Lane {
         };
         let kill = order.time_in_force == TimeInForce::Fok;
         let taken = taken.filter(|t| !t.qty.is_zero() && (!kill || t.qty == order.leaves));
-        let took = taken.map_or(0, |t| t.qty.0);
         if let Some(taken) = taken {
             order = match self.fill_order(batch, moment, order, &taken, (Liquidity::Taker, true))? {
                 Some(order) => order,
@@ -72,8 +71,6 @@ impl Lane {
         let waits = matches!(order.time_in_force, TimeInForce::Gtc | TimeInForce::Day);
         if waits && order.limit.is_some() {
             order.join(batch.market.book(self.symbols[order.symbol.index()]));
-            // What it took is still displayed, and is not there again.
-            order.used = took;
             self.orders.put(order);
         } else {
             self.end_order(batch, &place, &order, OrderStatus::Canceled, "immediate");

@@ -1,10 +1,11 @@
 //! What a lane has taken of the levels that are displayed.
 //!
 //! Our fills are on paper, so the market goes on displaying what they took. Of
-//! each level the quantity that was taken is subtracted from the displayed one,
-//! until the market shows the level anew: a book event that names its price, with
-//! whatever quantity, or a snapshot. A level that is gone was named with zero, so
-//! what is remembered is never more than the displayed levels.
+//! each level the quantity that was taken is subtracted from the displayed one. A book
+//! event that names the level shows anew only what it adds: where it displays less than
+//! was taken, that less is what was taken; so does a snapshot, of all levels: recordings may
+//! hold little else. A level that is gone was named with zero or is not in the snapshot,
+//! so what is remembered is never more than the displayed levels.
 
 use serde::{Deserialize, Serialize};
 
@@ -74,16 +75,23 @@ impl Depleted {
         }
     }
 
-    /// The market showed a level anew.
-    pub fn shown(&mut self, side: Side, price: i64) {
+    /// The market displays `qty` at a level.
+    pub fn shown(&mut self, side: Side, price: i64, qty: i64) {
         if let Ok(at) = self.find(side == Side::Sell, price) {
-            self.levels.remove(at);
+            self.levels[at].2 = self.levels[at].2.min(qty);
+            if qty <= 0 {
+                self.levels.remove(at);
+            }
         }
     }
 
-    /// The market showed everything anew.
-    pub fn clear(&mut self) {
-        self.levels.clear();
+    /// The market displays this much at each price of a side, and nothing else.
+    pub fn all_shown(&mut self, displayed: impl Fn(Side, i64) -> i64) {
+        self.levels.retain_mut(|(asks, price, taken)| {
+            let side = if *asks { Side::Sell } else { Side::Buy };
+            *taken = (*taken).min(displayed(side, *price));
+            *taken > 0
+        });
     }
 
     /// The place of a level, or where it would be.
@@ -120,24 +128,31 @@ mod tests {
         assert_eq!(left(&depleted, Side::Buy), [(101, 16), (103, 5)]);
         assert_eq!(depleted.within(&book, Side::Buy, Price(102)), 16);
         assert_eq!(depleted.within(&book, Side::Sell, Price(98)), 8);
-        depleted.shown(Side::Buy, 101);
+        depleted.shown(Side::Buy, 101, 0);
         assert_eq!(left(&depleted, Side::Buy), [(101, 16), (103, 5)], "a bid is no ask");
-        depleted.shown(Side::Sell, 101);
-        assert_eq!(left(&depleted, Side::Buy), [(101, 20), (103, 5)], "100 was not shown");
+        depleted.shown(Side::Sell, 101, 20);
+        assert_eq!(left(&depleted, Side::Buy), [(101, 16), (103, 5)], "nothing was added");
+        depleted.shown(Side::Sell, 101, 0);
+        assert_eq!(left(&depleted, Side::Buy), [(101, 20), (103, 5)], "it was gone, 100 not");
         depleted.take(&book, Side::Buy, 1_000);
         assert_eq!(left(&depleted, Side::Buy), []);
         assert_eq!(depleted.levels.len(), 4, "never more than what is displayed");
-        depleted.clear();
+        depleted.all_shown(|side, price| if (side, price) == (Side::Sell, 101) { 25 } else { 0 });
+        assert_eq!(depleted.levels, [(true, 101, 20)], "the others are gone");
+        depleted.all_shown(|_, _| 0);
         assert!(depleted.is_empty());
     }
 
     #[test]
-    fn a_level_that_shrinks_below_what_was_taken_is_shown_anew() {
+    fn of_a_level_that_was_taken_only_what_is_added_is_there() {
         let mut book = book();
         let mut depleted = Depleted::default();
         depleted.take(&book, Side::Buy, 8);
-        book.set(Side::Sell, 100, 4);
-        depleted.shown(Side::Sell, 100);
-        assert_eq!(depleted.left(&book, Side::Buy).next(), Some((100, 4)));
+        // Displayed at 100, and what of it is left.
+        for (displayed, left) in [(10, 2), (9, 1), (4, 0), (6, 2), (3, 0), (30, 27)] {
+            book.set(Side::Sell, 100, displayed);
+            depleted.shown(Side::Sell, 100, displayed);
+            assert_eq!(depleted.within(&book, Side::Buy, Price(100)), left, "{displayed}");
+        }
     }
 }

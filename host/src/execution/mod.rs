@@ -40,11 +40,12 @@
 //! 7. What waits joins behind everything displayed at its price. Prints there by
 //!    takers of the other side fill those ahead first. Cancellations shrink those
 //!    ahead only to what the level still displays after a book event; as much of
-//!    the prints until the symbol's next book event fills nobody, because both may
-//!    tell of the same trade. Below the displayed levels the queue is unknown, and
-//!    nothing fills until the level shows or is passed.
-//! 8. A print beyond the limit fills it by the print's quantity. An opposite quote
-//!    at the limit or beyond fills it by its quantity, once until the quotes part.
+//!    the prints of the next two to four seconds fills nobody, because both may tell of the same
+//!    trade. Below the displayed levels the queue is unknown, and nothing fills until
+//!    the level shows or is passed.
+//! 8. A print beyond the limit by a taker of the other side fills it by the print's
+//!    quantity; a taker of its own side sold nothing to it. An opposite quote at the
+//!    limit or beyond fills it by what rule 13 leaves of its quantity.
 //!    Orders of one lane share a print, the best limit first, those of one limit in
 //!    the order of their numbers.
 //! 9. Where there is no book only a print beyond the limit fills, by its quantity.
@@ -64,16 +65,16 @@
 //!     time is over ends it.
 //! 13. What a lane's fills took of a displayed level is not there for its next fill,
 //!     whichever order or bracket asks, until the market shows the level anew: a
-//!     book event that names its price, or a snapshot. (A real venue would show it
-//!     only if somebody refilled it; that an update of the same level counts as
-//!     that flatters a little.) Without a book nothing is displayed and rule 2
+//!     book event that names its price, or a snapshot, shows what it adds to what
+//!     is left of it.
+//!     Without a book nothing is displayed and rule 2
 //!     holds: what one order may take there is bounded by nothing but the account.
 //!     What prints took at a displayed price is likewise not there for an order that
 //!     takes, until a book event names that price: the book may tell of a trade later
 //!     than the print does. (Where it told it before, the level is counted shorter than
 //!     it is until its next event.)
 //! 14. At each moment a lane's orders look first, in the order of rule 8, those
-//!     without a limit last, then its bracket acts, then what was on its way arrives, then its strategy is
+//!     without a limit last, then its bracket acts where they have left its position, then what was on its way arrives, then its strategy is
 //!     told.
 
 pub mod bracket;

@@ -10,6 +10,51 @@ use crate::market::{Book, Top};
 /// The most orders of one lane that wait.
 pub const OPEN_ORDERS_MAX: usize = 256;
 
+/// Book events are counted in spans of two seconds: a print may come that long behind the
+/// one that tells of the same trade, and up to twice that. Venues send both within some
+/// hundred milliseconds.
+const SPAN_NS: i64 = 2 * Ts::SECOND;
+
+/// By how much book events lowered what is ahead of an order, as far as prints may still
+/// tell of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// the number of the span of the last event
+    span: i64,
+    /// in the span before it, and in it
+    fell: [i64; 2],
+}
+
+impl Untold {
+    fn until(&mut self, ts: Ts) {
+        let span = ts.0.div_euclid(SPAN_NS);
+        self.fell = match span - self.span {
+            0 => self.fell,
+            1 => [self.fell[1], 0],
+            _ => [0; 2],
+        };
+        self.span = span;
+    }
+
+    /// A book event at `ts` lowered it.
+    fn add(&mut self, ts: Ts, fell: i64) {
+        self.until(ts);
+        self.fell[1] = self.fell[1].saturating_add(fell);
+    }
+
+    /// How much of a print at `ts` they have told already, the oldest first.
+    fn take(&mut self, ts: Ts, printed: i64) -> i64 {
+        self.until(ts);
+        let mut told = 0;
+        for fell in &mut self.fell {
+            let part = (*fell).min(printed - told);
+            *fell -= part;
+            told += part;
+        }
+        told
+    }
+}
+
 /// What wakes a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
@@ -50,10 +95,8 @@ pub struct Order {
     pub reason: String,
     /// what is in front of it in the queue, `i64::MAX` while that is not known
     pub ahead: i64,
-    /// by how much the last book event lowered that, which no print has told yet
-    pub untold: i64,
-    /// what it has filled of the opposite quantity that crosses its limit
-    pub used: i64,
+    /// by how much book events lowered that, which no print has told yet
+    pub untold: Untold,
 }
 
 /// What an order does at a moment.
@@ -99,7 +142,7 @@ impl Order {
     pub fn join(&mut self, book: &Book) {
         let shown = self.limit.and_then(|limit| book.shown(self.action.side(), limit.0));
         self.ahead = shown.unwrap_or(i64::MAX);
-        (self.untold, self.used) = (0, 0);
+        self.untold = Untold::default();
     }
 
     /// Takes notice of a moment of its symbol. Where orders before it have
@@ -119,7 +162,7 @@ impl Order {
         let limit = self.limit?;
         let has_book = look.top.has_book && look.model == Model::Book;
         let fill = match look.trade {
-            Some(trade) => self.at_print(limit, &trade, left, has_book),
+            Some(trade) => self.at_print(limit, &trade, look.ts, left, has_book),
             None if has_book => self.at_book(limit, look),
             None => 0,
         };
@@ -127,51 +170,42 @@ impl Order {
         (fill > 0).then_some(Deed::Fill(fill))
     }
 
-    /// A print beyond the limit fills it, one at the limit first those ahead.
-    fn at_print(&mut self, limit: Price, trade: &Trade, left: i64, has_book: bool) -> i64 {
+    /// A print beyond the limit fills it, one at the limit first those ahead. Only a
+    /// taker of the other side meets this queue: one of this side took what the order
+    /// could have taken, or has. Without a book the price alone tells.
+    fn at_print(&mut self, limit: Price, trade: &Trade, ts: Ts, left: i64, has_book: bool) -> i64 {
         let buys = self.action.side() == Side::Buy;
+        if has_book && trade.side == self.action.side() {
+            return 0;
+        }
         let beyond = if buys { trade.price < limit } else { trade.price > limit };
         if beyond {
             self.ahead = 0;
             return left;
         }
-        // Only a taker of the other side meets this queue.
-        if !has_book || trade.price != limit || trade.side == self.action.side() {
+        if !has_book || trade.price != limit || self.ahead == i64::MAX {
             return 0;
         }
-        if self.ahead == i64::MAX {
-            return 0;
-        }
-        // What the last book event has taken away already may be this very print.
-        let told = left.min(self.untold);
-        self.untold -= told;
-        let new = left - told;
+        // What book events have taken away already may be this very print.
+        let new = left - self.untold.take(ts, left);
         let over = new - self.ahead;
         self.ahead = (self.ahead - new).max(0);
         over.max(0)
     }
 
     /// Those ahead are at most what the level still shows; whether the rest was
-    /// canceled or filled, the prints until the next book event tell. An opposite quote at
-    /// the limit or beyond has met the order, with what the lane has not taken of it.
+    /// canceled or filled, the prints of the next seconds tell. An opposite quote at the
+    /// limit or beyond has met the order, with what the lane has not taken of it.
     fn at_book(&mut self, limit: Price, look: &Look<'_>) -> i64 {
         let (book, depleted) = (look.book, look.depleted);
         if let Some(shown) = book.shown(self.action.side(), limit.0) {
-            let known = self.ahead != i64::MAX;
-            if look.is_book {
-                self.untold = if known { (self.ahead - shown).max(0) } else { 0 };
+            let fell = self.ahead.saturating_sub(shown).max(0);
+            if look.is_book && self.ahead != i64::MAX {
+                self.untold.add(look.ts, fell);
             }
             self.ahead = self.ahead.min(shown);
         }
-        let crossing = book.crossing(self.action.side(), limit.0);
-        if crossing == 0 {
-            self.used = 0;
-            return 0;
-        }
-        let left = depleted.within(book, self.action.side(), limit);
-        let fill = (crossing - self.used).min(left).clamp(0, self.leaves.0);
-        self.used += fill;
-        fill
+        depleted.within(book, self.action.side(), limit).clamp(0, self.leaves.0)
     }
 }
 
@@ -302,8 +336,7 @@ mod tests {
             target: None,
             reason: String::new(),
             ahead: 0,
-            untold: 0,
-            used: 0,
+            untold: Untold::default(),
         }
     }
 
@@ -363,6 +396,43 @@ mod tests {
     }
 
     #[test]
+    fn a_trade_told_twice_counts_once_for_some_seconds() {
+        let at = |seconds: i64| Ts(seconds * Ts::SECOND);
+        let mut untold = Untold::default();
+        untold.add(at(10), 5);
+        untold.add(at(11), 3);
+        untold.add(at(12), 4);
+        assert_eq!(untold.take(at(13), 6), 6, "the oldest first");
+        assert_eq!(untold.take(at(14), 9), 4, "those of two to four seconds ago");
+        untold.add(at(20), 5);
+        assert_eq!(untold.take(at(23), 3), 3);
+        assert_eq!(untold.take(at(24), 3), 0, "too late");
+    }
+
+    #[test]
+    fn a_taker_of_its_own_side_sells_nothing_to_it() {
+        let shows = book(&[(99, 10)], &[(102, 10)]);
+        let none = Book::default();
+        for (side, has_book, expected) in [
+            (Side::Buy, true, None),
+            (Side::Sell, true, Some(Deed::Fill(10))),
+            (Side::Buy, false, Some(Deed::Fill(10))),
+        ] {
+            let look = Look {
+                ts: Ts(0),
+                oldest: Ts(0),
+                top: Top { bid: 99, ask: 102, last: 99, has_book, ..Top::default() },
+                trade: print(side, 99, 10),
+                is_book: false,
+                book: if has_book { &shows } else { &none },
+                depleted: WHOLE,
+                model: Model::Book,
+            };
+            assert_eq!(limit_buy(100, 30).look(&look, 10), expected, "{side:?} {has_book}");
+        }
+    }
+
+    #[test]
     fn orders_stand_in_the_order_of_their_numbers() {
         let mut orders = Orders::default();
         let numbered = |id| Order { id: OrderId(id), ..limit_buy(100, 1) };
@@ -389,8 +459,13 @@ mod tests {
         };
         let mut order = limit_buy(100, 30);
         assert_eq!(order.look(&look, 0), Some(Deed::Fill(8)));
+        // The lane notes what it took: neither this order nor another has it again.
+        let mut depleted = Depleted::new();
+        depleted.take(&crossed, Side::Buy, 8);
+        let look = Look { depleted: &depleted, ..look };
         order.leaves = Qty(22);
         assert_eq!(order.look(&look, 0), None, "the same quote is not there twice");
+        assert_eq!(limit_buy(100, 30).look(&look, 0), None);
     }
 
     #[test]

@@ -72,7 +72,9 @@ impl Model {
         if held.qty == 0 {
             held.rolls_at = self.now + FOUR_HOURS;
         }
-        let share = held.cost * i128::from(qty) / i128::from(held.qty.abs().max(1));
+        let of = i128::from(held.qty.abs().max(1));
+        let up = if held.qty > 0 { of - 1 } else { 0 };
+        let share = (held.cost * i128::from(qty) + up) / of;
         match action {
             Action::Buy => (held.qty, held.cost) = (held.qty + qty, held.cost + amount),
             Action::Short => (held.qty, held.cost) = (held.qty - qty, held.cost + amount),

@@ -100,13 +100,17 @@ impl Position {
         Some(())
     }
 
-    /// Takes the share of the cost that leaves with the fill, rounded down; the
-    /// last reduction takes exactly what is left, so the sum is exact.
+    /// Takes the share of the cost that leaves with the fill, rounded against the trader;
+    /// the last reduction takes exactly what is left, so the sum is exact.
     fn reduce(&mut self, fill: &Fill) -> Option<Money> {
         let held = i128::from(self.qty.magnitude().0);
         let part = i128::from(fill.qty.0);
-        let share = self.cost.0.checked_mul(part)?;
-        let share = Money(decimal::div_rounded(share, held, Rounding::Floor));
+        // What a long cost rounds up, what a short fetched down. Whole units of cost an
+        // increment and the rest apart: their product with the part fits, the cost's may not.
+        let rounding = if self.qty.0 > 0 { Rounding::Ceil } else { Rounding::Floor };
+        let (each, rest) = (self.cost.0 / held, self.cost.0 % held);
+        let share = each.checked_mul(part)? + decimal::div_rounded(rest * part, held, rounding);
+        let share = Money(share);
         self.cost = self.cost - share;
         self.closed_amount = self.closed_amount + fill.amount;
         if fill.action == Action::Sell {

@@ -64,6 +64,22 @@ fn a17_a_position_counts_for_no_more_than_an_amount_may_be() {
 }
 
 #[test]
+fn a17_a_part_of_a_large_position_is_sold_for_its_share() {
+    let long = account_with_a_long().statistics.newest_fills(1).next().unwrap().clone();
+    let (all, part) = (1_900_000_000_000_000_000, 1_850_000_000_000_000_000);
+    let amount = Money(95_000_000_000_000_000_001);
+    let mut position = super::Position::default();
+    position.apply(&Fill { qty: Qty(all), amount, ..long.clone() }).expect("it opens");
+    let sell = Fill { action: Action::Sell, qty: Qty(part), amount: Money::ZERO, ..long };
+    let change = position.apply(&sell).expect("cost times quantity is beyond the integers");
+    // 50 and a bit for each unit; the bit is rounded up.
+    assert_eq!(change.realized, Money(-(50 * i128::from(part) + 1)));
+    let rest = Fill { qty: Qty(all - part), ..sell };
+    let closed = position.apply(&rest).expect("the rest");
+    assert_eq!(change.realized + closed.realized, Money(-amount.0), "and the sum is exact");
+}
+
+#[test]
 fn a_state_is_the_same_after_it_was_written_and_read() {
     let account = account_with_a_long();
     let bytes = rmp_serde::to_vec_named(&account).unwrap();

@@ -10,7 +10,10 @@
 //!    sum of what the leverage of each is counted from; exposure is what all positions
 //!    are worth, long or short.
 //! 4. Orders are counted in the sixty seconds before each look.
-//! 5. A limit acts once when it is passed, and again only after it was kept.
+//! 5. A limit acts once when it is passed, and again only after it was kept: that of a
+//!    day's loss also when another day begins.
+//! 6. While what one strategy is worth is not known, limits of worth wait; the rate of
+//!    orders does not.
 
 use std::collections::VecDeque;
 
@@ -97,22 +100,27 @@ pub struct TotalWatch {
     sent: VecDeque<(i64, u64)>,
     orders: u64,
     /// which limits are passed
-    passed: [bool; 4],
+    passed: [bool; 6],
 }
 
 impl TotalWatch {
     /// Looks at the sum at `now`; tells why all strategies must be stopped, when one
     /// of the limits was kept at the last look and is not now.
     pub fn look(&mut self, limits: &TotalLimits, now: Ts, sum: &Sum) -> Option<String> {
-        let losses = sum.equity.and_then(|equity| self.losses(limits, now, sum.start, equity));
-        let counts = [
+        let [daily, drawdown] = match sum.equity {
+            Some(equity) => self.losses(limits, now, sum.start, equity),
+            None => [None, None],
+        };
+        let found = [
+            daily.map(|breach| breach.words()),
+            drawdown.map(|breach| breach.words()),
             self.orders(limits, now, sum.orders),
             exposure(limits, sum),
             leverage(limits, sum),
             margin(limits, sum),
         ];
-        let mut reasons: Vec<String> = losses.map(|breach| breach.words()).into_iter().collect();
-        for (passed, reason) in self.passed.iter_mut().zip(counts) {
+        let mut reasons: Vec<String> = Vec::new();
+        for (passed, reason) in self.passed.iter_mut().zip(found) {
             let before = std::mem::replace(passed, reason.is_some());
             reasons.extend(reason.filter(|_| !before));
         }
@@ -125,10 +133,10 @@ impl TotalWatch {
         now: Ts,
         start: Option<Money>,
         equity: Money,
-    ) -> Option<Breach> {
+    ) -> [Option<Breach>; 2] {
         let peak = self.peak.or(start).unwrap_or(equity).max(equity);
         self.peak = Some(peak);
-        self.watch.look(&limits.over_time(), now, equity, peak)
+        self.watch.losses(&limits.over_time(), now, equity, peak)
     }
 
     /// Too many orders in the minute before `now`.
@@ -215,6 +223,35 @@ mod tests {
             })
             .collect();
         assert_eq!(told, [false, true, false, false, true]);
+    }
+
+    #[test]
+    fn each_loss_acts_by_itself_and_that_of_a_day_again_on_the_next() {
+        let limits = TotalLimits {
+            max_daily_loss: Some(usd("50")),
+            max_drawdown: Some(Rate(500_000_000)),
+            ..TotalLimits::default()
+        };
+        let mut watch = TotalWatch::default();
+        const DAY: i64 = 86_400;
+        // Seconds, equity, and how many limits tell.
+        let looks = [
+            (0, "300", 0),
+            (1, "249", 1), // of the day
+            (2, "240", 0),
+            (DAY, "240", 0),
+            (DAY + 1, "180", 1), // of the next day
+            (DAY + 2, "149", 1), // half of the peak
+            (DAY + 3, "100", 0),
+            (DAY + 4, "160", 0), // within the fall, not within the day
+            (DAY + 5, "140", 1), // beyond it again
+            (2 * DAY, "140", 0),
+        ];
+        for (second, equity, expected) in looks {
+            let told = watch.look(&limits, Ts(second * Ts::SECOND), &sum(equity));
+            let count = told.as_ref().map_or(0, |told| 1 + told.matches(';').count());
+            assert_eq!(count, expected, "{second} {equity}: {told:?}");
+        }
     }
 
     #[test]

@@ -97,29 +97,38 @@ impl Watch {
         equity: Money,
         peak: Money,
     ) -> Option<Breach> {
+        let breaches = self.losses(limits, now, equity, peak);
+        if self.breached {
+            return None;
+        }
+        let breach = breaches.into_iter().flatten().next();
+        self.breached = breach.is_some();
+        breach
+    }
+
+    /// Takes the equity and its peak at `now`; tells which losses are beyond their limit:
+    /// that of the day, and the fall from the peak.
+    pub(super) fn losses(
+        &mut self,
+        limits: &RiskConfig,
+        now: Ts,
+        equity: Money,
+        peak: Money,
+    ) -> [Option<Breach>; 2] {
         let day = now.0.div_euclid(DAY_NS);
         if day != self.day || self.opening.is_none() {
             self.day = day;
             self.opening = Some(self.last.unwrap_or(peak));
         }
         self.last = Some(equity);
-        if self.breached {
-            return None;
-        }
-        let breach = self.breach(limits, equity, peak);
-        self.breached = breach.is_some();
-        breach
-    }
-
-    fn breach(&self, limits: &RiskConfig, equity: Money, peak: Money) -> Option<Breach> {
         let lost = self.opening.unwrap_or(peak) - equity;
-        if let Some(limit) = limits.max_daily_loss.filter(|limit| lost > *limit) {
-            return Some(Breach::DailyLoss { lost, limit });
-        }
+        let daily = limits.max_daily_loss.filter(|limit| lost > *limit);
         let allowed = limits.max_drawdown.map(|rate| peak.times(rate, Rounding::Floor));
-        allowed
-            .filter(|allowed| peak - equity > *allowed)
-            .map(|_| Breach::Drawdown { peak, equity })
+        let fell = allowed.filter(|allowed| peak - equity > *allowed);
+        [
+            daily.map(|limit| Breach::DailyLoss { lost, limit }),
+            fell.map(|_| Breach::Drawdown { peak, equity }),
+        ]
     }
 }
 

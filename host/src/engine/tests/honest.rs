@@ -5,7 +5,7 @@ use super::steps::Step::{Book, Levels, Print};
 use super::steps::*;
 use super::support::*;
 use crate::domain::{
-    Action, OrderStatus, Price, Qty, Rate, RejectReason, Side, SymbolId, TimeInForce, Ts,
+    Action, Cause, OrderStatus, Price, Qty, Rate, RejectReason, Side, SymbolId, TimeInForce, Ts,
 };
 use crate::engine::{EngineConfig, LaneOutput, LaneState, Output};
 use crate::input::{InputBlock, Trade, TradingStatus};
@@ -268,6 +268,37 @@ fn a_status_between_a_change_of_the_queue_and_its_print_tells_nothing() {
 }
 
 #[test]
+fn a_bracket_ends_with_the_position_that_it_was_set_for() {
+    // Long with a target; an order sells at the target, and a stop buys anew behind it.
+    let mut opens = buys(1.0);
+    opens.take_profit = Some(110.0);
+    let outcome = |sells: bool| {
+        let sell = waits(Action::Sell, 1.0, OrderKind::Limit(110.0));
+        let again = submit(waits(Action::Buy, 1.0, OrderKind::Stop(110.0)));
+        let calls = if sells {
+            vec![submit(opens.clone()), submit(sell), again]
+        } else {
+            vec![submit(opens.clone()), vec![], again]
+        };
+        let steps = [
+            Book(BIDS, ASKS),
+            Book(BIDS, ASKS),
+            Book(BIDS, ASKS),
+            Book(&[(11_000, 900)], &[(11_001, 900)]),
+        ];
+        let (report, outputs) = run(asks(calls), "1000", &market_of(&steps));
+        let causes = outputs.iter().filter_map(|one| match &one.body {
+            LaneOutput::Fill { fill, .. } => Some(fill.cause),
+            _ => None,
+        });
+        (causes.collect::<Vec<_>>(), report.positions.len())
+    };
+    use Cause::{Strategy, TakeProfit};
+    assert_eq!(outcome(true), (vec![Strategy, Strategy, Strategy], 1), "the new one stays");
+    assert_eq!(outcome(false).0.last(), Some(&TakeProfit), "control: the target acts");
+}
+
+#[test]
 fn what_waits_to_reduce_shrinks_and_ends_with_the_position_at_once() {
     let sells = |qty| waits(Action::Sell, qty, OrderKind::Limit(101.0));
     let calls = vec![
@@ -289,7 +320,7 @@ fn what_waits_to_reduce_shrinks_and_ends_with_the_position_at_once() {
         "2 open 60",
         "4 Taker 60 for 59.94 at 3s",
         "2 ends 60",
-        "5 Taker 10 for 10 at 3s",
+        "5 Taker 10 for 10.01 at 3s",
     ];
     assert_eq!(story(&outputs), expected);
     assert_eq!(report.positions[0].1, "0.1");

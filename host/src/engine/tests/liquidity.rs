@@ -48,16 +48,22 @@ fn add_18_what_an_order_took_is_gone_until_the_market_shows_it_again() {
             "the level again, as it was",
             buys(1.0),
             Levels(&[], &[(10_000, 100)]),
-            vec!["2 Taker 100 for 100 at 3s"],
+            vec!["2 Taker 100 for 100.1 at 3s"],
         ),
-        // 0.30 at 100.00 and 0.70 at 100.10 are 30 + 70.07.
         (
             "the level with less",
             buys(1.0),
             Levels(&[], &[(10_000, 30)]),
+            vec!["2 Taker 100 for 100.1 at 2s"],
+        ),
+        // 0.30 at 100.00 and 0.70 at 100.10 are 30 + 70.07.
+        (
+            "the level with more",
+            buys(1.0),
+            Levels(&[], &[(10_000, 130)]),
             vec!["2 Taker 100 for 100.07 at 2s"],
         ),
-        ("a snapshot", buys(1.0), Book(BIDS, ASKS), vec!["2 Taker 100 for 100 at 2s"]),
+        ("a snapshot", buys(1.0), Book(BIDS, ASKS), vec!["2 Taker 100 for 100.1 at 2s"]),
         (
             "a limit at what is gone",
             within,

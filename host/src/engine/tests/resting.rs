@@ -39,9 +39,11 @@ fn add_04_a_limit_order_rests_until_the_market_reaches_it_and_fills_at_its_limit
                 Book(BIDS, ASKS),
                 Book(&[(9_990, 10), (9_980, 300)], ASKS),
                 Book(&[(9_990, 900), (9_980, 300)], ASKS),
+                Book(&[(9_990, 900), (9_980, 300)], ASKS),
+                Book(&[(9_990, 900), (9_980, 300)], ASKS),
                 Print(Side::Sell, 9_990, 30),
             ],
-            vec!["1 open 200", "1 Maker 20 for 19.98 at 4s"],
+            vec!["1 open 200", "1 Maker 20 for 19.98 at 6s"],
         ),
         (
             "a book event and a print that tell of the same trade count once",
@@ -63,7 +65,7 @@ fn add_04_a_limit_order_rests_until_the_market_reaches_it_and_fills_at_its_limit
             vec!["1 open 200", "1 Maker 5 for 4.995 at 3s"],
         ),
         (
-            "what no print has told by the next book event was canceled",
+            "another level between a change of the queue and its print tells nothing",
             waits(Action::Buy, 2.0, OrderKind::Limit(99.90)),
             vec![
                 Book(BIDS, ASKS),
@@ -71,7 +73,26 @@ fn add_04_a_limit_order_rests_until_the_market_reaches_it_and_fills_at_its_limit
                 Levels(&[(9_980, 10)], &[]),
                 Print(Side::Sell, 9_990, 60),
             ],
-            vec!["1 open 200", "1 Maker 20 for 19.98 at 4s"],
+            vec!["1 open 200"],
+        ),
+        (
+            "what no print has told for some seconds was canceled",
+            waits(Action::Buy, 2.0, OrderKind::Limit(99.90)),
+            vec![
+                Book(BIDS, ASKS),
+                Levels(&[(9_990, 40)], &[]),
+                Levels(&[(9_980, 10)], &[]),
+                Levels(&[(9_980, 20)], &[]),
+                Levels(&[(9_980, 30)], &[]),
+                Print(Side::Sell, 9_990, 60),
+            ],
+            vec!["1 open 200", "1 Maker 20 for 19.98 at 6s"],
+        ),
+        (
+            "whoever lifts what it took sells it nothing",
+            waits(Action::Buy, 2.0, OrderKind::Limit(100.05)),
+            vec![Book(BIDS, ASKS), Print(Side::Buy, 10_000, 100)],
+            vec!["1 open 200", "1 Taker 100 for 100 at 1s"],
         ),
         (
             "a print beyond it fills it at its own limit",
