@@ -10,8 +10,9 @@ fn killed(folder: &Folder, seed: u64, fills: usize) -> Shown {
     // As fast as it goes, so that the kill comes anywhere; and at a pace, so that
     // it comes between two steps.
     let (speed, pace) = if seed.is_multiple_of(2) { ("0", &CALM[..]) } else { ("20", &[][..]) };
+    let snapshots = snapshots(seed);
     let seed = seed.to_string();
-    let more = [&NO_LOGS[..], pace, &["--seed", &seed]].concat();
+    let more = [&NO_LOGS[..], pace, &["--seed", &seed, "--set", &snapshots]].concat();
     let arguments = trading(folder, speed, &more);
     let (mut child, log) = start(folder, &arguments);
     let (shown, _) = read_log(log, fills, || child.kill().expect("killed"));

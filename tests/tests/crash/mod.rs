@@ -6,7 +6,7 @@
 //!
 //! | | what | test, and its control | CI | full |
 //! |---|---|---|---|---|
-//! | B1 | killed at any moment: nothing shown is lost, nothing is kept twice, and a replay agrees | `kills`, and on a live feed `live`; a record that lacks its last fill is noticed | 200 kills | 10,000 |
+//! | B1 | killed at any moment, two thirds across snapshots: nothing shown is lost, nothing is kept twice, and a replay agrees | `kills`, and on a live feed `live`; a record that lacks its last fill is noticed | 200 kills | 10,000 |
 //! | B1 | killed and taken up again: the same chain, fills and equity as without a kill | `restarts`; a run that begins anew is noticed | 8 runs | 1,000 |
 //! | B2 | killed at a system call | `syscalls`; the same control | 24 points | every point of every call |
 //! | B3 | killed while a run is taken up, twice and three times | `restarts`; the same control | 5 points | the first 40 |
@@ -117,6 +117,12 @@ fn trading(folder: &Folder, speed: &str, more: &[&str]) -> Vec<String> {
 /// A market with a trade every twenty seconds and much else: as fast as it goes, a
 /// step then has a few fills, and every run makes the same calls.
 const CALM: [&str; 4] = ["--set", "feed.sim.trade_rate_hz=0.05", "--set", "feed.sim.rate_hz=30"];
+
+/// A snapshot every few hundred inputs, so that kills fall before, into and behind some;
+/// every third run has none.
+fn snapshots(seed: u64) -> String {
+    format!("record.snapshot_every={}", seed % 3 * 300)
+}
 
 /// No log files, where only the record matters.
 const NO_LOGS: [&str; 2] = ["--set", "log.files.enabled=false"];

@@ -11,8 +11,10 @@ const FIGURES: [&str; 8] =
     ["name", "chain", "orders", "fills", "rejected", "cash", "equity", "fees"];
 
 fn session(folder: &Folder, seed: u64) -> Vec<String> {
+    let snapshots = snapshots(seed);
     let seed = seed.to_string();
-    let more = [&NO_LOGS[..], &CALM, &["--duration", "1h", "--seed", &seed]].concat();
+    let more = [&NO_LOGS[..], &CALM, &["--duration", "1h", "--seed", &seed, "--set", &snapshots]];
+    let more = more.concat();
     trading(folder, "0", &more)
 }
 
