@@ -92,6 +92,13 @@ crash: host ## Kill a trading run KILLS times, fail every call, cut the power; p
 		$(CARGO) test $(PROFILE) -p sandpaper-tests --test main crash:: -- --nocapture --test-threads=1
 	SANDPAPER_FLIPS=1000000 $(CARGO) test $(PROFILE) -p sandpaper --lib b7_ -- --nocapture
 
+.PHONY: restart
+# Hours of the market of the run that is cut short: ten are a million inputs.
+HOURS ?= 10
+restart: host ## Time a restart behind a million inputs, with snapshots and without: 2 s at most
+	SANDPAPER_BUILT=1 SANDPAPER_B13_HOURS=$(HOURS) SANDPAPER_B13_MS=2000 \
+		$(CARGO) test $(PROFILE) -p sandpaper-tests --test main b13_a_long_run -- --nocapture
+
 .PHONY: bench
 bench: host workloads market ## Measure the feed, and native against sandboxed strategies
 	@scripts/bench

@@ -1,4 +1,5 @@
 //! Snapshots: they make a restart shorter, and never wrong.
+#![allow(clippy::print_stdout, reason = "how long it took is part of the result")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -298,4 +299,48 @@ fn high_004_a_run_can_be_taken_again_without_its_snapshots() {
     assert_eq!(Outcome::of(&again.stdout), whole);
     assert!(!left.exists() && other.exists());
     verified(&folder, &path);
+}
+
+/// A number from the environment, for the long form of a test.
+fn asked_for(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|number| number.parse().expect("a number"))
+}
+
+/// An hour of the market is some hundred thousand inputs, or ten times as much as lies
+/// between two snapshots; `make restart` takes ten, and then time counts too.
+#[test]
+fn high_004_b13_a_long_run_is_soon_taken_up_again() {
+    let Some(folder) = ready() else { return };
+    let (hours, most_ms) = (asked_for("SANDPAPER_B13_HOURS"), asked_for("SANDPAPER_B13_MS"));
+    let duration = format!("{}h", hours.unwrap_or(1));
+    let every = if hours.is_some() { "100000" } else { "10000" };
+    let every = format!("record.snapshot_every={every}");
+    let quiet = ["--duration", &duration, "--set", &every, "--set", "log.files.enabled=false"];
+    let arguments = |more: &[&'static str]| [&RUN[..1], &RUN[3..], &quiet, more].concat();
+    let whole = folder.run(&arguments(&[])).expect(0);
+    let path = folder.only_run();
+    let of = |more: &[&'static str]| {
+        cut_all(&path);
+        let began = std::time::Instant::now();
+        let again = folder.run(&arguments(more)).expect(0);
+        assert_eq!(Outcome::of(&again.stdout), Outcome::of(&whole.stdout));
+        (taken(&again.stderr), began.elapsed(), again.stderr)
+    };
+    let (all, long, _) = of(&["--no-snapshot"]);
+    let (few, short, said) = of(&[]);
+    println!("{few} of {all} records taken again, in {short:.2?}; all of them in {long:.2?}");
+    assert!(said.contains("behind the snapshot of record"), "{said}");
+    assert!(few * 2 < all, "{few} of {all} records were taken again");
+    assert!(most_ms.is_none_or(|most| short.as_millis() < u128::from(most)), "{short:.2?}");
+    verified(&folder, &path);
+}
+
+/// Cuts a run of several segments: the last one loses its last records, so that it lies
+/// a little behind a snapshot and has no end.
+fn cut_all(run: &Path) {
+    untell_the_end(run);
+    let segment = repository::files(run, ".journal").pop().expect("a segment");
+    let length = fs::metadata(&segment).expect("a file").len();
+    let file = fs::OpenOptions::new().write(true).open(&segment).expect("a file");
+    file.set_len(length - length / 50).expect("cut");
 }

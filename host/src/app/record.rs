@@ -336,7 +336,7 @@ impl Watch for RunRecord {
     fn no_image(&mut self, engine: &Engine, refusal: Option<&Refusal>) -> Result<(), Failure> {
         self.imaged = engine.events();
         let Some(refusal) = refusal else { return Ok(()) };
-        tracing::warn!(
+        tracing::info!(
             strategy = engine.lane(refusal.lane).name,
             "does not save its state ({}): there will be no snapshots while it runs, and a restart takes all inputs again",
             refusal.why

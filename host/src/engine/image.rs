@@ -174,6 +174,9 @@ impl LaneImage {
             LaneState::Quarantined(fault) => {
                 fault.detail.clear();
                 same.counters.events = 0;
+                // Its limits were looked at behind each call that went well, and how
+                // many events of the failed one came before the fault nobody knows.
+                same.watch = Watch::default();
             }
             LaneState::Restarting { fault, .. } => fault.detail.clear(),
             _ => {}
