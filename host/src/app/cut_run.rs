@@ -398,8 +398,8 @@ fn same(one: &Identity, record: &StrategyRecord) -> bool {
 
 /// How many events a record of inputs holds, without these.
 #[derive(Deserialize)]
-struct Counted {
-    events: u32,
+pub(super) struct Counted {
+    pub(super) events: u32,
 }
 
 /// What a walk through a record gathers.

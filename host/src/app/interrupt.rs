@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first ends the run in order, the second at once.
+//! Ctrl-C, SIGTERM and a terminal that closes: the first ends the run in order, a second
+//! Ctrl-C or SIGTERM at once.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,24 +38,29 @@ impl Interrupt {
         let interrupt = Self::default();
         let copy = interrupt.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (mut int, mut term, too_large) = {
+        let (mut int, mut term, mut hup, too_large) = {
             let _guard = runtime.enter();
             // Caught, a file-size limit is an ordinary error of the write that
             // met it; left alone, it would end the process in the middle of it.
             let xfsz = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, xfsz)
+            // Who started it with `nohup` wants it to outlive the terminal.
+            let hup = (!hangup_is_ignored()).then(|| signal(SignalKind::hangup())).transpose()?;
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, hup, xfsz)
         };
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             runtime.block_on(async {
                 let _caught = too_large;
                 loop {
-                    tokio::select! {
-                        _ = int.recv() => {}
-                        _ = term.recv() => {}
-                    }
-                    if copy.asked.swap(true, Ordering::SeqCst) {
+                    let again = tokio::select! {
+                        _ = int.recv() => true,
+                        _ = term.recv() => true,
+                        // A closing terminal may tell twice: its shell and the kernel do.
+                        () = hung_up(&mut hup) => false,
+                    };
+                    if again && copy.asked.swap(true, Ordering::SeqCst) {
                         std::process::exit(Exit::Interrupted as i32);
                     }
+                    copy.asked.store(true, Ordering::SeqCst);
                     // Nothing here may wait, not even for a log line to be
                     // written: the second signal must be heard.
                     copy.notify.notify_one();
@@ -124,5 +130,42 @@ impl Interrupt {
         while !self.is_asked() {
             self.notify.notified().await;
         }
+    }
+}
+
+/// The next hang-up; never, where they are ignored.
+async fn hung_up(hup: &mut Option<tokio::signal::unix::Signal>) {
+    match hup {
+        Some(hup) => {
+            hup.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// True when this process was started with hang-ups ignored.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, Signal::HUP.as_raw())
+}
+
+/// What the kernel's page of a process says of a signal: `SigIgn` has a bit for each.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_kernels_page() {
+        let page = |mask: &str| format!("Name:\tx\nSigBlk:\t1\nSigIgn:\t{mask}\nSigCgt:\t1\n");
+        assert!(ignores(&page("0000000000000001"), 1));
+        assert!(!ignores(&page("0000000000001000"), 1), "another signal's bit");
+        assert!(ignores(&page("0000000000001000"), 13));
+        assert!(!ignores("", 1) && !ignores(&page("no number"), 1));
     }
 }

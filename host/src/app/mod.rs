@@ -23,6 +23,7 @@ pub mod replay;
 pub mod result;
 pub mod retrace;
 mod rewind;
+pub mod runs;
 pub mod session;
 pub mod setup;
 pub mod smoke;

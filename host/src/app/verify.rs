@@ -27,7 +27,8 @@ use super::{Failure, claims, setup, told};
 pub struct Verified {
     /// the run's name
     pub run: String,
-    /// `ended` in order, or `cut` short
+    /// `ended` in order, `cut` short, or `running`: then what stands here is of the moment
+    /// when it was read
     pub status: &'static str,
     /// how often it was continued behind a crash
     pub restarts: u64,
@@ -133,6 +134,8 @@ fn check(
     if paths.is_empty() {
         return Err(damaged("there is no record of a run".into()));
     }
+    // Asked before it is read: a run that ends meanwhile has its end in the record.
+    let running = super::runs::is_on(folder);
     let told = verdicts(&paths)?;
     let mut replay: Option<Retrace> = None;
     let walked = walk(&paths, |record| {
@@ -186,7 +189,11 @@ fn check(
     findings.sort_by_key(|finding| finding.record);
     Ok(Verified {
         run: replay.manifest.run,
-        status: if replay.ended { "ended" } else { "cut" },
+        status: match replay.ended {
+            true => "ended",
+            false if running => "running",
+            false => "cut",
+        },
         restarts: replay.restarts,
         records: walked.seq,
         events: replay.engine.events(),

@@ -134,6 +134,12 @@ pub enum Verb {
     /// Names the first record that differs. The modules are found by their hash:
     /// among the allowed ones, or the files given with --wasm.
     Verify(VerifyArgs),
+    /// List the runs whose records are kept, the newest first
+    ///
+    /// Each with what became of it: running, cut short, ended, recovered (it went on behind
+    /// a crash and ended in order), or quarantined (a fault ended every strategy). Returns
+    /// are those last written beside the record; `verify` proves them.
+    Runs,
     /// Write what a run did: its ledger, fills, trades, orders or equity
     ///
     /// The record is replayed, and what comes of it is written as it comes.

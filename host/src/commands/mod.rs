@@ -11,6 +11,7 @@ mod list;
 mod record;
 mod replay;
 mod run;
+mod runs;
 mod scaffold;
 mod trust;
 mod verify;
@@ -69,6 +70,7 @@ pub fn dispatch(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Verb::Allow(args) => trust::allow(&context, &args),
         Verb::Deny(args) => trust::deny(&context, &args),
         Verb::Verify(args) => verify::verify(&context, &args),
+        Verb::Runs => runs::runs(&context),
         Verb::Export(args) => export::export(&context, &args),
         Verb::List(args) => list::list(&context, &args),
         Verb::Config(ConfigVerb::Show(args)) | Verb::ShowConfig(args) => {

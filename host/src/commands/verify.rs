@@ -15,7 +15,11 @@ pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<Exit, Failu
     } else {
         let records = plural(verified.records, "record");
         let (events, fills) = (plural(verified.events, "event"), plural(verified.fills, "fill"));
-        let ended = if verified.status == "ended" { "ended in order" } else { "was cut short" };
+        let ended = match verified.status {
+            "ended" => "ended in order",
+            "running" => "is running, and this is as far as it was written",
+            _ => "was cut short",
+        };
         let mut text = format!("{}: {records}, {events}, {fills}; it {ended}\n", verified.run);
         for name in &verified.unsigned {
             text.push_str(&format!("UNSIGNED: the lock file was bypassed for {name}\n"));

@@ -25,6 +25,7 @@ mod payload;
 mod record;
 mod scan;
 mod segment;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -36,3 +37,4 @@ pub use payload::{
 pub use record::{Chain, HEAD_LEN, Kind, PAYLOAD_MAX, Record};
 pub use scan::{Damage, End, Scanner};
 pub use segment::{HEADER_LEN, Header, RunId};
+pub use status::{Facts, Status};
