@@ -22,7 +22,7 @@ pub(super) fn runs(context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let mut columns = vec![("run", Align::Left), ("status", Align::Left), ("started", Align::Left)];
-    columns.extend(["lasted", "events", "strategies", "return"].map(|name| (name, Align::Right)));
+    columns.extend(["lasted", "events", "modules", "return"].map(|name| (name, Align::Right)));
     // A terminal has no room for a reason: there it follows the table.
     if !output.stdout_terminal {
         columns.push(("problem", Align::Left));
@@ -38,16 +38,27 @@ pub(super) fn runs(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Columns of the table that a terminal shows.
+const NARROW: usize = 7;
+
 /// A run's row, of so many cells. Its name begins with the year, so the time need not.
 fn cells(run: &Listed, columns: usize) -> Vec<String> {
     let dash = || "–".to_owned();
+    let name = &run.run;
+    let name = output::printable(name, if name.chars().count() > 25 { 24 } else { 25 });
+    let terminal = columns == NARROW;
+    let events = |events: u64| match events {
+        // A person compares sizes; who wants every digit reads the other forms.
+        10_000_000.. if terminal => format!("{} M", output::count(events / 1_000_000)),
+        _ => output::count(events),
+    };
     let started = run.started.as_deref().and_then(|time| time.get(5..16));
     let mut cells = vec![
-        output::printable(&run.run, 25),
+        name,
         run.status.to_owned(),
         started.map_or_else(dash, |time| time.replace('T', " ")),
         run.seconds.map_or_else(dash, |s| output::duration(Duration::from_secs_f64(s))),
-        run.events.map_or_else(dash, output::count),
+        run.events.map_or_else(dash, events),
         if run.strategies.is_empty() { dash() } else { run.strategies.len().to_string() },
         output::percent(run.return_pct()),
         run.problem.clone().unwrap_or_default(),
@@ -59,6 +70,7 @@ fn cells(run: &Listed, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::runs::ListedResult;
 
     #[test]
     fn the_table_fits_a_hundred_columns() {
@@ -69,10 +81,16 @@ mod tests {
             seconds: Some(59.0 * 60.0 + 59.0),
             events: Some(1_234_567_890),
             strategies: vec!["a".into(); 500],
+            results: vec![ListedResult {
+                name: "a".into(),
+                equity: None,
+                return_pct: Some(-1234.5),
+            }],
             problem: Some("long ".repeat(40)),
             ..Listed::default()
         };
-        let names = ["run", "status", "started", "lasted", "events", "strategies", "return"];
+        let names: [&str; NARROW] =
+            ["run", "status", "started", "lasted", "events", "modules", "return"];
         let mut table = Table::new(&names.map(|name| (name, Align::Left)));
         table.row(cells(&run, names.len()));
         let widest = table.drawn().lines().map(|line| line.chars().count()).max();
