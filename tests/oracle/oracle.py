@@ -378,8 +378,7 @@ class Session:
             left = self.look(order, trade, left)
             self.police()
         # Where an order has closed the position first, what is held is another one.
-        same = self.trips == trips or BROKEN == "bracket-of-before"
-        if acts and symbol.qty and same:
+        if acts and symbol.qty and self.trips == trips:
             self.close(symbol, acts)
         self.police()
         while self.flight and self.flight[0][0] <= self.now:

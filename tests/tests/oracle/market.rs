@@ -80,7 +80,9 @@ impl Market {
     /// Adds an event to the block and returns its time and its line.
     pub fn event(&mut self, block: &mut InputBlock) -> (i64, String) {
         let hours = if self.random.chance(20) { 3_600 * self.random.between(1, 30) } else { 0 };
-        self.now += self.random.between(1_000_000, 3_000_000_000) + hours * Ts::SECOND;
+        // A trade is told by a print and by the book within moments of each other.
+        let most = if self.random.chance(600) { 200_000_000 } else { 3_000_000_000 };
+        self.now += self.random.between(1_000_000, most) + hours * Ts::SECOND;
         if self.leaps && self.random.chance(30) {
             self.now += self.random.between(1, 25) * 24 * 3_600 * Ts::SECOND;
         }
