@@ -990,8 +990,6 @@ class Session:
         shown = symbol.shown(buys, limit)
         if shown is not None:
             if self.is_book and order.ahead is not None and order.ahead > shown:
-                if BROKEN == "last-event-only":
-                    order.untold = []
                 order.untold.append((self.now, order.ahead - shown))
             order.ahead = shown if order.ahead is None else min(order.ahead, shown)
         there = sum((q for p, q in symbol.left(buys) if (p <= limit if buys else p >= limit)), ZERO)

@@ -120,7 +120,6 @@ fn the_oracle_sees_every_rule_that_is_changed() {
         "recorded-in-order",
         "named-is-new",
         "own-side",
-        "last-event-only",
         "good-for-ever",
         "prints-are-forgotten",
         "bracket-of-the-limit",
