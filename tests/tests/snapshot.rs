@@ -308,6 +308,7 @@ fn asked_for(variable: &str) -> Option<u64> {
 
 /// An hour of the market is some hundred thousand inputs, or ten times as much as lies
 /// between two snapshots; `make restart` takes ten, and then time counts too.
+#[allow(clippy::disallowed_methods, reason = "the time is told, and counts where it is asked for")]
 #[test]
 fn high_004_b13_a_long_run_is_soon_taken_up_again() {
     let Some(folder) = ready() else { return };
