@@ -41,6 +41,10 @@ const FAULTS: &str = r"(() => {
         if (over > 1) wrong.push(`${over} px wider than its box: ${box.getAttribute('aria-label')}`);
     }
     for (const figure of document.querySelectorAll('.kpi strong')) if (figure.scrollWidth > figure.clientWidth + 1) wrong.push(`cut off: ${text(figure)}`);
+    // A thumb is wider than a mouse.
+    if (innerWidth < 700) for (const node of document.querySelectorAll('button, select, input[type=search]')) {
+        if (node.checkVisibility() && node.getBoundingClientRect().height < 43.5) wrong.push(`too low for a thumb: ${text(node) || node.getAttribute('aria-label')}`);
+    }
     const heads = [...document.querySelectorAll('h1')];
     if (heads.length !== 1) wrong.push(`${heads.length} first headings`);
     const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
