@@ -46,8 +46,13 @@ pub fn serve_in(folder: Folder, more: &[&str]) -> Served {
         arguments.push("--simulated");
     }
     arguments.extend(more);
+    start(folder, &arguments)
+}
+
+/// What the program serves with these arguments.
+pub fn start(folder: Folder, arguments: &[&str]) -> Served {
     let mut child = folder
-        .command(&arguments)
+        .command(arguments)
         .env("SANDPAPER__WEB__ENABLED", "true")
         .env("SANDPAPER_API_KEY", KEY)
         .stdout(Stdio::null())
@@ -73,6 +78,12 @@ pub fn serve_in(folder: Folder, more: &[&str]) -> Served {
 }
 
 impl Served {
+    /// The status of a request with the key and a body in JSON.
+    pub fn send(&self, method: &str, path: &str, body: &str) -> u16 {
+        let headers = format!("{}Content-Type: application/json\r\n", bearer(KEY));
+        Self::parts(&self.raw(method, path, &headers, body)).0
+    }
+
     /// The status and the body of a request.
     fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
         Self::parts(&self.raw(method, path, headers, ""))
@@ -137,7 +148,7 @@ impl Served {
     }
 
     /// Every method and path that the program itself lists.
-    fn routes(&self) -> Vec<(String, String)> {
+    pub fn routes(&self) -> Vec<(String, String)> {
         let (status, body) = self.ask("GET", "/api/v1/openapi.json", &bearer(KEY));
         assert_eq!(status, 200, "{body}");
         let document: Value = serde_json::from_str(&body).expect("JSON");

@@ -24,6 +24,7 @@ mod program;
 mod record;
 mod recording;
 mod restart;
+mod routes;
 mod runs;
 mod snapshot;
 mod strikes;
