@@ -205,9 +205,10 @@ impl CutRun {
         loaded: Vec<Loaded>,
         instruments: &InstrumentTable,
     ) -> Result<TakenUp, Failure> {
-        let traded = self.manifest.instruments.iter().map(units);
-        if !traded.eq(instruments.iter().map(|(_, instrument)| units(instrument))) {
-            return Err(self.refused("its market had other instruments"));
+        let traded: Vec<_> = self.manifest.instruments.iter().map(units).collect();
+        let now: Vec<_> = instruments.iter().map(|(_, instrument)| units(instrument)).collect();
+        if traded != now {
+            return Err(self.refused(&otherwise(&traded, &now)));
         }
         let Here { config, selection, gate } = here;
         let modules = Modules::open(config, &self.path, &self.manifest, selection)?;
@@ -386,9 +387,24 @@ enum Wanted {
     Build(Box<Loaded>),
 }
 
+/// Symbol, base, quote, and decimals of price and quantity.
+type Units<'a> = (&'a str, &'a str, &'a str, u8, u8);
+
 /// What an instrument's numbers mean, which must not change; its rules may.
-fn units(one: &Instrument) -> (&str, &str, &str, u8, u8) {
+fn units(one: &Instrument) -> Units<'_> {
     (&one.symbol, &one.base, &one.quote, one.price_decimals, one.qty_decimals)
+}
+
+/// In which way instruments of before and of now differ.
+fn otherwise(before: &[Units<'_>], now: &[Units<'_>]) -> String {
+    let names = |all: &[Units<'_>]| all.iter().map(|one| one.0.to_owned()).collect::<Vec<_>>();
+    let (was, is) = (names(before), names(now));
+    if was != is {
+        return format!("it traded {}, and this would be {}", was.join(", "), is.join(", "));
+    }
+    let changed = before.iter().zip(now).filter(|(a, b)| a != b);
+    let changed: Vec<&str> = changed.map(|(one, _)| one.0).collect();
+    format!("the units of {} were others", changed.join(", "))
 }
 
 /// The same code under the same limits.
@@ -453,5 +469,20 @@ impl Read {
             Kind::Command | Kind::Swap | Kind::Sealed | Kind::Synced => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn high_004_how_a_market_differs_from_the_one_before_is_said() {
+        let one = ("X/USD", "X", "USD", 2, 2);
+        let other = ("Y/USD", "Y", "USD", 2, 2);
+        let said = otherwise(&[one, other], &[one]);
+        assert_eq!(said, "it traded X/USD, Y/USD, and this would be X/USD");
+        let finer = ("Y/USD", "Y", "USD", 3, 2);
+        assert_eq!(otherwise(&[one, other], &[one, finer]), "the units of Y/USD were others");
     }
 }

@@ -79,7 +79,8 @@ pub struct Sources {
     pub base: Option<PathBuf>,
     /// read in this order; each must exist
     pub files: Vec<PathBuf>,
-    /// environment variables; only those that start with [`ENV_PREFIX`] count
+    /// environment variables that are meant as settings: each must start with
+    /// [`ENV_PREFIX`]
     pub env: Vec<(String, String)>,
     /// `--set` arguments in their order, as `SECTION.KEY=VALUE`
     pub set: Vec<String>,
@@ -93,12 +94,17 @@ impl Sources {
     pub fn of_process() -> Self {
         let env = std::env::vars_os()
             .filter_map(|(name, value)| {
-                let name = name.into_string().ok().filter(|name| name.starts_with(ENV_PREFIX))?;
+                let name = name.into_string().ok().filter(|name| is_meant(name))?;
                 Some((name, value.to_string_lossy().into_owned()))
             })
             .collect();
         Self { base: Some("config.toml".into()), env, ..Self::default() }
     }
+}
+
+/// Whether a variable of the environment is a setting, rightly written or not.
+pub(super) fn is_meant(name: &str) -> bool {
+    name.strip_prefix("SANDPAPER_").is_some_and(|rest| rest.contains("__") || rest.starts_with('_'))
 }
 
 /// Prints a path as TOML would write the key.
@@ -134,8 +140,15 @@ pub(super) fn merge(sources: &Sources) -> (BTreeMap<Path, Leaf>, Vec<Problem>) {
     let mut env = sources.env.clone();
     env.sort();
     for (name, value) in env {
-        if let Some(path) = path_of_env(&name) {
-            merged.insert(path, Leaf { raw: Raw::Text(value), origin: Origin::Env(name) });
+        match path_of_env(&name) {
+            Some(path) => {
+                merged.insert(path, Leaf { raw: Raw::Text(value), origin: Origin::Env(name) });
+            }
+            None => {
+                let rest = name.trim_start_matches("SANDPAPER").trim_start_matches('_');
+                let reason = format!("a setting is named {ENV_PREFIX}{rest}");
+                problems.push(Problem::Syntax { origin: Origin::Env(name), reason });
+            }
         }
     }
     for text in &sources.set {

@@ -68,6 +68,17 @@ fn high_003_an_unknown_key_of_a_strategy_keeps_its_name() {
 }
 
 #[test]
+fn high_003_a_variable_with_one_underscore_too_few_is_told() {
+    let env = vec![("SANDPAPER_RUN__SEED".to_owned(), "1".to_owned())];
+    let told = problem(Config::load(&Sources { env, ..Sources::default() }));
+    assert!(told.contains("SANDPAPER_RUN__SEED: "), "{told}");
+    assert!(told.contains("a setting is named SANDPAPER__RUN__SEED"), "{told}");
+    // The control: what else begins so is no setting.
+    assert!(!super::source::is_meant("SANDPAPER_API_KEY"));
+    assert!(super::source::is_meant("SANDPAPER__RUN__SEED"));
+}
+
+#[test]
 fn high_003_environment_and_set_are_checked_alike() {
     let env = vec![("SANDPAPER__RUN__SEEED".to_owned(), "1".to_owned())];
     assert_eq!(
