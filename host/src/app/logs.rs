@@ -1,5 +1,6 @@
 //! The run's logs: what happened, as records for machines.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ pub struct RunLogs {
     feed: Option<watch::Receiver<Health>>,
     /// number of the last news of the feed that is written
     feed_seen: u64,
+    /// strategies that have ended, by their numbers
+    over: BTreeSet<u16>,
     /// last, so that the files are closed before another run may write them
     _lock: Lock,
 }
@@ -109,6 +112,7 @@ impl RunLogs {
             flushed: Instant::now(),
             feed: None,
             feed_seen: 0,
+            over: BTreeSet::new(),
             _lock: lock,
         })
     }
@@ -222,10 +226,25 @@ impl RunLogs {
             fields.extend(round_trip(&lane, trip));
             self.write(&stream, one.ts, ("round-trip", "info"), fields)?;
         }
-        // It writes no more, so its file is closed; a last line opens it again.
-        let over = matches!(one.body, LaneOutput::Fault(_) | LaneOutput::Halted { .. });
-        if let (true, Some(logs)) = (over, &mut self.logs) {
-            logs.close(&stream).map_err(|error| failure(&error))?;
+        match &one.body {
+            LaneOutput::Fault(_) | LaneOutput::Halted { .. } => drop(self.over.insert(one.lane)),
+            LaneOutput::Restarted { .. } | LaneOutput::Swapped { refused: None, .. } => {
+                self.over.remove(&one.lane);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Closes the files of strategies that have ended, once all of a step is written: what
+    /// an end cancels is told behind it, and a last line opens a file again.
+    fn close_what_is_over(&mut self, engine: &Engine, news: &[Output]) -> Result<(), Failure> {
+        let told: BTreeSet<u16> = news.iter().map(|one| one.lane).collect();
+        for lane in told.intersection(&self.over) {
+            let stream = StreamName::Strategy(engine.lane(*lane).name.to_owned());
+            if let Some(logs) = &mut self.logs {
+                logs.close(&stream).map_err(|error| failure(&error))?;
+            }
         }
         Ok(())
     }
@@ -262,6 +281,7 @@ impl Watch for RunLogs {
         for one in news {
             self.news(engine, one, state.as_ref())?;
         }
+        self.close_what_is_over(engine, news)?;
         if self.flushed.elapsed() >= FLUSH_EVERY
             && let Some(logs) = &mut self.logs
         {

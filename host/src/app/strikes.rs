@@ -361,6 +361,18 @@ impl Strategy for Marked {
         self.strategy.grant(events);
     }
 
+    fn keeps_back(&self) -> Option<&'static str> {
+        self.strategy.keeps_back()
+    }
+
+    fn second(&self) -> (u64, u64) {
+        self.strategy.second()
+    }
+
+    fn resume_second(&mut self, second: (u64, u64)) {
+        self.strategy.resume_second(second);
+    }
+
     fn distributions(&self) -> Option<&Distributions> {
         self.strategy.distributions()
     }

@@ -74,8 +74,8 @@ fn high_003_a_variable_with_one_underscore_too_few_is_told() {
     assert!(told.contains("SANDPAPER_RUN__SEED: "), "{told}");
     assert!(told.contains("a setting is named SANDPAPER__RUN__SEED"), "{told}");
     // The control: what else begins so is no setting.
-    assert!(!super::source::is_meant("SANDPAPER_API_KEY"));
-    assert!(super::source::is_meant("SANDPAPER__RUN__SEED"));
+    assert!(!source::is_meant("SANDPAPER_API_KEY"));
+    assert!(source::is_meant("SANDPAPER__RUN__SEED"));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The certificate, and its renewal while the dashboard is served.
 //!
 //! Whoever renews a certificate writes two files. They are looked at every few
-//! seconds, and at once on SIGHUP; when both together are usable, connections that
-//! begin from then on get the new one. Until then the old one stays.
+//! seconds; when both together are usable, connections that begin from then on get the
+//! new one. Until then the old one stays. (SIGHUP ends a run in order, as a terminal that
+//! closes does.)
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,7 +15,6 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -87,24 +87,14 @@ impl Tls {
         })
     }
 
-    /// Renews it whenever the files change, or on SIGHUP. Never ends.
+    /// Renews it whenever the files change. Never ends.
     pub(super) async fn follow(self: Arc<Self>) {
         let mut seen = self.seen();
         let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut asked = signal(SignalKind::hangup()).ok();
         loop {
-            let hangup = async {
-                match &mut asked {
-                    Some(asked) => asked.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let demanded = tokio::select! {
-                _ = look.tick() => false,
-                _ = hangup => true,
-            };
+            look.tick().await;
             let now = self.seen();
-            if now == seen && !demanded {
+            if now == seen {
                 continue;
             }
             match self.renew() {

@@ -74,6 +74,8 @@ pub struct Timeline {
     /// number of the batch's first moment since the start
     first: u64,
     now: i64,
+    /// the time of the last input that told of the market or of time passing
+    heard: i64,
     /// when a candle or timer falls due by the clock
     deadline: i64,
     closing: Vec<(u32, Candle)>,
@@ -91,6 +93,7 @@ pub struct TimelineImage {
     /// number of the next moment
     first: u64,
     now: i64,
+    heard: i64,
     deadline: i64,
     begun: bool,
     aside: u64,
@@ -126,6 +129,7 @@ impl Timeline {
             before: vec![Top::default(); instruments.len()],
             first: 1,
             now: now.0,
+            heard: now.0,
             deadline: i64::MAX,
             closing: Vec::new(),
             begun: false,
@@ -183,6 +187,7 @@ impl Timeline {
             views: self.views.clone(),
             first: self.first + self.moments.len() as u64,
             now: self.now,
+            heard: self.heard,
             deadline: self.deadline,
             begun: self.begun,
             aside: self.aside,
@@ -200,7 +205,7 @@ impl Timeline {
         }
         self.views.clone_from(&image.views);
         self.moments.clear();
-        (self.first, self.now) = (image.first, image.now);
+        (self.first, self.now, self.heard) = (image.first, image.now, image.heard);
         (self.deadline, self.begun, self.aside) = (image.deadline, image.begun, image.aside);
         true
     }
@@ -245,7 +250,13 @@ impl Timeline {
                 market.series_mut(symbol).iter_mut().for_each(|series| series.begin(at.ts));
             }
         }
-        let before = self.now;
+        let stale = TradingStatus::Stale;
+        let is_stale =
+            matches!(block.get(index), EventRef::Status { status, .. } if status == stale);
+        // The time of the input before it: a run that goes on after a crash was not looking
+        // meanwhile, of none of its symbols, which all turn stale then.
+        let heard = if is_stale { self.heard } else { at.ts };
+        self.heard = heard;
         // History tells of the past at one moment: it must not close the intervals
         // that its next candle is about to tell of.
         if at.ts >= self.deadline && block.header(index).kind() != words::CANDLE {
@@ -265,10 +276,8 @@ impl Timeline {
             }
             EventRef::Candle(candle) => self.history(at, &candle, market, classes),
             EventRef::Status { symbol, status } => {
-                // The time of the input before it: a run that goes on after a crash was
-                // not looking meanwhile.
-                if status == TradingStatus::Stale && is_known(market, symbol) {
-                    market.series_mut(symbol).iter_mut().for_each(|series| series.darken(before));
+                if is_stale && is_known(market, symbol) {
+                    market.series_mut(symbol).iter_mut().for_each(|series| series.darken(heard));
                 }
                 market.apply_status(symbol, status);
                 self.expect_close(symbol, market);

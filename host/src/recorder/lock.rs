@@ -11,6 +11,10 @@ use super::storage::make_folders;
 /// The file that is locked.
 const NAME: &str = ".lock";
 
+/// How often a lock is tried, and how long between: whoever looks holds it for a moment.
+const TRIES: u32 = 5;
+const BETWEEN: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Keeps other programs from writing to a folder, until it is dropped or the
 /// process ends, however that happens.
 #[derive(Debug)]
@@ -33,10 +37,16 @@ impl Lock {
         make_folders(folder)?;
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(NAME))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),
-            Err(error) => Err(error.into()),
+        for _ in 0..TRIES {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Self(file))),
+                // Perhaps only somebody who looks whether it is held.
+                Err(error) if error == rustix::io::Errno::WOULDBLOCK => {
+                    std::thread::park_timeout(BETWEEN);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(None)
     }
 }

@@ -119,8 +119,18 @@ impl TotalWatch {
             leverage(limits, sum),
             margin(limits, sum),
         ];
+        let (worth, shorts) = (sum.equity.is_some(), sum.shorts.is_some());
+        let known = [
+            worth,
+            worth,
+            true,
+            sum.exposure.is_some(),
+            sum.base.is_some() && shorts,
+            worth && shorts,
+        ];
         let mut reasons: Vec<String> = Vec::new();
-        for (passed, reason) in self.passed.iter_mut().zip(found) {
+        let looks = self.passed.iter_mut().zip(found).zip(known);
+        for ((passed, reason), _) in looks.filter(|(_, known)| *known) {
             let before = std::mem::replace(passed, reason.is_some());
             reasons.extend(reason.filter(|_| !before));
         }
@@ -245,10 +255,13 @@ mod tests {
             (DAY + 3, "100", 0),
             (DAY + 4, "160", 0), // within the fall, not within the day
             (DAY + 5, "140", 1), // beyond it again
+            (DAY + 6, "", 0),    // unknown: nothing is kept by that
+            (DAY + 7, "140", 0),
             (2 * DAY, "140", 0),
         ];
         for (second, equity, expected) in looks {
-            let told = watch.look(&limits, Ts(second * Ts::SECOND), &sum(equity));
+            let sum = if equity.is_empty() { Sum::default() } else { sum(equity) };
+            let told = watch.look(&limits, Ts(second * Ts::SECOND), &sum);
             let count = told.as_ref().map_or(0, |told| 1 + told.matches(';').count());
             assert_eq!(count, expected, "{second} {equity}: {told:?}");
         }

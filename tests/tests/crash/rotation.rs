@@ -160,8 +160,9 @@ fn med_011_a_strategy_that_is_denied_on_the_way_closes_its_file() {
     child.wait().expect("it ends");
     assert!(denied, "the control: it was open while it ran");
     assert!(closed, "its file is still open");
-    let last = records(&folder, "strategies", "a");
-    assert_eq!(last.last().expect("records")["fault"], "revoked");
+    // What was on its way is told behind the end, into the same file.
+    let told = records(&folder, "strategies", "a");
+    assert!(told.iter().any(|record| record["fault"] == "revoked"), "{:?}", told.last());
 }
 
 #[test]
