@@ -385,6 +385,7 @@ impl Strategy for Marked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::FaultKind;
 
     fn hash(digit: char) -> String {
         digit.to_string().repeat(64)
@@ -405,6 +406,71 @@ mod tests {
         };
         strikes.judge(again).expect("read");
         tried
+    }
+
+    /// A strategy that has something to tell wherever the trait has an answer of its own.
+    #[derive(Default)]
+    struct Telling(u64);
+
+    impl Strategy for Telling {
+        fn describe(&mut self) -> Result<Descriptor, Fault> {
+            Err(Fault::new(FaultKind::Trap, "not asked"))
+        }
+
+        fn start(&mut self, _: &StartInfo, _: HistoryRef, _: &mut Effects) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn handle(&mut self, _: &[u64], events: u32, _: &mut Effects) -> Result<u32, Fault> {
+            Ok(events)
+        }
+
+        fn on_order(
+            &mut self,
+            _: &OrderUpdate,
+            _: HistoryRef,
+            _: &mut Effects,
+        ) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn stop(&mut self, _: &mut Effects) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn save(&mut self) -> Result<Vec<u8>, Fault> {
+            Ok(Vec::new())
+        }
+
+        fn load(&mut self, _: &[u8], _: &str) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+
+        fn keeps_back(&self) -> Option<&'static str> {
+            Some("its random numbers")
+        }
+
+        fn second(&self) -> (u64, u64) {
+            (7, self.0)
+        }
+
+        fn resume_second(&mut self, second: (u64, u64)) {
+            self.0 = second.1;
+        }
+    }
+
+    #[test]
+    fn high_004_a_marked_strategy_tells_what_an_image_lacks_and_takes_its_second() {
+        let (_folder, strikes) = place();
+        let marks = strikes.marks("run").expect("a file").expect("a private folder");
+        let mut marked = marks.on(Box::new(Telling::default()), &hash('a')).expect("listed");
+        assert_eq!(marked.keeps_back(), Some("its random numbers"));
+        marked.resume_second((7, 1_000));
+        assert_eq!(marked.second(), (7, 1_000));
     }
 
     #[test]
